@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fold: what owners held, and every counter of our own. Pure: the same states and snapshots give the same points."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
+
+from inferometer import catalog
+from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot, Value, series_of
+
+K = TypeVar("K")
+
+Attributes = tuple[str | None, ...]
+Series = tuple[Metric, Attributes, Resource]
+
+
+class Held(NamedTuple):
+    """How long an owner held a device alone, in seconds.
+
+    `start` and `at` are Unix seconds: when it began to count and when it last did. `ended` is monotonic seconds: when
+    the holding was seen to be over; None while it lasts.
+    """
+
+    total: float
+    start: float
+    at: float
+    ended: float | None = None
+
+
+class Seen(NamedTuple):
+    """The newest value of a counter that a device or engine keeps, so that a fall is noticed. `steady`: when seen."""
+
+    value: Value
+    at: float
+    start: float | None
+    steady: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that outlives a tick. All of it is bounded: by the series of a snapshot, or by `Rules`."""
+
+    steady: float = 0.0
+    began: float | None = None  # Unix seconds of the first snapshot: when our own counters were 0
+    held: Mapping[Attributes, Held] = field(default_factory=lambda: MappingProxyType({}))
+    seen: Mapping[Series, Seen] = field(default_factory=lambda: MappingProxyType({}))
+    errors: Mapping[tuple[str, str, str], int] = field(default_factory=lambda: MappingProxyType({}))
+    sequences: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"series": 0, "ended": 0}))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How long ended counters stay, in seconds, and how many at most (law 4)."""
+
+    linger: float = 300.0
+    max_ended: int = 2_000
+
+
+def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snapshot]:
+    """Add one snapshot to the state, and the state's counters to the snapshot.
+
+    An interval counts for an owner when it is the device's only one at both of its ends. A counter that a source keeps
+    gets its start moved when its value falls, unless the source itself says when it began.
+    """
+    began = snapshot.at if state.began is None else state.began
+    held, dropped_ended = _hold(state, snapshot, rules)
+    seen, points = _start(state.seen, snapshot, rules.linger)
+    errors, sequences = _count_errors(state, snapshot)
+    dropped = _add(_add(state.dropped, snapshot.dropped), {"ended": dropped_ended})
+
+    node, mark = snapshot.node, {catalog.SIMULATED.key: "true"} if snapshot.simulated else {}
+
+    def own(metric: Metric, value: float, attributes: Mapping[str, str] = MappingProxyType({})) -> Point:
+        aligned = tuple({**attributes, **mark}.get(key) or None for key in metric.keys)
+        start = began if metric.instrument is Instrument.COUNTER else None
+        return Point(metric, aligned, value, snapshot.at, start, node)
+
+    points += [Point(catalog.OWNER_TIME, key, h.total, h.at, h.start, node) for key, h in held.items()]
+    points += [
+        own(
+            catalog.SOURCE_ERRORS,
+            float(count),
+            {catalog.SOURCE.key: source, catalog.SOURCE_INSTANCE.key: instance, catalog.REASON.key: reason},
+        )
+        for (source, instance, reason), count in errors.items()
+    ]
+    points += [own(catalog.DROPPED, float(n), {catalog.LIMIT.key: limit}) for limit, n in dropped.items()]
+    points += [
+        own(catalog.EXPORTS, float(n), {catalog.OUTPUT.key: "otlp", catalog.REASON.key: outcome})
+        for outcome, n in snapshot.exports.items()
+    ]
+    points.append(own(catalog.SERIES, float(sum(series_of(p.value) for p in points) + 1)))
+    points.sort(key=lambda point: catalog.ORDER[point.metric])  # stable: the join's order within a metric stays
+    after = State(snapshot.steady, began, held, seen, errors, sequences, dropped)
+    return after, replace(snapshot, points=tuple(points))
+
+
+def _hold(state: State, snapshot: Snapshot, rules: Rules) -> tuple[dict[Attributes, Held], int]:
+    """Advance the owners' time; give it, and how many ended ones the limit dropped."""
+    passed = max(0.0, snapshot.steady - state.steady)
+    running: dict[Attributes, Held] = {}
+    for tenure in snapshot.tenures:
+        before = state.held.get(tenure.attributes)
+        if before is None:
+            running[tenure.attributes] = Held(0.0, snapshot.at, snapshot.at)
+        else:
+            # A holding that was lost to sight comes back with its total: the gap is nobody's.
+            gained = passed if before.ended is None else 0.0
+            running[tenure.attributes] = Held(before.total + gained, before.start, snapshot.at)
+    ended = {
+        key: before._replace(ended=snapshot.steady if before.ended is None else before.ended)
+        for key, before in state.held.items()
+        if key not in running
+    }
+    staying = [(k, h) for k, h in ended.items() if snapshot.steady - (h.ended or 0.0) <= rules.linger]
+    staying.sort(key=lambda item: item[1].ended or 0.0)
+    excess = max(0, len(staying) - rules.max_ended)
+    return {**running, **dict(staying[excess:])}, excess
+
+
+def _start(seen: Mapping[Series, Seen], snapshot: Snapshot, linger: float) -> tuple[dict[Series, Seen], list[Point]]:
+    """Give every counter that a device or engine keeps the start that is known, moved where its value fell."""
+    after: dict[Series, Seen] = {}
+    points: list[Point] = []
+    for point in snapshot.points:
+        if point.start is not None or point.metric.instrument not in _CUMULATIVE:
+            points.append(point)
+            continue
+        key = (point.metric, point.attributes, point.resource)
+        before = seen.get(key)
+        start = before.start if before else None
+        if before and fell(before.value, point.value):
+            start = before.at
+        after[key] = Seen(point.value, point.at, start, snapshot.steady)
+        points.append(point._replace(start=start) if start is not None else point)
+    # An engine that misses a scrape or two is still the same counter.
+    for key, old in seen.items():
+        if key not in after and snapshot.steady - old.steady <= linger:
+            after[key] = old
+    return after, points
+
+
+_CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)
+
+
+def fell(before: Value, after: Value) -> bool:
+    """Tell whether a cumulative value was reset: it fell, or a bucket did, or its bounds changed."""
+    if isinstance(before, Histogram) and isinstance(after, Histogram):
+        return before.bounds != after.bounds or any(a < b for b, a in zip(before.counts, after.counts, strict=True))
+    if isinstance(before, Histogram) or isinstance(after, Histogram):
+        return True
+    return after < before
+
+
+def _count_errors(
+    state: State, snapshot: Snapshot
+) -> tuple[dict[tuple[str, str, str], int], dict[tuple[str, str], int]]:
+    """Count each failed read once; forget the sources that are no more."""
+    alive = {(s.source, s.instance) for s in snapshot.sources}
+    errors = {key: count for key, count in state.errors.items() if key[:2] in alive}
+    sequences = {key: sequence for key, sequence in state.sequences.items() if key in alive}
+    for source, instance, sequence, reason in snapshot.failures:
+        if sequence > sequences.get((source, instance), 0):
+            sequences[(source, instance)] = sequence
+            key = (source, instance, reason.value)
+            errors[key] = errors.get(key, 0) + 1
+    return errors, sequences
+
+
+def _add(left: Mapping[K, int], right: Mapping[K, int]) -> dict[K, int]:
+    keys: Iterable[K] = {**left, **right}
+    return {key: left.get(key, 0) + right.get(key, 0) for key in keys}

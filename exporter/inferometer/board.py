@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The board: the newest good frame and the newest outcome of every source; and the poller that fills it, tick by tick."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from inferometer.model import Clock, Frame, Frames, Reason, Source, Trouble
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]  # source name, instance
+
+
+class Board:
+    """What is known, under one lock: the only thing that threads share.
+
+    A good frame counts until two of its periods after its read; that is the only grace anywhere (law 1).
+    """
+
+    def __init__(self, clock: Clock = time.time, steady: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._steady = steady
+        self._lock = threading.Lock()
+        self._newest: dict[Key, Frame[object]] = {}
+        self._good: dict[Key, tuple[Frame[object], float]] = {}  # with the monotonic time it arrived
+
+    def put(self, frame: Frame[object]) -> None:
+        """Take a source's newest frame."""
+        key = (frame.source, frame.instance)
+        with self._lock:
+            self._newest[key] = frame
+            if frame.trouble is None:
+                self._good[key] = (frame, self._steady())
+
+    def forget(self, key: Key) -> None:
+        """Drop a source that is no more."""
+        with self._lock:
+            self._newest.pop(key, None)
+            self._good.pop(key, None)
+
+    def frames(self, exports: Mapping[str, int] = MappingProxyType({})) -> Frames:
+        """Give the newest outcomes and the good frames that still count now, in the order of their names."""
+        with self._lock:
+            newest = sorted(self._newest.items(), key=lambda item: item[0])
+            good = sorted(self._good.items(), key=lambda item: item[0])
+        now, steady = self._clock(), self._steady()
+        return Frames(
+            now=now,
+            steady=steady,
+            outcomes=tuple(frame for _, frame in newest),
+            good=tuple(frame for _, (frame, arrived) in good if steady - arrived <= 2 * frame.period),
+            newest_good=MappingProxyType({key: frame.at for key, (frame, _) in good}),
+            exports=exports,
+        )
+
+
+class _Reader:
+    """One source and the thread that reads it: a source that hangs holds up nobody but itself."""
+
+    def __init__(self, source: Source[object], board: Board, clock: Clock, answered: threading.Condition) -> None:
+        self.source = source
+        self.key: Key = (source.name, source.instance)
+        self.due = 0.0  # monotonic; 0 is now
+        self.busy = False
+        self._board = board
+        self._clock = clock
+        self._answered = answered
+        self._go = threading.Semaphore(0)
+        self._sequence = 0
+        self._began = 0.0
+        self._stopped = False
+        self._failing = ""
+        self._thread = threading.Thread(target=self._work, name=self._label(), daemon=True)
+        self._thread.start()
+
+    def start(self, now: float) -> None:
+        """Begin a read; called with the condition held."""
+        self.busy = True
+        self._began = now
+        self._go.release()
+
+    def overdue(self, now: float) -> bool:
+        """Tell whether the read in progress has met its deadline."""
+        return self.busy and now - self._began >= self.source.deadline
+
+    def give_up_on(self, now: float) -> None:
+        """Report the read in progress as timed out; it may still come back, as a later frame. Condition held."""
+        took = now - self._began
+        message = f"{self._label()} has not answered for {took:.1f} s"
+        self._report(took, None, Trouble(Reason.TIMEOUT, message, "It is read again when it answers."))
+
+    def stop(self) -> None:
+        """End the thread when its read returns, and release the source. Condition held."""
+        self._stopped = True
+        self._go.release()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread to end, but not for ever."""
+        self._thread.join(timeout)
+
+    def _label(self) -> str:
+        return " ".join(filter(None, self.key))
+
+    def _work(self) -> None:
+        while True:
+            self._go.acquire()
+            if self._stopped:
+                break
+            began = time.monotonic()
+            value: object = None
+            trouble: Trouble | None = None
+            try:
+                value = self.source.read()
+            except Trouble as expected:
+                trouble = expected
+            except Exception as error:
+                log.exception("%s: a defect of ours while reading", self._label())
+                trouble = Trouble(Reason.INTERNAL, f"{self._label()}: {error!r}", "Please report this with the log.")
+            with self._answered:
+                if not self._stopped:
+                    self._report(time.monotonic() - began, value, trouble)
+                self.busy = False
+                self._answered.notify_all()
+        with contextlib.suppress(Exception):
+            self.source.close()
+
+    def _report(self, took: float, value: object, trouble: Trouble | None) -> None:
+        self._sequence += 1
+        name, instance = self.key
+        self._board.put(Frame(name, instance, self._sequence, self._clock(), took, self.source.period, value, trouble))
+        # Logged when it fails, when it fails otherwise, and when it recovers; never once a tick (law 9).
+        if trouble is not None and self._failing != trouble.reason:
+            log.warning("%s: %s%s", self._label(), trouble.message, f" {trouble.remedy}" if trouble.remedy else "")
+        elif trouble is None and self._failing:
+            log.info("%s: reads again", self._label())
+        self._failing = trouble.reason if trouble is not None else ""
+
+
+class Poller:
+    """Reads all sources on one monotonic tick and puts what they say on the board.
+
+    `tick` returns when every source that was due has answered, met its deadline, or used up one period; what answers
+    later is in the next snapshot.
+    """
+
+    def __init__(self, board: Board, period: float, clock: Clock = time.time) -> None:
+        self._board = board
+        self._period = period
+        self._clock = clock
+        self._answered = threading.Condition()
+        self._readers: dict[Key, _Reader] = {}
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """What is polled."""
+        return frozenset(self._readers)
+
+    def add(self, source: Source[object]) -> None:
+        """Poll a source from the next tick on."""
+        reader = _Reader(source, self._board, self._clock, self._answered)
+        self._readers[reader.key] = reader
+
+    def remove(self, key: Key) -> None:
+        """Poll a source no more; what it said is forgotten at once."""
+        with self._answered:
+            self._readers.pop(key).stop()
+            self._board.forget(key)
+
+    def tick(self, patience: float | None = None) -> None:
+        """Read what is due and wait for it: at most `patience` seconds, or one period."""
+        began = time.monotonic()
+        end = began + (self._period if patience is None else patience)
+        with self._answered:
+            asked = [r for r in self._readers.values() if r.due <= began and not r.busy]
+            late = [r for r in self._readers.values() if r.due <= began and r.busy]
+            for reader in late:
+                reader.due = began + reader.source.period
+                if reader.overdue(began):
+                    reader.give_up_on(began)
+            for reader in asked:
+                # Half a tick of slack: the loop's own jitter must not make a source skip a tick.
+                reader.due = began + reader.source.period - self._period / 2
+                reader.start(began)
+            while pending := [r for r in asked if r.busy]:
+                now = time.monotonic()
+                waiting = [r for r in pending if not r.overdue(now)]
+                if not waiting or now >= end:
+                    break
+                self._answered.wait(min(end, *(began + r.source.deadline for r in waiting)) - now)
+            now = time.monotonic()
+            for reader in asked:
+                if reader.overdue(now):
+                    reader.give_up_on(now)
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Stop polling and release the sources. A read that hangs past `timeout` seconds is left to its daemon thread."""
+        with self._answered:
+            readers, self._readers = list(self._readers.values()), {}
+            for reader in readers:
+                reader.stop()
+        end = time.monotonic() + timeout
+        for reader in readers:
+            reader.join(max(0.0, end - time.monotonic()))

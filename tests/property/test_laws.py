@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The laws, over generated worlds: devices, pods, allocations and failures in any combination, tick after tick."""
+
+from collections import Counter
+from itertools import pairwise
+
+from frames import CONTEXT, busy, frames, gpu, instance, memory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferometer import catalog
+from inferometer.accounting import Rules, State, account
+from inferometer.join import join
+from inferometer.model import Allocation, Claim, Device, Frames, Pod, Snapshot
+
+RULES = Rules(linger=60.0, max_ended=5)
+PERIOD = 5.0
+
+
+@st.composite
+def nodes(draw: st.DrawFn) -> list[Device]:
+    """Draw up to four GPUs, some of them in MIG mode with instances."""
+    devices: list[Device] = []
+    for index in range(draw(st.integers(0, 4))):
+        slots = draw(st.sampled_from([0, 0, 1, 3, 7]))
+        devices.append(gpu(index, mig_enabled=slots > 0))
+        devices += [instance(index, slot) for slot in range(slots)]
+    return devices
+
+
+@st.composite
+def ticks(draw: st.DrawFn, count: int = 6) -> list[Frames]:
+    """Draw a node's life: pods come, go and come again; sources fail; GPUs vanish; devices are shared at will."""
+    node = draw(nodes())
+    life = []
+    for number in range(count):
+        present = [d for d in node if draw(st.integers(0, 9)) > 0]
+        readings = [memory(d, float(draw(st.integers(0, 80)))) for d in present]
+        readings += [busy(d, 0.5) for d in present if not d.is_instance and not d.mig_enabled]
+        pods = [
+            Pod(
+                f"uid-{name}-{draw(st.integers(0, 1))}",
+                "ns",
+                name,
+                draw(st.sampled_from(["Running", "Running", "Succeeded"])),
+            )
+            for name in draw(st.sets(st.sampled_from("abcd")))
+        ]
+        names = st.sampled_from([p.name for p in pods] + ["stranger"])
+        allocations = (
+            [
+                draw_allocation(draw, device, draw(names))
+                for device in draw(st.lists(st.sampled_from(node), max_size=6))
+                if node
+            ]
+            if node
+            else []
+        )
+        life.append(
+            frames(
+                devices=draw(st.sampled_from([present, present, present, None])),
+                readings=readings,
+                allocations=draw(st.sampled_from([allocations, allocations, allocations, None])),
+                pods=draw(st.sampled_from([pods, pods, None])),
+                passed=number * PERIOD,
+            )
+        )
+    return life
+
+
+def draw_allocation(draw: st.DrawFn, device: Device, pod: str) -> Allocation:
+    """Draw one way in which a container can hold a device."""
+    container = draw(st.sampled_from(["one", "two"]))
+    if draw(st.booleans()):
+        replica = draw(st.sampled_from([None, "0", "1"]))
+        return Allocation("ns", pod, container, device.uuid, "nvidia.com/gpu", replica)
+    name = f"gpu-{device.minor}"
+    if device.is_instance:
+        name += f"-mig-1g12gb-{device.profile_id}-{device.placement}"
+    claim = Claim(
+        "ns", draw(st.sampled_from(["x", "y"])), "gpu.nvidia.com", "n1", name, draw(st.sampled_from([None, "u"]))
+    )
+    return Allocation("ns", pod, container, name, claim=claim)
+
+
+def fold(life: list[Frames]) -> list[Snapshot]:
+    state, snapshots = State(), []
+    for tick in life:
+        state, snapshot = account(state, join(tick, CONTEXT), RULES)
+        snapshots.append(snapshot)
+    return snapshots
+
+
+def value_of(snapshot: Snapshot, name: str) -> dict[str, float]:
+    """Sum a gpu.owner metric by device."""
+    total: dict[str, float] = {}
+    for point in snapshot.points:
+        if point.metric.name == name:
+            device = dict(zip(point.metric.keys, point.attributes, strict=True))["hw.id"] or ""
+            assert isinstance(point.value, float)
+            total[device] = total.get(device, 0.0) + point.value
+    return total
+
+
+@given(ticks())
+@settings(max_examples=150, deadline=None)
+def test_once(life: list[Frames]) -> None:
+    """No two points are the same series, and every point is aligned with its metric (laws 2 and 10)."""
+    for snapshot in fold(life):
+        series = Counter((p.metric.name, p.attributes) for p in snapshot.points)
+        assert not [s for s, n in series.items() if n > 1]
+        assert all(len(p.attributes) == len(p.metric.keys) for p in snapshot.points)
+        assert all(p.metric in catalog.METRICS for p in snapshot.points)
+
+
+@given(ticks())
+@settings(max_examples=150, deadline=None)
+def test_conservation_of_time(life: list[Frames]) -> None:
+    """Between two snapshots the owners of a device together gain no more time than passed (law 3)."""
+    for before, after in pairwise(fold(life)):
+        earlier, later = value_of(before, "gpu.owner.time"), value_of(after, "gpu.owner.time")
+        for device, total in later.items():
+            assert total - earlier.get(device, 0.0) <= PERIOD + 1e-9
+
+
+@given(ticks())
+@settings(max_examples=150, deadline=None)
+def test_conservation_of_use(life: list[Frames]) -> None:
+    """What a device's owners are said to use is what the device uses, or nothing is said (laws 2 and 3)."""
+    for snapshot in fold(life):
+        owned = value_of(snapshot, "gpu.owner.memory.usage")
+        used = value_of(snapshot, "hw.gpu.memory.usage") | value_of(snapshot, "gpu.mig.memory.usage")
+        assert all(used[device] == total for device, total in owned.items())
+
+
+@given(ticks())
+@settings(max_examples=100, deadline=None)
+def test_counters_never_fall(life: list[Frames]) -> None:
+    """An owner's counter that stands in two snapshots has not fallen between them."""
+    for before, after in pairwise(fold(life)):
+        later = {p.attributes: p.value for p in after.points if p.metric is catalog.OWNER_TIME}
+        for point in before.points:
+            if point.metric is catalog.OWNER_TIME and point.attributes in later:
+                assert later[point.attributes] >= point.value  # type: ignore[operator]  # both are numbers
+
+
+@given(ticks())
+@settings(max_examples=100, deadline=None)
+def test_an_owner_is_a_pod_uid_and_a_holding_ends_with_its_pod(life: list[Frames]) -> None:
+    """gpu.owner.info names only what this tick's kubelet answer holds (law 4)."""
+    for tick, snapshot in zip(life, fold(life), strict=True):
+        held = {(a.namespace, a.pod) for f in tick.good if f.source == "podresources" for a in f.value}  # type: ignore[attr-defined]
+        named = {(h.owner.namespace, h.owner.pod) for h in snapshot.holdings}
+        assert named <= held
+        uids = {p.uid for f in tick.good if f.source == "pods" for p in f.value}  # type: ignore[attr-defined]
+        assert {h.owner.uid for h in snapshot.holdings if h.owner.uid} <= uids
+
+
+@given(ticks())
+@settings(max_examples=100, deadline=None)
+def test_device_series_do_not_depend_on_identity(life: list[Frames]) -> None:
+    """Without any identity source the device series are the same (law 6)."""
+    for tick in life:
+        blind = Frames(tick.now, tick.steady, tick.outcomes, tuple(f for f in tick.good if f.source == "nvidia"))
+
+        def of_devices(snapshot: Snapshot) -> list[object]:
+            return [
+                p
+                for p in snapshot.points
+                if p.metric.name.startswith(("hw.", "gpu.")) and not p.metric.name.startswith("gpu.owner.")
+            ]
+
+        assert of_devices(join(tick, CONTEXT)) == of_devices(join(blind, CONTEXT))
+
+
+@given(ticks(count=3))
+@settings(max_examples=50, deadline=None)
+def test_the_same_frames_give_the_same_snapshot(life: list[Frames]) -> None:
+    """The join and the fold are pure: run twice, they say the same."""
+    assert fold(life) == fold(life)
+
+
+@given(ticks())
+@settings(max_examples=100, deadline=None)
+def test_a_source_that_says_nothing_contributes_nothing(life: list[Frames]) -> None:
+    """No device report, no device value; no allocation, no owner (law 1)."""
+    for tick, snapshot in zip(life, fold(life), strict=True):
+        sources = {f.source for f in tick.good}
+        names = {p.metric.name for p in snapshot.points} - {"gpu.owner.time"}
+        if "nvidia" not in sources:
+            assert not [n for n in names if n.startswith(("hw.", "gpu.mig.")) or n in {"gpu.info", "gpu.devices"}]
+        if "podresources" not in sources:
+            assert not [n for n in names if n.startswith("gpu.owner.")]

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fold: what owners held, resets, and the agent's own counters."""
+
+from frames import CONTEXT, NOW, failed, frames, gpu
+
+from inferometer import catalog
+from inferometer.accounting import Rules, State, account
+from inferometer.join import join
+from inferometer.model import (
+    Allocation,
+    EngineReport,
+    Frames,
+    Histogram,
+    Metric,
+    Pod,
+    Point,
+    Reading,
+    Reason,
+    Snapshot,
+    Target,
+    Value,
+)
+
+RULES = Rules(linger=300.0, max_ended=2)
+POD = Pod("uid-a", "ns", "a", "Running")
+
+
+def run(*ticks: Frames, rules: Rules = RULES) -> list[Snapshot]:
+    """Fold the ticks from nothing; give every snapshot."""
+    state, snapshots = State(), []
+    for tick in ticks:
+        state, snapshot = account(state, join(tick, CONTEXT), rules)
+        snapshots.append(snapshot)
+    return snapshots
+
+
+def points(snapshot: Snapshot, metric: Metric) -> list[Point]:
+    return [p for p in snapshot.points if p.metric is metric]
+
+
+def at(passed: float, *pods: Pod, device: int = 0) -> Frames:
+    """Give one GPU held by these pods, `passed` seconds after the beginning."""
+    held = [Allocation(p.namespace, p.name, "main", f"GPU-{device}") for p in pods]
+    return frames(devices=[gpu(device)], allocations=held, pods=list(pods), passed=passed)
+
+
+def seconds(snapshot: Snapshot) -> dict[str | None, Value]:
+    """Give the owners' time by pod UID."""
+    index = catalog.OWNER_TIME.keys.index("k8s.pod.uid")
+    return {p.attributes[index]: p.value for p in points(snapshot, catalog.OWNER_TIME)}
+
+
+def test_an_owners_time_begins_at_zero_and_grows_with_the_holding() -> None:
+    """The first snapshot that sees a holding shows 0; each interval with the same owner at both ends adds itself."""
+    first, second, third = run(at(0, POD), at(5, POD), at(10, POD))
+
+    assert [seconds(s) for s in (first, second, third)] == [{"uid-a": 0.0}, {"uid-a": 5.0}, {"uid-a": 10.0}]
+    assert points(third, catalog.OWNER_TIME)[0].start == NOW
+
+
+def test_the_same_name_with_a_new_uid_is_a_new_owner() -> None:
+    """A recreated pod starts at 0, and the interval in which it changed is nobody's."""
+    again = Pod("uid-a2", "ns", "a", "Running")
+
+    *_, last = run(at(0, POD), at(5, POD), at(10, again), at(15, again))
+
+    assert seconds(last) == {"uid-a": 5.0, "uid-a2": 5.0}
+
+
+def test_an_ended_counter_stays_frozen_for_the_linger_and_then_goes() -> None:
+    """A slow scraper still reads the last value; after the linger the series is gone."""
+    _, _, ended, still, gone = run(at(0, POD), at(5, POD), at(10), at(309), at(311))
+
+    assert seconds(ended) == seconds(still) == {"uid-a": 5.0}
+    assert points(still, catalog.OWNER_TIME)[0].at == NOW + 5
+    assert seconds(gone) == {}
+
+
+def test_a_second_owner_ends_the_first_ones_tenure() -> None:
+    """While two pods share a GPU the time is nobody's; alone again, the first goes on from where it was."""
+    other = Pod("uid-b", "ns", "b", "Running")
+
+    *_, last = run(at(0, POD), at(5, POD), at(10, POD, other), at(15, POD), at(20, POD))
+
+    assert seconds(last) == {"uid-a": 10.0}
+
+
+def test_more_ended_counters_than_the_limit_are_dropped_oldest_first_and_counted() -> None:
+    """The linger is bounded, and what the bound drops is counted."""
+    pods = [Pod(f"uid-{i}", "ns", f"p{i}", "Running") for i in range(4)]
+
+    *_, last = run(*(at(5.0 * i, pod) for i, pod in enumerate(pods)), at(25))
+
+    assert set(seconds(last)) == {"uid-2", "uid-3"}
+    index = catalog.DROPPED.keys.index("inferometer.limit")
+    assert {p.attributes[index]: p.value for p in points(last, catalog.DROPPED)} == {"series": 0.0, "ended": 2.0}
+
+
+def test_a_clock_that_is_set_back_takes_no_time_from_an_owner() -> None:
+    """Durations are monotonic: the wall clock only stamps."""
+    set_back = at(5, POD)
+    set_back = Frames(NOW - 3600, set_back.steady, set_back.outcomes, set_back.good, set_back.newest_good)
+
+    *_, last = run(at(0, POD), set_back)
+
+    assert seconds(last) == {"uid-a": 5.0}
+
+
+def serving(value: Value, metric: Metric, passed: float, start: float | None = None) -> Frames:
+    target = Target("e:1", "http://e:1/metrics")
+    report = EngineReport(target, "vllm", "vllm", "engine", "", (), (Reading("e:1", metric, (), value, start),))
+    return frames(engines=[report], passed=passed)
+
+
+def test_a_counter_that_falls_gets_the_time_before_as_its_start() -> None:
+    """A restarted engine's counter starts where it was last seen whole; before that its start is unknown."""
+    ticks = [serving(v, catalog.PREEMPTIONS, 5.0 * i) for i, v in enumerate((7.0, 9.0, 2.0, 3.0))]
+
+    starts = [points(s, catalog.PREEMPTIONS)[0].start for s in run(*ticks)]
+
+    assert starts == [None, None, NOW + 5, NOW + 5]
+
+
+def test_a_histogram_is_reset_when_any_bucket_falls() -> None:
+    """A count that has grown past its old value since a restart still shows by a bucket that fell."""
+    before, after = Histogram((1.0,), (5, 1), 4.0), Histogram((1.0,), (2, 9), 40.0)
+
+    first, second = run(serving(before, catalog.TIME_TO_FIRST_TOKEN, 0), serving(after, catalog.TIME_TO_FIRST_TOKEN, 5))
+
+    assert points(first, catalog.TIME_TO_FIRST_TOKEN)[0].start is None
+    assert points(second, catalog.TIME_TO_FIRST_TOKEN)[0].start == NOW
+
+
+def test_a_start_that_the_source_knows_is_kept() -> None:
+    """A page with `_created` says itself when its counters began."""
+    (only,) = run(serving(7.0, catalog.PREEMPTIONS, 0, start=NOW - 99))
+
+    assert points(only, catalog.PREEMPTIONS)[0].start == NOW - 99
+
+
+def test_each_failed_read_is_counted_once_by_reason() -> None:
+    """The same outcome seen in two ticks is one error; the next one is another."""
+    once = frames(troubles=[failed("pods", Reason.TIMEOUT, sequence=1)])
+    same = frames(troubles=[failed("pods", Reason.TIMEOUT, sequence=1)], passed=5)
+    next_one = frames(troubles=[failed("pods", Reason.REJECTED, sequence=2)], passed=10)
+
+    *_, last = run(once, same, next_one)
+
+    index = catalog.SOURCE_ERRORS.keys.index("inferometer.reason")
+    assert {p.attributes[index]: p.value for p in points(last, catalog.SOURCE_ERRORS)} == {
+        "timeout": 1.0,
+        "rejected": 1.0,
+    }
+
+
+def test_the_number_of_series_counts_itself() -> None:
+    """inferometer.series is the number of lines a scraper stores."""
+    (only,) = run(at(0, POD))
+
+    assert points(only, catalog.SERIES)[0].value == len(only.points)

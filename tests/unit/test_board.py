@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The board and the poller: who is read when, and what counts for how long."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from inferometer.board import Board, Poller
+from inferometer.model import Frame, Reason, Trouble
+
+
+class Scripted:
+    """A source that does what it is told."""
+
+    def __init__(
+        self,
+        read: Callable[[], object],
+        name: str = "scripted",
+        instance: str = "",
+        *,
+        period: float = 0.1,
+        deadline: float = 5.0,
+    ):
+        self.name, self.instance, self.period, self.deadline = name, instance, period, deadline
+        self._read = read
+        self.closed = threading.Event()
+
+    def read(self) -> object:
+        return self._read()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Watch:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board()
+
+
+@pytest.fixture
+def poller(board: Board) -> Iterator[Poller]:
+    poller = Poller(board, period=0.1)
+    yield poller
+    poller.close(timeout=0.1)
+
+
+def failing(trouble: Exception) -> Callable[[], object]:
+    def read() -> object:
+        raise trouble
+
+    return read
+
+
+def outcome(board: Board) -> Frame[object]:
+    (only,) = board.frames().outcomes
+    return only
+
+
+def test_a_good_frame_counts_for_two_of_its_periods() -> None:
+    """The board's grace is two periods after the read, and there is no other."""
+    watch = Watch()
+    board = Board(clock=watch, steady=watch)
+    board.put(Frame("s", "", 1, watch.now, 0.0, 5.0, "value"))
+
+    watch.now += 10.0
+    at_the_end = board.frames().good
+    watch.now += 0.1
+    after_it = board.frames().good
+
+    assert [f.value for f in at_the_end] == ["value"]
+    assert after_it == ()
+
+
+def test_a_failure_leaves_the_last_good_frame_for_its_grace() -> None:
+    """The newest outcome is the failure; the newest good frame still counts."""
+    watch = Watch()
+    board = Board(clock=watch, steady=watch)
+    board.put(Frame("s", "", 1, watch.now, 0.0, 5.0, "value"))
+    board.put(Frame("s", "", 2, watch.now, 0.0, 5.0, None, Trouble(Reason.TIMEOUT, "late")))
+
+    frames = board.frames()
+
+    assert [f.trouble.reason for f in frames.outcomes if f.trouble] == [Reason.TIMEOUT]
+    assert [f.value for f in frames.good] == ["value"]
+    assert frames.newest_good == {("s", ""): 100.0}
+
+
+def test_frames_stand_in_the_order_of_their_names(board: Board) -> None:
+    """Whoever answers first does not change the snapshot."""
+    for name, instance in (("pods", ""), ("engine", "b"), ("engine", "a")):
+        board.put(Frame(name, instance, 1, 0.0, 0.0, 5.0, "value"))
+
+    assert [(f.source, f.instance) for f in board.frames().good] == [("engine", "a"), ("engine", "b"), ("pods", "")]
+
+
+def test_a_tick_reads_every_source_and_waits_for_the_answers(board: Board, poller: Poller) -> None:
+    """What the sources say is on the board when the tick returns."""
+    poller.add(Scripted(lambda: "one", instance="1"))
+    poller.add(Scripted(lambda: "two", instance="2"))
+
+    poller.tick(patience=5.0)
+
+    assert [f.value for f in board.frames().good] == ["one", "two"]
+
+
+def test_a_source_that_hangs_holds_up_nobody_and_is_reported(board: Board, poller: Poller) -> None:
+    """Past its deadline a read is timed out while the others' answers stand; it reads again once it returns."""
+    release = threading.Event()
+    poller.add(Scripted(lambda: release.wait(20), "hangs", deadline=0.05))
+    poller.add(Scripted(lambda: "fine", "works"))
+
+    poller.tick(patience=5.0)
+    hung, fine = board.frames().outcomes
+    release.set()
+    end = time.monotonic() + 10
+    while outcome_of(board, "hangs").trouble is not None and time.monotonic() < end:
+        time.sleep(0.01)
+
+    assert hung.trouble is not None
+    assert hung.trouble.reason is Reason.TIMEOUT
+    assert fine.value == "fine"
+    assert outcome_of(board, "hangs").trouble is None
+
+
+def outcome_of(board: Board, name: str) -> Frame[object]:
+    return next(f for f in board.frames().outcomes if f.source == name)
+
+
+def test_a_slow_source_is_left_to_the_next_snapshot_after_one_period(board: Board, poller: Poller) -> None:
+    """A tick never lasts longer than its patience, whatever the deadline of a source."""
+    release = threading.Event()
+    poller.add(Scripted(lambda: release.wait(20), "slow", deadline=60.0))
+
+    poller.tick()
+    release.set()
+
+    assert board.frames().outcomes == ()
+
+
+def test_trouble_is_an_outcome_with_its_reason(board: Board, poller: Poller) -> None:
+    """What a source raises on purpose arrives as it is."""
+    poller.add(Scripted(failing(Trouble(Reason.PERMISSION, "may not", "Let it."))))
+
+    poller.tick(patience=5.0)
+
+    assert outcome(board).trouble is not None
+    assert outcome(board).trouble.remedy == "Let it."  # type: ignore[union-attr]  # asserted above
+
+
+def test_a_defect_is_an_outcome_too_and_the_source_is_read_again(board: Board, poller: Poller) -> None:
+    """An unexpected exception is counted as internal and does not end the reader."""
+    answers = iter([failing(ZeroDivisionError()), lambda: "well"])
+    poller.add(Scripted(lambda: next(answers)(), period=0.01))
+
+    poller.tick(patience=5.0)
+    first = outcome(board)
+    time.sleep(0.05)
+    poller.tick(patience=5.0)
+
+    assert first.trouble is not None
+    assert first.trouble.reason is Reason.INTERNAL
+    assert outcome(board).value == "well"
+    assert outcome(board).sequence == 2
+
+
+def test_it_is_logged_when_a_source_fails_and_when_it_recovers_and_not_between(
+    poller: Poller, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three failures and a recovery are two lines."""
+    answers = iter([failing(Trouble(Reason.REFUSED, "nobody there"))] * 3 + [lambda: "well"])
+    poller.add(Scripted(lambda: next(answers)(), period=0.001))
+
+    with caplog.at_level("INFO", logger="inferometer.board"):
+        for _ in range(4):
+            poller.tick(patience=5.0)
+            time.sleep(0.06)
+
+    assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_a_source_is_not_read_before_its_period_is_over(poller: Poller) -> None:
+    """Two ticks within one period read once."""
+    reads: list[int] = []
+    poller.add(Scripted(lambda: reads.append(1), period=60.0))
+
+    poller.tick(patience=5.0)
+    poller.tick(patience=5.0)
+
+    assert len(reads) == 1
+
+
+def test_a_removed_source_is_forgotten_and_closed(board: Board, poller: Poller) -> None:
+    """What a source that is no more said does not linger on the board."""
+    source = Scripted(lambda: "value")
+    poller.add(source)
+    poller.tick(patience=5.0)
+
+    poller.remove(("scripted", ""))
+
+    assert board.frames().outcomes == ()
+    assert source.closed.wait(5)
+
+
+def test_a_removed_source_that_still_reads_puts_nothing_on_the_board(board: Board, poller: Poller) -> None:
+    """A late answer of a source that was removed is dropped."""
+    release = threading.Event()
+    source = Scripted(lambda: release.wait(20), deadline=0.01)
+    poller.add(source)
+    poller.tick(patience=0.05)
+
+    poller.remove(("scripted", ""))
+    release.set()
+
+    assert source.closed.wait(5)
+    assert board.frames().outcomes == ()

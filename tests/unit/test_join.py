@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The join: what stands in a snapshot, and what does not."""
+
+from dataclasses import replace
+
+from frames import CONTEXT, NOW, busy, failed, frames, gpu, instance, memory
+
+from inferometer import catalog
+from inferometer.join import join
+from inferometer.model import (
+    Allocation,
+    Claim,
+    Device,
+    EngineReport,
+    Metric,
+    Pod,
+    Reading,
+    Reason,
+    Snapshot,
+    Target,
+    Value,
+)
+
+GB = 1e9
+
+
+def values(snapshot: Snapshot, metric: Metric) -> dict[frozenset[tuple[str, str]], Value]:
+    """Give a metric's values by their attributes; a series that stands twice fails the test."""
+    found: dict[frozenset[tuple[str, str]], Value] = {}
+    for point in snapshot.points:
+        if point.metric is metric:
+            attributes = frozenset((k, v) for k, v in zip(metric.keys, point.attributes, strict=True) if v is not None)
+            assert attributes not in found, f"{metric.name} stands twice with {sorted(attributes)}"
+            found[attributes] = point.value
+    return found
+
+
+def only(snapshot: Snapshot, metric: Metric) -> dict[str, str]:
+    """Give the attributes of a metric's one series."""
+    (attributes,) = values(snapshot, metric)
+    return dict(attributes)
+
+
+def held(device: Device, pod: str = "a", container: str = "main", replica: str | None = None) -> Allocation:
+    return Allocation("ns", pod, container, device.uuid, "nvidia.com/gpu", replica)
+
+
+POD_A = Pod(
+    "uid-a",
+    "ns",
+    "a",
+    "Running",
+    "10.0.0.1",
+    {"team": "search", "pod-template-hash": "7f9"},
+    {"cost-center": "42"},
+    "ReplicaSet",
+    "chat-7f9",
+)
+POD_B = Pod("uid-b", "ns", "b", "Running")
+
+
+def test_a_whole_gpu_has_its_owner_with_workload_team_and_cost_centre() -> None:
+    """A GPU that one pod holds alone carries that pod's whole identity on gpu.owner.* and nothing of it elsewhere."""
+    device = gpu(0)
+
+    snapshot = join(
+        frames(
+            devices=[device],
+            readings=[memory(device, 40 * GB), busy(device, 0.5)],
+            allocations=[held(device)],
+            pods=[POD_A],
+        ),
+        CONTEXT,
+    )
+
+    identity = {
+        "hw.id": "GPU-0",
+        "gpu.index": "0",
+        "k8s.namespace.name": "ns",
+        "k8s.pod.name": "a",
+        "k8s.pod.uid": "uid-a",
+        "k8s.container.name": "main",
+        "k8s.workload.kind": "Deployment",
+        "k8s.workload.name": "chat",
+        "inferometer.team": "search",
+        "inferometer.cost_center": "42",
+    }
+    assert only(snapshot, catalog.OWNER_INFO) == {**identity, "role": "owner"}
+    assert only(snapshot, catalog.OWNER_MEMORY_USAGE) == {**identity, "attribution": "exclusive"}
+    assert list(values(snapshot, catalog.OWNER_MEMORY_USAGE).values()) == [40 * GB]
+    assert list(values(snapshot, catalog.OWNER_UTILIZATION).values()) == [0.5]
+    assert only(snapshot, catalog.GPU_MEMORY_USAGE) == {"hw.id": "GPU-0", "gpu.index": "0"}
+
+
+def test_a_shared_gpu_has_owners_but_no_value_is_copied_onto_them() -> None:
+    """Two pods on one time-sliced GPU are both on gpu.owner.info, and its use is nobody's."""
+    device = gpu(0)
+
+    snapshot = join(
+        frames(
+            devices=[device],
+            readings=[memory(device, 40 * GB), busy(device, 0.5)],
+            allocations=[held(device, "a", replica="0"), held(device, "b", replica="3")],
+            pods=[POD_A, POD_B],
+        ),
+        CONTEXT,
+    )
+
+    assert len(values(snapshot, catalog.OWNER_INFO)) == 2
+    assert not values(snapshot, catalog.OWNER_MEMORY_USAGE)
+    assert not values(snapshot, catalog.OWNER_UTILIZATION)
+    assert not snapshot.tenures
+
+
+def test_several_replicas_of_one_pod_are_one_holding() -> None:
+    """Seven time-slice replicas in one container are one series, with the pod alone on the device."""
+    device = gpu(0)
+
+    snapshot = join(
+        frames(devices=[device], allocations=[held(device, replica=str(i)) for i in range(7)], pods=[POD_A]), CONTEXT
+    )
+
+    assert [h.replicas for h in snapshot.holdings] == [7]
+    assert len(values(snapshot, catalog.OWNER_INFO)) == 1
+    assert len(snapshot.tenures) == 1
+
+
+def test_two_containers_of_one_pod_share_one_value_without_a_container_name() -> None:
+    """What differs between a pod's containers on one device is absent from the pod's value."""
+    device = gpu(0)
+
+    snapshot = join(
+        frames(
+            devices=[device],
+            readings=[memory(device, GB)],
+            allocations=[held(device, container="one"), held(device, container="two")],
+            pods=[POD_A],
+        ),
+        CONTEXT,
+    )
+
+    assert len(values(snapshot, catalog.OWNER_INFO)) == 2
+    assert "k8s.container.name" not in only(snapshot, catalog.OWNER_MEMORY_USAGE)
+
+
+def test_a_gpu_in_mig_mode_has_no_owner_and_its_instances_have() -> None:
+    """An allocation of a GPU in MIG mode is unresolved; one of an instance carries parent and profile."""
+    parent, child = gpu(0, mig_enabled=True), instance(0, 1)
+
+    snapshot = join(
+        frames(
+            devices=[parent, child],
+            readings=[memory(parent, 9 * GB), memory(child, GB)],
+            allocations=[held(parent, "b"), held(child, "a")],
+            pods=[POD_A, POD_B],
+        ),
+        CONTEXT,
+    )
+
+    owner = only(snapshot, catalog.OWNER_MEMORY_USAGE)
+    assert (owner["hw.id"], owner["hw.parent"], owner["gpu.mig.profile"], owner["attribution"]) == (
+        "MIG-0-1",
+        "GPU-0",
+        "1g.12gb",
+        "mig",
+    )
+    assert list(values(snapshot, catalog.OWNER_MEMORY_USAGE).values()) == [GB]
+    assert list(values(snapshot, catalog.OWNER_UNRESOLVED).values()) == [1.0]
+
+
+def claimed(device: str, pod: str, uid: str = "claim-uid") -> Allocation:
+    claim = Claim("ns", "claim", "gpu.nvidia.com", "n1", device, uid)
+    return Allocation("ns", pod, "main", device, claim=claim)
+
+
+def test_dra_device_names_are_resolved_by_minor_number_and_by_placement() -> None:
+    """`gpu-<minor>` is a GPU, and `gpu-<minor>-mig-<profile>-<profile id>-<start>` the instance at that placement."""
+    whole = replace(gpu(0), minor=5)
+    parent = replace(gpu(1, mig_enabled=True), minor=3)
+    child = instance(1, 4)
+
+    snapshot = join(
+        frames(
+            devices=[whole, parent, child],
+            allocations=[claimed("gpu-5", "a"), claimed("gpu-3-mig-1g12gb-19-4", "b")],
+            pods=[POD_A, POD_B],
+        ),
+        CONTEXT,
+    )
+
+    assert {h.owner.pod: h.device for h in snapshot.holdings} == {"a": "GPU-0", "b": "MIG-1-4"}
+
+
+def test_a_claim_holder_is_marked_as_declared_until_the_claim_is_read() -> None:
+    """Admin access stands only in the claim: its holder's role is unknown and its values say how they are known."""
+    device = gpu(0)
+
+    snapshot = join(
+        frames(devices=[device], readings=[memory(device, GB)], allocations=[claimed("gpu-0", "a")], pods=[POD_A]),
+        CONTEXT,
+    )
+
+    info = only(snapshot, catalog.OWNER_INFO)
+    assert (info["role"], info["k8s.resourceclaim.name"], info["k8s.resourceclaim.uid"]) == (
+        "unknown",
+        "claim",
+        "claim-uid",
+    )
+    assert only(snapshot, catalog.OWNER_MEMORY_USAGE)["attribution"] == "declared"
+
+
+def test_without_pods_the_owner_is_namespace_and_name() -> None:
+    """No pod source: the UID is absent, the level says so, and values still have their owner."""
+    device = gpu(0)
+
+    snapshot = join(frames(devices=[device], readings=[memory(device, GB)], allocations=[held(device)]), CONTEXT)
+
+    owner = only(snapshot, catalog.OWNER_MEMORY_USAGE)
+    assert owner["k8s.pod.name"] == "a"
+    assert "k8s.pod.uid" not in owner
+    level = {dict(k)["inferometer.identity.level"]: v for k, v in values(snapshot, catalog.IDENTITY_LEVEL).items()}
+    assert level == {"none": 0.0, "name": 1.0, "uid": 0.0}
+
+
+def test_a_pod_that_the_pod_source_does_not_show_yet_owns_no_values() -> None:
+    """A holding seen before its pod has no tenure, so that nothing is spent under a name that changes next tick."""
+    device = gpu(0)
+
+    snapshot = join(
+        frames(devices=[device], readings=[memory(device, GB)], allocations=[held(device)], pods=[POD_B]), CONTEXT
+    )
+
+    assert len(values(snapshot, catalog.OWNER_INFO)) == 1
+    assert not values(snapshot, catalog.OWNER_MEMORY_USAGE)
+
+
+def test_a_pod_that_has_ended_holds_nothing() -> None:
+    """Kubelets before 1.34 still list completed pods; their phase tells."""
+    device = gpu(0)
+
+    snapshot = join(
+        frames(devices=[device], allocations=[held(device)], pods=[replace(POD_A, phase="Succeeded")]), CONTEXT
+    )
+
+    assert not snapshot.holdings
+
+
+def test_ownership_goes_on_without_a_driver() -> None:
+    """With NVML failing, who holds which UUID is still told."""
+    snapshot = join(
+        frames(allocations=[held(gpu(0))], pods=[POD_A], troubles=[failed("nvidia", Reason.TIMEOUT)]), CONTEXT
+    )
+
+    assert only(snapshot, catalog.OWNER_INFO)["hw.id"] == "GPU-0"
+    assert not values(snapshot, catalog.GPU_DEVICES)
+
+
+def test_no_driver_is_zero_devices_and_a_failing_one_is_silence() -> None:
+    """A node without a driver reports 0 GPUs; a driver that hangs reports none of its numbers."""
+    without = join(frames(troubles=[failed("nvidia", Reason.MISSING)]), CONTEXT)
+    hanging = join(frames(troubles=[failed("nvidia", Reason.TIMEOUT)]), CONTEXT)
+
+    assert list(values(without, catalog.GPU_DEVICES).values()) == [0.0]
+    assert not values(hanging, catalog.GPU_DEVICES)
+
+
+def test_an_unresponsive_gpu_is_reported_with_its_age_and_no_reading() -> None:
+    """hw.status says failed and gpu.reading.age how long; the other GPU goes on."""
+    good, bad = gpu(0), gpu(1)
+
+    snapshot = join(frames(devices=[good, bad], readings=[memory(good, GB)], unresponsive={bad.uuid: 12.0}), CONTEXT)
+
+    failed_gpus = [
+        dict(k)["hw.id"]
+        for k, v in values(snapshot, catalog.STATUS).items()
+        if dict(k)["hw.state"] == "failed" and v == 1.0
+    ]
+    ages = {dict(k)["hw.id"]: v for k, v in values(snapshot, catalog.GPU_READING_AGE).items()}
+    assert failed_gpus == ["GPU-1"]
+    assert ages == {"GPU-0": 0.0, "GPU-1": 12.0}
+    assert only(snapshot, catalog.GPU_MEMORY_USAGE)["hw.id"] == "GPU-0"
+
+
+def test_a_reading_of_a_device_that_is_not_listed_is_left_out() -> None:
+    """A device that vanished while it was read contributes nothing."""
+    snapshot = join(frames(devices=[gpu(0)], readings=[memory(gpu(1), GB)]), CONTEXT)
+
+    assert not values(snapshot, catalog.GPU_MEMORY_USAGE)
+
+
+def engine(
+    instance: str = "ns/a:8000", *, pod: str = "a", uid: str = "uid-a", url: str = "http://10.0.0.1:8000/metrics"
+) -> EngineReport:
+    target = Target(instance, url, namespace="ns" if pod else "", pod=pod, pod_uid=uid, container="main" if pod else "")
+    readings = (
+        Reading(
+            instance, catalog.REQUESTS_RUNNING, (("gen_ai.request.model", "m"), ("inference.engine.rank", "0")), 3.0
+        ),
+    )
+    return EngineReport(target, "vllm", "vllm", "engine", "0.32.0", ("m",), readings)
+
+
+def test_an_engine_of_a_pod_carries_the_pods_identity_and_never_a_claim() -> None:
+    """An engine's values join to gpu.owner.* by the pod UID."""
+    snapshot = join(frames(pods=[POD_A], engines=[engine()]), CONTEXT)
+
+    running = only(snapshot, catalog.REQUESTS_RUNNING)
+    assert running["k8s.pod.uid"] == "uid-a"
+    assert running["k8s.workload.name"] == "chat"
+    assert running["gen_ai.provider.name"] == "vllm"
+    assert running["server.port"] == "8000"
+    assert "server.address" not in running
+    (found,) = snapshot.engines
+    assert dict(found.resource.attributes)["service.name"] == "chat"
+    assert dict(found.resource.attributes)["service.instance.id"] == "ns.a.main"
+
+
+def test_an_engine_without_a_pod_is_told_apart_by_its_address() -> None:
+    """A configured target has its host and port, and a service of its own."""
+    report = engine("10.1.1.1:9000", pod="", uid="", url="http://10.1.1.1:9000/metrics")
+
+    snapshot = join(frames(engines=[report]), CONTEXT)
+
+    running = only(snapshot, catalog.REQUESTS_RUNNING)
+    assert (running["server.address"], running["server.port"]) == ("10.1.1.1", "9000")
+    assert "k8s.pod.name" not in running
+
+
+def test_an_engine_that_would_exceed_the_series_limit_is_left_out_and_counted() -> None:
+    """The limit drops whole engines, names itself, and leaves the rest alone."""
+    snapshot = join(
+        frames(devices=[gpu(0)], readings=[memory(gpu(0), GB)], engines=[engine()]), replace(CONTEXT, max_series=3)
+    )
+
+    assert not snapshot.engines
+    assert snapshot.dropped == {"series": 1}
+    assert values(snapshot, catalog.GPU_MEMORY_USAGE)
+
+
+def test_every_source_has_its_health_and_a_failed_one_only_that() -> None:
+    """A source that fails is down with its reason; what it said before is not repeated."""
+    snapshot = join(frames(devices=[gpu(0)], troubles=[failed("podresources", Reason.TIMEOUT)]), CONTEXT)
+
+    up = {dict(k)["inferometer.source.name"]: v for k, v in values(snapshot, catalog.SOURCE_UP).items()}
+    assert up == {"nvidia": 1.0, "podresources": 0.0}
+    assert not values(snapshot, catalog.OWNER_INFO)
+    assert [(f[0], f[3]) for f in snapshot.failures] == [("podresources", Reason.TIMEOUT)]
+
+
+def test_the_simulation_marks_every_series() -> None:
+    """What is simulated says so on every point."""
+    snapshot = join(
+        frames(devices=[gpu(0)], allocations=[held(gpu(0))], pods=[POD_A], engines=[engine()]),
+        replace(CONTEXT, simulated=True),
+    )
+
+    assert snapshot.points
+    assert all(point.attributes[-1] == "true" for point in snapshot.points)
+
+
+def test_points_carry_the_read_time_of_their_own_frame() -> None:
+    """A snapshot is newer than what it shows, and says so."""
+    snapshot = join(frames(devices=[gpu(0)], readings=[memory(gpu(0), GB)], passed=3.0), CONTEXT)
+
+    (point,) = [p for p in snapshot.points if p.metric is catalog.GPU_MEMORY_USAGE]
+    assert point.at == NOW + 3.0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from inferometer import catalog
 from inferometer.join import Context
 from inferometer.model import (
+    AllocatedClaim,
     Allocation,
     Device,
     DeviceReport,
@@ -66,6 +67,7 @@ def frames(
     unresponsive: dict[str, float] | None = None,
     allocations: Sequence[Allocation] | None = None,
     pods: Sequence[Pod] | None = None,
+    claims: Sequence[AllocatedClaim] | None = None,
     engines: Sequence[EngineReport] = (),
     troubles: Sequence[Frame[object]] = (),
     passed: float = 0.0,
@@ -80,5 +82,7 @@ def frames(
         good.append(frame("podresources", tuple(allocations), now=now))
     if pods is not None:
         good.append(frame("pods", tuple(pods), now=now))
+    if claims is not None:
+        good.append(frame("claims", tuple(claims), now=now))
     good += [frame("engine", report, report.target.instance, now=now) for report in engines]
     return Frames(now, 1000.0 + passed, (*good, *troubles), tuple(good), {(f.source, f.instance): f.at for f in good})

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from inferometer import __version__, catalog
 from inferometer.model import (
+    AllocatedClaim,
     Allocation,
     Device,
     DeviceReport,
@@ -29,6 +30,7 @@ from inferometer.model import (
     series_of,
 )
 from inferometer.ownership import (
+    Claims,
     Ownership,
     Pods,
     device_attributes,
@@ -61,7 +63,8 @@ def join(frames: Frames, context: Context) -> Snapshot:
     report = devices[0].value if devices else None
     allocations = _items(frames, "podresources", Allocation)
     pods = Pods(_items(frames, "pods", Pod), context.team_keys, context.cost_center_keys)
-    ownership = find_owners(report.devices if report else None, allocations, pods)
+    claims = Claims(_items(frames, "claims", AllocatedClaim))
+    ownership = find_owners(report.devices if report else None, allocations, pods, claims)
 
     if report is not None:
         _put_devices(draft, report, devices[0].at)

@@ -240,6 +240,28 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """One device that a claim was given: a `DeviceRequestAllocationResult` (resource.k8s.io/v1)."""
+
+    request: str
+    driver: str
+    pool: str
+    device: str
+    admin: bool = False
+    share_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatedClaim:
+    """What the API server says of a claim that a local pod uses: what the kubelet's answer leaves out."""
+
+    namespace: str
+    name: str
+    uid: str
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """One device held by one container, by one way.
 
@@ -313,6 +335,7 @@ class EngineReport:
     readings: tuple[Reading, ...]
     unmapped: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # series not believed, by doubt
 
 
 # --- reading ------------------------------------------------------------------------------------------------------

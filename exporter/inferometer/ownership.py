@@ -3,10 +3,10 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inferometer import catalog
-from inferometer.model import Allocation, Attribution, Claim, Device, Holding, Owner, Pod, Role, Tenure
+from inferometer.model import AllocatedClaim, Allocation, Attribution, Claim, Device, Holding, Owner, Pod, Role, Tenure
 
 ENDED = ("Succeeded", "Failed")
 
@@ -117,16 +117,46 @@ class _Devices:
         return name if name in self.by_uuid or not self.known else None
 
 
+# --- claims -------------------------------------------------------------------------------------------------------
+
+
+class Claims:
+    """What the API server says of the claims that local pods use."""
+
+    def __init__(self, claims: Iterable[AllocatedClaim] | None) -> None:
+        self._claims = {(c.namespace, c.name): c for c in claims or ()}
+
+    def complete(self, claim: Claim) -> tuple[Claim, Role]:
+        """Add the request that the device answers, and tell ownership from admin access (KEP-5018).
+
+        A claim with another UID than the node's is a later one of that name: it says nothing about this one.
+        """
+        read = self._claims.get((claim.namespace, claim.name))
+        if read is None or (claim.uid is not None and claim.uid != read.uid):
+            return claim, Role.UNKNOWN
+        place = (claim.driver, claim.pool, claim.device)
+        grants = [g for g in read.grants if (g.driver, g.pool, g.device) == place]
+        if not grants:
+            return claim, Role.UNKNOWN
+        owning = [g for g in grants if not g.admin]
+        requests = {g.request for g in owning or grants}
+        request = requests.pop() if len(requests) == 1 else None
+        return replace(claim, uid=read.uid, request=request), Role.OWNER if owning else Role.ADMIN
+
+
 # --- holdings -----------------------------------------------------------------------------------------------------
 
 
-def find_owners(devices: Iterable[Device] | None, allocations: Iterable[Allocation] | None, pods: Pods) -> Ownership:
+def find_owners(
+    devices: Iterable[Device] | None, allocations: Iterable[Allocation] | None, pods: Pods, claims: Claims
+) -> Ownership:
     """Join allocations with devices and pods.
 
     Args:
         devices: the node's GPUs and instances; None where no driver answers.
         allocations: what the kubelet says; None where it does not answer.
         pods: the node's pods.
+        claims: what the API server says of their claims; without it a claim's holder may be a mere observer.
 
     A GPU in MIG mode has no owner, its instances have. A pod that has ended holds nothing, although kubelets before
     1.34 still list it (KEP-3695, gate KubeletPodResourcesListUseActivePods).
@@ -146,9 +176,7 @@ def find_owners(devices: Iterable[Device] | None, allocations: Iterable[Allocati
             unresolved += 1
             continue
         owner = pods.owner(allocation.namespace, allocation.pod)
-        claim = allocation.claim
-        # Who has admin access stands in the claim alone; until it is read a claim's holder may be a mere observer.
-        role = Role.OWNER if claim is None else Role.UNKNOWN
+        claim, role = claims.complete(allocation.claim) if allocation.claim else (None, Role.OWNER)
         key = (uuid, owner.key, allocation.container, claim and (claim.uid, claim.namespace, claim.name, claim.request))
         _, seen = replicas.setdefault(key, (Holding(uuid, owner, allocation.container, role, claim), set()))
         seen.add(allocation.replica)

@@ -4,14 +4,14 @@
 from collections import Counter
 from itertools import pairwise
 
-from frames import CONTEXT, busy, frames, gpu, instance, memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frames import CONTEXT, busy, frames, gpu, instance, memory
 from inferometer import catalog
 from inferometer.accounting import Rules, State, account
 from inferometer.join import join
-from inferometer.model import Allocation, Claim, Device, Frames, Pod, Snapshot
+from inferometer.model import AllocatedClaim, Allocation, Claim, Device, Frames, Grant, Pod, Snapshot
 
 RULES = Rules(linger=60.0, max_ended=5)
 PERIOD = 5.0
@@ -62,6 +62,7 @@ def ticks(draw: st.DrawFn, count: int = 6) -> list[Frames]:
                 readings=readings,
                 allocations=draw(st.sampled_from([allocations, allocations, allocations, None])),
                 pods=draw(st.sampled_from([pods, pods, None])),
+                claims=draw(st.sampled_from([draw_claims(draw, allocations), None])),
                 passed=number * PERIOD,
             )
         )
@@ -81,6 +82,19 @@ def draw_allocation(draw: st.DrawFn, device: Device, pod: str) -> Allocation:
         "ns", draw(st.sampled_from(["x", "y"])), "gpu.nvidia.com", "n1", name, draw(st.sampled_from([None, "u"]))
     )
     return Allocation("ns", pod, container, name, claim=claim)
+
+
+def draw_claims(draw: st.DrawFn, allocations: list[Allocation]) -> list[AllocatedClaim]:
+    """Draw what the API server says of the claims in use: the truth, with admin access or not, or another UID."""
+    return [
+        AllocatedClaim(
+            c.namespace,
+            c.name,
+            draw(st.sampled_from(["u", "v"])),
+            (Grant("r", c.driver, c.pool, c.device, draw(st.booleans())),),
+        )
+        for c in (a.claim for a in allocations if a.claim)
+    ]
 
 
 def fold(life: list[Frames]) -> list[Snapshot]:

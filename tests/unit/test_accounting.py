@@ -2,7 +2,6 @@
 """The fold: what owners held, resets, and the agent's own counters."""
 
 from frames import CONTEXT, NOW, failed, frames, gpu
-
 from inferometer import catalog
 from inferometer.accounting import Rules, State, account
 from inferometer.join import join

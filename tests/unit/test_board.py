@@ -22,7 +22,7 @@ class Scripted:
         *,
         period: float = 0.1,
         deadline: float = 5.0,
-    ):
+    ) -> None:
         self.name, self.instance, self.period, self.deadline = name, instance, period, deadline
         self._read = read
         self.closed = threading.Event()
@@ -59,6 +59,15 @@ def poller(board: Board) -> Iterator[Poller]:
 def failing(trouble: Exception) -> Callable[[], object]:
     def read() -> object:
         raise trouble
+
+    return read
+
+
+def in_turn(*reads: Callable[[], object]) -> Callable[[], object]:
+    remaining = iter(reads)
+
+    def read() -> object:
+        return next(remaining)()
 
     return read
 
@@ -161,8 +170,7 @@ def test_trouble_is_an_outcome_with_its_reason(board: Board, poller: Poller) -> 
 
 def test_a_defect_is_an_outcome_too_and_the_source_is_read_again(board: Board, poller: Poller) -> None:
     """An unexpected exception is counted as internal and does not end the reader."""
-    answers = iter([failing(ZeroDivisionError()), lambda: "well"])
-    poller.add(Scripted(lambda: next(answers)(), period=0.01))
+    poller.add(Scripted(in_turn(failing(ZeroDivisionError()), lambda: "well"), period=0.01))
 
     poller.tick(patience=5.0)
     first = outcome(board)
@@ -179,8 +187,8 @@ def test_it_is_logged_when_a_source_fails_and_when_it_recovers_and_not_between(
     poller: Poller, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Three failures and a recovery are two lines."""
-    answers = iter([failing(Trouble(Reason.REFUSED, "nobody there"))] * 3 + [lambda: "well"])
-    poller.add(Scripted(lambda: next(answers)(), period=0.001))
+    refused = failing(Trouble(Reason.REFUSED, "nobody there"))
+    poller.add(Scripted(in_turn(refused, refused, refused, lambda: "well"), period=0.001))
 
     with caplog.at_level("INFO", logger="inferometer.board"):
         for _ in range(4):

@@ -4,14 +4,15 @@
 from dataclasses import replace
 
 from frames import CONTEXT, NOW, busy, failed, frames, gpu, instance, memory
-
 from inferometer import catalog
 from inferometer.join import join
 from inferometer.model import (
+    AllocatedClaim,
     Allocation,
     Claim,
     Device,
     EngineReport,
+    Grant,
     Metric,
     Pod,
     Reading,
@@ -207,6 +208,72 @@ def test_a_claim_holder_is_marked_as_declared_until_the_claim_is_read() -> None:
         "claim-uid",
     )
     assert only(snapshot, catalog.OWNER_MEMORY_USAGE)["attribution"] == "declared"
+
+
+def read_claim(
+    uid: str = "claim-uid", *, name: str = "claim", admin: bool = False, device: str = "gpu-0"
+) -> AllocatedClaim:
+    return AllocatedClaim("ns", name, uid, (Grant("gpus", "gpu.nvidia.com", "n1", device, admin),))
+
+
+def test_a_claim_that_was_read_makes_its_holder_the_owner_with_the_request() -> None:
+    """With the claim known the holder owns, and the request that the device answers is named."""
+    device = gpu(0)
+
+    snapshot = join(
+        frames(
+            devices=[device],
+            readings=[memory(device, GB)],
+            allocations=[claimed("gpu-0", "a")],
+            pods=[POD_A],
+            claims=[read_claim()],
+        ),
+        CONTEXT,
+    )
+
+    info = only(snapshot, catalog.OWNER_INFO)
+    assert (info["role"], info["k8s.resourceclaim.request"]) == ("owner", "gpus")
+    assert only(snapshot, catalog.OWNER_MEMORY_USAGE)["attribution"] == "exclusive"
+
+
+def test_admin_access_is_not_ownership() -> None:
+    """A monitoring pod with admin access to a GPU neither owns it nor takes it from its owner."""
+    owned, free = gpu(0), gpu(1)
+    watching = [
+        replace(claimed(name, "b", "watch"), claim=Claim("ns", "watch", "gpu.nvidia.com", "n1", name, "watch"))
+        for name in ("gpu-0", "gpu-1")
+    ]
+    watch = AllocatedClaim(
+        "ns", "watch", "watch", tuple(Grant("all", "gpu.nvidia.com", "n1", n, admin=True) for n in ("gpu-0", "gpu-1"))
+    )
+
+    snapshot = join(
+        frames(
+            devices=[owned, free],
+            readings=[memory(owned, GB), memory(free, 0.0)],
+            allocations=[claimed("gpu-0", "a"), *watching],
+            pods=[POD_A, POD_B],
+            claims=[read_claim(), watch],
+        ),
+        CONTEXT,
+    )
+
+    assert {(h.owner.pod, h.device): h.role.value for h in snapshot.holdings} == {
+        ("a", "GPU-0"): "owner",
+        ("b", "GPU-0"): "admin",
+        ("b", "GPU-1"): "admin",
+    }
+    assert only(snapshot, catalog.OWNER_MEMORY_USAGE)["k8s.pod.name"] == "a"
+
+
+def test_a_later_claim_of_the_same_name_says_nothing_about_this_one() -> None:
+    """The claim that was read has another UID than the node's: the role stays unknown."""
+    snapshot = join(
+        frames(devices=[gpu(0)], allocations=[claimed("gpu-0", "a")], pods=[POD_A], claims=[read_claim("another-uid")]),
+        CONTEXT,
+    )
+
+    assert only(snapshot, catalog.OWNER_INFO)["role"] == "unknown"
 
 
 def test_without_pods_the_owner_is_namespace_and_name() -> None:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every dialect, in the order in which they are tried: who re-exports others' names comes before those others."""
+
+from inferometer import catalog
+from inferometer.model import Binding
+from inferometer.sources.engines.dialect import Dialect
+from inferometer.sources.engines.dialects.dynamo import DYNAMO_FRONTEND, DYNAMO_WORKER
+from inferometer.sources.engines.dialects.epp import EPP
+from inferometer.sources.engines.dialects.kserve import KSERVE
+from inferometer.sources.engines.dialects.llamacpp import LLAMACPP
+from inferometer.sources.engines.dialects.lmdeploy import LMDEPLOY
+from inferometer.sources.engines.dialects.nim import NIM
+from inferometer.sources.engines.dialects.production_stack import PRODUCTION_STACK
+from inferometer.sources.engines.dialects.ray import RAY
+from inferometer.sources.engines.dialects.sglang import SGLANG
+from inferometer.sources.engines.dialects.tgi import TGI
+from inferometer.sources.engines.dialects.triton import TRITON, TRITON_TRTLLM, TRITON_VLLM
+from inferometer.sources.engines.dialects.trtllm import TRTLLM
+from inferometer.sources.engines.dialects.vllm import VLLM
+
+DIALECTS: tuple[Dialect, ...] = (
+    DYNAMO_FRONTEND,
+    DYNAMO_WORKER,
+    EPP,
+    PRODUCTION_STACK,
+    RAY,
+    KSERVE,
+    TRITON,
+    NIM,
+    SGLANG,
+    TRTLLM,
+    LMDEPLOY,
+    TGI,
+    LLAMACPP,
+    VLLM,
+)
+
+# What may run behind a page of a dialect with `hosts`.
+BACKENDS: tuple[Dialect, ...] = (VLLM, SGLANG, TRTLLM, TRITON_TRTLLM, TRITON_VLLM)
+
+# The dialect of a name that an operator gives; of two that share a name, the engine.
+BY_NAME = {d.name: d for d in DIALECTS}
+
+
+def _bindings(dialect: Dialect) -> tuple[Binding, ...]:
+    """Say for the reference page what each family of a dialect gives."""
+    prefix = dialect.prefixes[0]
+    return tuple(
+        Binding(
+            metric=family.metric.name,
+            call=", ".join(prefix + name for name in family.names),
+            source=dialect.name,
+            attributes={
+                **{attribute: f"label {label}" for label, attribute in (*dialect.labels, *family.labels)},
+                **dict(family.fixed),
+                **_CONSTANT,
+            },
+            architecture=family.versions,
+        )
+        for family in dialect.families
+    )
+
+
+_CONSTANT = {catalog.OPERATION.key: catalog.OPERATION.values[0]}
+
+# Which family of which engine gives which metric.
+BINDINGS: tuple[Binding, ...] = _bindings(VLLM)

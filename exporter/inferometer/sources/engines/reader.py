@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the bytes of a page to what an engine says: parse, recognise, read. No I/O."""
+
+from dataclasses import dataclass
+
+from inferometer.model import EngineReport, Target
+from inferometer.sources.engines.page import Layout, Parser
+from inferometer.sources.engines.plan import Plan, compile_plan
+from inferometer.sources.engines.recognise import recognise
+
+
+@dataclass(frozen=True, slots=True)
+class PageDescription:
+    """What a page is and which of its families mean which metric: the answer of `check engine`.
+
+    `mapped` pairs families with metrics, `unmapped` has the other families, `missing` those that an engine of the
+    page's age should have.
+    """
+
+    engine: str
+    backend: str
+    kind: str
+    version: str
+    models: tuple[str, ...]
+    mapped: tuple[tuple[str, str], ...]
+    unmapped: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+class Reader:
+    """Reads one target's pages. A page like the last one costs only its values."""
+
+    def __init__(self, target: Target, *, max_samples: int = 20_000) -> None:
+        self._target = target
+        self._parser = Parser(max_samples=max_samples)
+        self._layout: Layout | None = None
+        self._page = recognise(Layout((), {}, [], []), "")
+        self._plan = Plan()
+
+    def read(self, body: bytes, content_type: str = "") -> EngineReport:
+        """Read one page. Raises as `Parser.parse` does."""
+        layout, values = self._parser.parse(body, content_type)
+        if layout is not self._layout:
+            self._page = recognise(layout, self._target.engine)
+            self._plan = compile_plan(layout, self._page, self._target.instance)
+            self._layout = layout
+        readings, dropped = self._plan.read(values)
+        page, plan = self._page, self._plan
+        return EngineReport(
+            self._target,
+            page.engine,
+            page.backend,
+            page.kind.value,
+            page.version,
+            page.models,
+            readings,
+            plan.unmapped,
+            plan.missing,
+            dropped,
+        )
+
+
+def describe(body: bytes, content_type: str = "") -> PageDescription:
+    """Say what a page is. Raises as `Parser.parse` does."""
+    layout, _ = Parser(max_samples=1_000_000).parse(body, content_type)
+    page = recognise(layout)
+    plan = compile_plan(layout, page, "")
+    return PageDescription(
+        page.engine, page.backend, page.kind.value, page.version, page.models, plan.mapped, plan.unmapped, plan.missing
+    )

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turns the values of a page into readings, and refuses those that cannot be true."""
+
+import math
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from operator import itemgetter, sub
+from typing import NamedTuple
+
+from inferometer.model import Histogram, Instrument, Metric, Reading
+
+_MAX_CREATED = 9.2e9  # seconds; what still fits OTLP's nanoseconds
+_MAX_COUNT = 2**63
+
+
+class Doubt(StrEnum):
+    """Why a series of a mapped family is dropped: the closed set that it is counted by."""
+
+    TYPE = "type"  # the page declares another type than the family has
+    AMBIGUOUS = "ambiguous"  # two series that we could not tell apart
+    INCOMPLETE = "incomplete"  # a histogram without +Inf, count, sum or proper bounds
+    NOT_CUMULATIVE = "not_cumulative"  # buckets that fall, or do not add up to the count
+    NOT_FINITE = "not_finite"  # NaN means absent, and so does infinity
+    OUT_OF_RANGE = "out_of_range"  # a negative counter, a ratio beyond 0..1
+    TOO_LONG = "too_long"  # a label value that no model or reason has
+
+
+class DoubtError(Exception):
+    """A value is not believed."""
+
+    def __init__(self, doubt: Doubt) -> None:
+        super().__init__(doubt)
+        self.doubt = doubt
+
+
+class Identity(NamedTuple):
+    """What a reading says besides its value; the same objects scrape after scrape."""
+
+    subject: str
+    metric: Metric
+    attributes: tuple[tuple[str, str], ...]
+    created: int | None  # slot of the `_created` sample
+
+    def start(self, values: Sequence[float]) -> float | None:
+        """Give when the counter began, in Unix seconds, if the page says something possible."""
+        if self.created is None:
+            return None
+        created = values[self.created]
+        return created if 0 < created < _MAX_CREATED else None
+
+
+class Number(NamedTuple):
+    """A gauge or counter."""
+
+    identity: Identity
+    slot: int
+
+    def read(self, values: Sequence[float]) -> Reading:
+        """Read it.
+
+        Raises:
+            DoubtError: NOT_FINITE, OUT_OF_RANGE.
+        """
+        identity, value = self.identity, values[self.slot]
+        metric = identity.metric
+        if not math.isfinite(value):
+            raise DoubtError(Doubt.NOT_FINITE)
+        if value < 0 or (value > 1 and metric.unit == "1"):
+            raise DoubtError(Doubt.OUT_OF_RANGE)
+        start = identity.start(values) if metric.instrument is Instrument.COUNTER else None
+        return Reading(identity.subject, metric, identity.attributes, value, start)
+
+
+class Buckets(NamedTuple):
+    """A histogram. `cumulative` picks the bucket values by rising bound, +Inf last."""
+
+    identity: Identity
+    bounds: tuple[float, ...]
+    cumulative: Callable[[Sequence[float]], tuple[float, ...]]
+    count_slot: int
+    sum_slot: int
+
+    def read(self, values: Sequence[float]) -> Reading:
+        """Read it, with its own bounds.
+
+        Raises:
+            DoubtError: NOT_FINITE, NOT_CUMULATIVE.
+        """
+        cumulative, total = self.cumulative(values), values[self.sum_slot]
+        try:
+            whole = tuple(map(int, cumulative))
+        except (ValueError, OverflowError):
+            raise DoubtError(Doubt.NOT_FINITE) from None
+        if not math.isfinite(total):
+            raise DoubtError(Doubt.NOT_FINITE)
+        counts = tuple(map(sub, whole, (0, *whole)))
+        if whole != cumulative or min(counts) < 0 or values[self.count_slot] != whole[-1] or whole[-1] >= _MAX_COUNT:
+            raise DoubtError(Doubt.NOT_CUMULATIVE)
+        identity = self.identity
+        return Reading(
+            identity.subject,
+            identity.metric,
+            identity.attributes,
+            Histogram(self.bounds, counts, total),
+            identity.start(values),
+        )
+
+
+def buckets(identity: Identity, bounds: Sequence[tuple[str, int]], count: int | None, sum_: int | None) -> Buckets:
+    """Put a histogram together from its `(le, slot)` pairs and the slots of its count and sum.
+
+    Raises:
+        DoubtError: INCOMPLETE.
+    """
+    try:
+        ordered = sorted((float(le), slot) for le, slot in bounds)
+    except ValueError:
+        raise DoubtError(Doubt.INCOMPLETE) from None
+    limits = tuple(limit for limit, _ in ordered)
+    proper = (
+        bool(limits)
+        and limits[-1] == math.inf
+        and all(map(math.isfinite, limits[:-1]))
+        and len(set(limits)) == len(limits)
+    )
+    if not proper or count is None or sum_ is None:
+        raise DoubtError(Doubt.INCOMPLETE)
+    slots = [slot for _, slot in ordered]
+    if len(slots) == 1:  # itemgetter of one index gives no tuple
+        only = slots[0]
+        return Buckets(identity, (), lambda values: (values[only],), count, sum_)
+    return Buckets(identity, limits[:-1], itemgetter(*slots), count, sum_)

@@ -47,7 +47,7 @@ class State:
     seen: Mapping[Series, Seen] = field(default_factory=lambda: MappingProxyType({}))
     errors: Mapping[tuple[str, str, str], int] = field(default_factory=lambda: MappingProxyType({}))
     sequences: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))
-    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"series": 0, "ended": 0}))
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
 
 @dataclass(frozen=True, slots=True)

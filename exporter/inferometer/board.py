@@ -42,8 +42,17 @@ class Board:
             self._newest.pop(key, None)
             self._good.pop(key, None)
 
-    def frames(self, exports: Mapping[str, int] = MappingProxyType({})) -> Frames:
-        """Give the newest outcomes and the good frames that still count now, in the order of their names."""
+    def frames(
+        self,
+        exports: Mapping[str, int] = MappingProxyType({}),
+        dropped: Mapping[str, int] = MappingProxyType({}),
+    ) -> Frames:
+        """Give the newest outcomes and the good frames that still count now, in the order of their names.
+
+        Args:
+            exports: pushes by outcome since the start, for the agent's own counters.
+            dropped: what limits dropped ahead of the sources at this tick, by limit.
+        """
         with self._lock:
             newest = sorted(self._newest.items(), key=lambda item: item[0])
             good = sorted(self._good.items(), key=lambda item: item[0])
@@ -55,6 +64,7 @@ class Board:
             good=tuple(frame for _, (frame, arrived) in good if steady - arrived <= 2 * frame.period),
             newest_good=MappingProxyType({key: frame.at for key, (frame, _) in good}),
             exports=exports,
+            dropped=dropped,
         )
 
 
@@ -169,6 +179,10 @@ class Poller:
         with self._answered:
             self._readers.pop(key).stop()
             self._board.forget(key)
+
+    def hurry(self, key: Key) -> None:
+        """Read a source in the next tick, whenever it would be due."""
+        self._readers[key].due = 0.0
 
     def tick(self, patience: float | None = None) -> None:
         """Read what is due and wait for it: at most `patience` seconds, or one period."""

@@ -71,7 +71,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
     elif any(f.source == "nvidia" and f.trouble and f.trouble.reason is Reason.MISSING for f in frames.outcomes):
         draft.put(catalog.GPU_DEVICES, {}, 0.0)  # no driver is an answer, not a failure
     _put_owners(draft, ownership, report, devices[0].at if devices else frames.now)
-    engines, left_out = _put_engines(draft, frames, pods, context)
+    engines, dropped = _put_engines(draft, frames, pods, context)
     health = tuple(_health(outcome, frames) for outcome in frames.outcomes)
     _put_agent(draft, health, ownership.level)
 
@@ -85,7 +85,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
         engines=engines,
         sources=health,
         failures=tuple((f.source, f.instance, f.sequence, f.trouble.reason) for f in frames.outcomes if f.trouble),
-        dropped=MappingProxyType({"series": left_out} if left_out else {}),
+        dropped=MappingProxyType({**frames.dropped, **dropped}),
         exports=frames.exports,
         unsupported=report.unsupported if report else (),
         points=draft.points(),
@@ -232,15 +232,19 @@ def _put_owners(draft: _Draft, ownership: Ownership, report: DeviceReport | None
 # --- engines ------------------------------------------------------------------------------------------------------
 
 
-def _put_engines(draft: _Draft, frames: Frames, pods: Pods, context: Context) -> tuple[tuple[Engine, ...], int]:
-    """Add the engines' points; give the engines, and how many series were left out for the limit's sake."""
-    engines, left_out = [], 0
+def _put_engines(
+    draft: _Draft, frames: Frames, pods: Pods, context: Context
+) -> tuple[tuple[Engine, ...], dict[str, int]]:
+    """Add the engines' points; give the engines, and what was left out: for the limit's sake, or not believed."""
+    engines, dropped = [], {"series": 0}
     for frame in _good(frames, "engine", EngineReport):
         report = cast("EngineReport", frame.value)
         cost = sum(series_of(reading.value) for reading in report.readings)
         if draft.series + cost > context.max_series:
-            left_out += cost
+            dropped["series"] += cost
             continue
+        for doubt, number in report.dropped.items():
+            dropped[f"page_{doubt}"] = dropped.get(f"page_{doubt}", 0) + number
         target = report.target
         pod = pods.find(target.namespace, target.pod, target.pod_uid) if target.pod or target.pod_uid else None
         owner = pods.owner(target.namespace, target.pod, target.pod_uid) if target.pod or target.pod_uid else None
@@ -266,7 +270,7 @@ def _put_engines(draft: _Draft, frames: Frames, pods: Pods, context: Context) ->
                 start=reading.start,
                 resource=resource,
             )
-    return tuple(engines), left_out
+    return tuple(engines), dropped
 
 
 def _engine_attributes(report: EngineReport, owner: Owner | None) -> dict[str, str | None]:

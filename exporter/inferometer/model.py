@@ -222,7 +222,8 @@ class DeviceReport:
     readings: tuple[Reading, ...]
     unsupported: tuple[Unsupported, ...] = ()
     unresponsive: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    details: Mapping[str, str] = field(default_factory=_empty)  # driver and CUDA version, library
+    details: Mapping[str, str] = field(default_factory=_empty)  # driver and CUDA version
+    failed: tuple[Unsupported, ...] = ()  # calls that failed this time, though they may work the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +424,8 @@ class Frames:
     """The board's state at one tick: the newest outcome of every source, and the newest good frame while it is valid.
 
     `now` is Unix seconds, for stamps and ages; `steady` is monotonic seconds, for durations, so that a clock that is
-    set never makes or loses time. `exports` counts pushes by outcome since the agent started.
+    set never makes or loses time. `exports` counts pushes by outcome since the agent started, `dropped` what limits
+    dropped ahead of the sources at this tick.
     """
 
     now: float
@@ -432,6 +434,7 @@ class Frames:
     good: tuple[Frame[object], ...] = ()
     newest_good: Mapping[tuple[str, str], float] = field(default_factory=lambda: MappingProxyType({}))  # read times
     exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 # --- the joined picture -------------------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ def _tenures(holdings: Sequence[Holding], devices: Mapping[str, Device], uid_kno
         device = devices.get(uuid)
         if any(h.role is Role.UNKNOWN for h in held):
             attribution = Attribution.DECLARED
-        elif device is not None and device.is_instance:
+        elif uuid.startswith("MIG-"):
             attribution = Attribution.MIG
         else:
             attribution = Attribution.EXCLUSIVE

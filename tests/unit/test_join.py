@@ -322,6 +322,13 @@ def test_ownership_goes_on_without_a_driver() -> None:
     assert not values(snapshot, catalog.GPU_DEVICES)
 
 
+def test_an_instance_is_known_as_one_without_a_driver() -> None:
+    """The id alone says that a holding is of a MIG instance."""
+    snapshot = join(frames(allocations=[held(instance(0, 1))], pods=[POD_A]), CONTEXT)
+
+    assert [t.attribution.value for t in snapshot.tenures] == ["mig"]
+
+
 def test_no_driver_is_zero_devices_and_a_failing_one_is_silence() -> None:
     """A node without a driver reports 0 GPUs; a driver that hangs reports none of its numbers."""
     without = join(frames(troubles=[failed("nvidia", Reason.MISSING)]), CONTEXT)

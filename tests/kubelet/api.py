@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small API server over HTTPS: lists and watches pods by node, with versions, bookmarks and faults; gives claims by name."""
+
+import json
+import ssl
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+from kubelet.certificates import Certificates
+
+CLAIMS = "/apis/resource.k8s.io/v1"
+
+
+class ApiServer:
+    """Pods by name, an event log, and one fault at a time for lists and one for watches.
+
+    A fault is a status to answer with, or `hang`, `html`, `endless`; None is none. `claims` is by path, and
+    `claims_asked` the paths that were asked for.
+    """
+
+    def __init__(self, certificates: Certificates, token: str = "a-token", pods: tuple[Any, ...] = ()) -> None:
+        self.token = token
+        self.list_fault: int | str | None = None
+        self.watch_fault: int | str | None = None
+        self.claim_fault: int | str | None = None
+        self.claims: dict[str, Any] = {}
+        self.claims_asked: list[str] = []
+        self.asked: list[dict[str, str]] = []
+        self.change = threading.Condition()
+        self.generation = 0  # of watches: they end when it changes
+        self.cut = False  # whether they end in the middle of a chunk
+        self._pods: dict[str, Any] = {}
+        self._events: list[tuple[int, str]] = []
+        self._version = 100
+        self._oldest = 100
+        for pod in pods:
+            self.put(pod)
+        api = self
+
+        class Handler(_Handler):
+            server_api = api
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self._http.block_on_close = False
+        context = certificates.server_context()
+        # Shake hands in the connection's own thread, not in the accepting one.
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"https://127.0.0.1:{self._http.server_address[1]}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def put(self, pod: Any) -> None:
+        """Add or change a pod."""
+        name = pod["metadata"]["name"]
+        self._tell("MODIFIED" if name in self._pods else "ADDED", pod)
+        self._pods[name] = pod
+
+    def put_claim(self, claim: Any) -> None:
+        """Add or change a ResourceClaim."""
+        metadata = claim["metadata"]
+        self.claims[f"{CLAIMS}/namespaces/{metadata['namespace']}/resourceclaims/{metadata['name']}"] = claim
+
+    def delete(self, name: str) -> None:
+        self._tell("DELETED", self._pods.pop(name))
+
+    def bookmark(self) -> None:
+        self._tell("BOOKMARK", {"kind": "Pod", "metadata": {}})
+
+    def send(self, event: str) -> None:
+        """Put any text into the watches, as an event."""
+        with self.change:
+            self._version += 1
+            self._events.append((self._version, event))
+            self.change.notify_all()
+
+    def forget(self) -> None:
+        """Compact the log: whoever watches from an older version is told 410."""
+        with self.change:
+            self._version += 1
+            self._oldest = self._version
+            self._events.clear()
+
+    def end_watches(self, *, cut: bool = False) -> None:
+        """End the watches that are open, cleanly or in the middle."""
+        with self.change:
+            self.cut = cut
+            self.generation += 1
+            self.change.notify_all()
+
+    def count(self, *, watch: bool) -> int:
+        """How many lists or watches were asked for."""
+        return sum(("watch" in query) is watch for query in self.asked)
+
+    def close(self) -> None:
+        self.end_watches()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join(5)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _tell(self, kind: str, told: Any) -> None:
+        with self.change:
+            self._version += 1
+            told["metadata"]["resourceVersion"] = str(self._version)
+            self._events.append((self._version, json.dumps({"type": kind, "object": told})))
+            self.change.notify_all()
+
+    def listed(self, node: str) -> bytes:
+        with self.change:
+            items = [pod for pod in self._pods.values() if pod["spec"].get("nodeName") == node]
+            metadata = {"resourceVersion": str(self._version)}
+            return json.dumps({"kind": "PodList", "metadata": metadata, "items": items or None}).encode()
+
+    def is_gone(self, version: str) -> bool:
+        return int(version) < self._oldest
+
+    def after(self, version: int, generation: int, until: float) -> list[tuple[int, str]] | None:
+        """Wait for events newer than `version`; None when the watch is over."""
+        with self.change:
+            while True:
+                if self.generation != generation or time.monotonic() >= until:
+                    return None
+                if newer := [event for event in self._events if event[0] > version]:
+                    return newer
+                self.change.wait(max(0.0, until - time.monotonic()))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_api: ApiServer
+    timeout = 30
+
+    def log_message(self, *_arguments: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        api, parts = self.server_api, urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        try:
+            if parts.path.startswith(f"{CLAIMS}/"):
+                self._answer_claim(api, parts.path)
+            else:
+                api.asked.append(query)
+                self._answer(api, parts.path, query)
+        except (OSError, ssl.SSLError):
+            self.close_connection = True
+
+    def _answer(self, api: ApiServer, path: str, query: dict[str, str]) -> None:
+        watching = "watch" in query
+        fault = api.watch_fault if watching else api.list_fault
+        node = query.get("fieldSelector", "").removeprefix("spec.nodeName=")
+        if self.headers.get("Authorization") != f"Bearer {api.token}":
+            self._status(401, "Unauthorized")
+        elif path != "/api/v1/pods":
+            self._status(404, "the server could not find the requested resource")
+        elif isinstance(fault, int):
+            self._status(fault, "told to")
+        elif fault == "hang":
+            self.connection.recv(1)
+        elif fault == "html":
+            self._whole(200, b"<html><body>Sign in</body></html>", "text/html")
+        elif fault == "endless":
+            self._begin_chunks()
+            while True:
+                self._chunk(b'{"items": [' + b" " * 65536)
+        elif not watching:
+            self._whole(200, api.listed(node), "application/json")
+        elif api.is_gone(query["resourceVersion"]):
+            self._status(410, "too old resource version")
+        else:
+            self._watch(api, int(query["resourceVersion"]), float(query["timeoutSeconds"]))
+
+    def _answer_claim(self, api: ApiServer, path: str) -> None:
+        api.claims_asked.append(path)
+        if self.headers.get("Authorization") != f"Bearer {api.token}":
+            self._status(401, "Unauthorized")
+        elif isinstance(api.claim_fault, int):
+            self._status(api.claim_fault, "told to")
+        elif api.claim_fault == "html":
+            self._whole(200, b"<html><body>Sign in</body></html>", "text/html")
+        elif path not in api.claims:
+            self._status(404, "not found")
+        else:
+            self._whole(200, json.dumps(api.claims[path]).encode(), "application/json")
+
+    def _watch(self, api: ApiServer, version: int, lasting: float) -> None:
+        generation, until = api.generation, time.monotonic() + lasting
+        self._begin_chunks()
+        while (events := api.after(version, generation, until)) is not None:
+            for _, event in events:
+                self._chunk(event.encode("utf-8", "surrogateescape") + b"\n")
+            version = events[-1][0]
+        if api.cut:
+            self.wfile.write(b"ff\r\n{")
+            self.close_connection = True
+        else:
+            self._chunk(b"")
+
+    def _status(self, code: int, message: str) -> None:
+        self._whole(code, json.dumps({"kind": "Status", "code": code, "message": message}).encode(), "application/json")
+
+    def _whole(self, code: int, body: bytes, kind: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _begin_chunks(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def _chunk(self, piece: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))

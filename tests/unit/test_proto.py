@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The generated protocol code is what its .proto gives."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from inferometer import proto
+
+FOLDER = Path(proto.__file__).parent
+
+
+def test_generated_code_is_current(tmp_path: Path) -> None:
+    """`make proto` would change nothing."""
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={FOLDER}"]
+    outputs = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}", "podresources.proto"]
+    subprocess.run([*command, *outputs], check=True, timeout=60)
+    for name in ("podresources_pb2.py", "podresources_pb2.pyi"):
+        assert (FOLDER / name).read_text() == (tmp_path / name).read_text(), "run `make proto`"

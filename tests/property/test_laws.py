@@ -3,6 +3,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,6 +106,11 @@ def fold(life: list[Frames]) -> list[Snapshot]:
     return snapshots
 
 
+def said(tick: Frames, source: str) -> list[Any]:
+    """Give what a source that answers with a list said in this tick."""
+    return [item for f in tick.good if f.source == source and isinstance(f.value, tuple) for item in f.value]
+
+
 def value_of(snapshot: Snapshot, name: str) -> dict[str, float]:
     """Sum a gpu.owner metric by device."""
     total: dict[str, float] = {}
@@ -163,10 +169,10 @@ def test_counters_never_fall(life: list[Frames]) -> None:
 def test_an_owner_is_a_pod_uid_and_a_holding_ends_with_its_pod(life: list[Frames]) -> None:
     """gpu.owner.info names only what this tick's kubelet answer holds (law 4)."""
     for tick, snapshot in zip(life, fold(life), strict=True):
-        held = {(a.namespace, a.pod) for f in tick.good if f.source == "podresources" for a in f.value}  # type: ignore[attr-defined]
+        held = {(a.namespace, a.pod) for a in said(tick, "podresources")}
         named = {(h.owner.namespace, h.owner.pod) for h in snapshot.holdings}
         assert named <= held
-        uids = {p.uid for f in tick.good if f.source == "pods" for p in f.value}  # type: ignore[attr-defined]
+        uids = {p.uid for p in said(tick, "pods")}
         assert {h.owner.uid for h in snapshot.holdings if h.owner.uid} <= uids
 
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a receiver's answer means: done, partly refused, worth another try, or not (OTLP specification 1.9, "Failures")."""
+
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from inferometer.client import Response
+from inferometer.model import Reason
+
+_RETRYABLE = frozenset({429, 502, 503, 504})
+_DENIED = frozenset({401, 403})
+
+
+class Verdict(NamedTuple):
+    """How one request ended.
+
+    `reason` is None where the receiver took it. `retry` says whether the same bytes may succeed later, and `wait` how
+    many seconds the receiver asks for. `rejected` counts the points that it took the request without.
+    """
+
+    reason: Reason | None
+    message: str = ""
+    retry: bool = False
+    wait: float | None = None
+    rejected: int = 0
+
+
+def judge_http(response: Response, now: float) -> Verdict:
+    """Judge the answer of /v1/metrics. `now` is Unix seconds, for a Retry-After that is a date."""
+    status = response.status
+    if 200 <= status < 300:
+        return judge_success(response.body)
+    message = f"HTTP {status}"
+    if text := read_status_message(response):
+        message += f": {text}"
+    if status == 413:
+        return Verdict(Reason.TOO_LARGE, message)
+    if status in _DENIED:
+        return Verdict(Reason.PERMISSION, message)
+    return Verdict(Reason.REJECTED, message, status in _RETRYABLE, _retry_after(response.headers, now))
+
+
+def judge_success(body: bytes) -> Verdict:
+    """Read an ExportMetricsServiceResponse: partial_success = 1 {rejected_data_points = 1, error_message = 2}."""
+    rejected, message = 0, ""
+    try:
+        for number, partial in fields(body):
+            if number == 1 and isinstance(partial, bytes):
+                for inner, value in fields(partial):
+                    if inner == 1 and isinstance(value, int):
+                        rejected = value
+                    elif inner == 2 and isinstance(value, bytes):
+                        message = _text(value)
+    except ValueError:
+        return Verdict(None)  # a 200 with something else in it: some gateways answer with a page; the data are taken
+    return Verdict(None, message, rejected=rejected)
+
+
+def read_status_message(response: Response) -> str:
+    """Read `message` = 2 of the google.rpc.Status that a refusing receiver sends, or a short plain text."""
+    kind = response.headers.get("content-type", "")
+    if kind.startswith("application/x-protobuf"):
+        try:
+            return next((_text(v) for n, v in fields(response.body) if n == 2 and isinstance(v, bytes)), "")
+        except ValueError:
+            return ""
+    return _text(response.body) if kind.startswith("text/plain") else ""
+
+
+def read_retry_delay(status: bytes) -> float | None:
+    """Find google.rpc.RetryInfo in the bytes of `grpc-status-details-bin`; seconds, or None.
+
+    Status{details = 3}, Any{type_url = 1, value = 2}, RetryInfo{retry_delay = 1}, Duration{seconds = 1, nanos = 2}.
+    """
+    try:
+        for detail in _messages(status, 3):
+            packed = dict(fields(detail))
+            url, value = packed.get(1), packed.get(2)
+            if isinstance(url, bytes) and url.endswith(b"/google.rpc.RetryInfo"):
+                for delay in _messages(value if isinstance(value, bytes) else b"", 1):
+                    parts = dict(fields(delay))
+                    seconds, nanos = parts.get(1, 0), parts.get(2, 0)
+                    if isinstance(seconds, int) and isinstance(nanos, int):
+                        return seconds + nanos / 1e9
+                return 0.0
+    except ValueError:
+        pass
+    return None
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Give the fields of a protobuf message as (number, value): varints as int, all else as bytes.
+
+    Raises ValueError where it is none. An answer is so small that generated code would cost more than it saves.
+    """
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        number, wire = tag >> 3, tag & 7
+        value: int | bytes
+        if wire == 0:
+            value, at = _varint(message, at)
+        else:
+            if wire == 2:
+                size, at = _varint(message, at)
+            elif wire in {1, 5}:
+                size = 8 if wire == 1 else 4
+            else:
+                raise ValueError("not a protobuf message")
+            if at + size > len(message):
+                raise ValueError("a protobuf message that is cut off")
+            value, at = message[at : at + size], at + size
+        yield number, value
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(message):
+            raise ValueError("a protobuf message that is cut off")
+        byte, at = message[at], at + 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("not a protobuf message")
+
+
+def _messages(message: bytes, wanted: int) -> Iterator[bytes]:
+    return (value for number, value in fields(message) if number == wanted and isinstance(value, bytes))
+
+
+def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Read Retry-After: seconds or a date (RFC 9110 section 10.2.3)."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _text(value: bytes) -> str:
+    """Make what a peer wrote fit for one line of a log."""
+    text = value[:400].decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where everything stands in some OTLP requests: points by resource and metric, parted into requests by their bytes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple, cast
+
+from inferometer import __version__
+from inferometer.model import Histogram, Metric, Point
+from inferometer.views import otlp_wire as wire
+
+SCOPE = "inferometer"
+
+_Pairs = tuple[tuple[str, str], ...]
+# What tells a point's constant bytes apart, and what a request is laid out by.
+_Series = tuple[Metric, tuple[str | None, ...], float | None, tuple[float, ...] | None]
+_Key = tuple[Metric, tuple[str | None, ...], float | None, _Pairs]
+
+_VALUE = attrgetter("value")
+_AT = attrgetter("at")
+
+_SCOPE_HEAD = wire.scope_head(SCOPE, __version__)
+
+# Tags and lengths around one metric and one resource take at most this many bytes: enough to decide where to split.
+_METRIC_ROOM = 24
+_RESOURCE_ROOM = 32
+
+
+class _Item(NamedTuple):
+    """A data point to lay out: its constant bytes with their opening, and its whole length."""
+
+    resource: _Pairs
+    metric: Metric
+    head: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Everything of some requests but times and values.
+
+    `order` picks the points as the requests have them. `pieces` are constant bytes, room for a stamp and room for a value,
+    in turn, and `spans` says which of them are one request. `heads` are the constant bytes by series: what the next layout
+    is made from.
+    """
+
+    keys: list[_Key]
+    max_bytes: int
+    histograms: list[int]  # which points are histograms, in snapshot order
+    bounds: list[tuple[float, ...]]
+    heads: Mapping[_Series, tuple[bytes, int]]
+    order: list[int]
+    pieces: list[bytes]
+    spans: list[slice]
+    oversized: int
+
+    @classmethod
+    def of(cls, points: Sequence[Point], max_bytes: int, known: Mapping[_Series, tuple[bytes, int]]) -> "Layout":
+        """Lay out the series of `points`, taking the heads that are known."""
+        heads: dict[_Series, tuple[bytes, int]] = {}
+        items: list[_Item] = []
+        for metric, attributes, value, _, start, resource in points:
+            series = (metric, attributes, start, value.bounds if isinstance(value, Histogram) else None)
+            heads[series] = known.get(series) or _head(*series)
+            items.append(_Item(resource.attributes, metric, *heads[series]))
+        requests, oversized = _split(items, max_bytes)
+        order = [i for request in requests for i in request]
+        pieces: list[bytes] = []
+        spans: list[slice] = []
+        for request in requests:
+            begin = len(pieces)
+            for head in _framed([items[i] for i in request]):
+                pieces += (head, b"", b"")
+            spans.append(slice(begin, len(pieces)))
+        histograms = [i for i, point in enumerate(points) if isinstance(point.value, Histogram)]
+        bounds = _bounds(points, histograms)
+        return cls(_keys(points), max_bytes, histograms, bounds, heads, order, pieces, spans, oversized)
+
+    def fits(self, points: Sequence[Point], max_bytes: int) -> bool:
+        """Tell whether `points` are the series of this layout, in its order."""
+        return (
+            max_bytes == self.max_bytes
+            and _keys(points) == self.keys
+            and _bounds(points, self.histograms) == self.bounds
+        )
+
+    def fill(self, points: Sequence[Point]) -> tuple[bytes, ...]:
+        """Give the requests with the times and values of `points`."""
+        if not self.order:
+            return ()
+        times = list(map(_AT, points))
+        stamps = {at: wire.stamp(wire.nanoseconds(at)) for at in set(times)}
+        values = list(map(_VALUE, points))
+        histograms = [(i, wire.histogram_value(values[i])) for i in self.histograms]
+        for i, _ in histograms:
+            values[i] = 0.0
+        encoded = list(map(wire.NUMBER.pack, values))
+        for i, value in histograms:
+            encoded[i] = value
+        pieces = self.pieces.copy()
+        pieces[1::3] = [stamps[times[i]] for i in self.order]
+        pieces[2::3] = [encoded[i] for i in self.order]
+        return tuple(b"".join(pieces[span]) for span in self.spans)
+
+
+def _keys(points: Sequence[Point]) -> list[_Key]:
+    """Give what the layout depends on: all of the points but values and times."""
+    return [(metric, attributes, start, resource.attributes) for metric, attributes, _, _, start, resource in points]
+
+
+def _bounds(points: Sequence[Point], histograms: Sequence[int]) -> list[tuple[float, ...]]:
+    """Give the bounds of the points that are histograms."""
+    return [cast(Histogram, points[i].value).bounds for i in histograms]
+
+
+def _head(
+    metric: Metric, attributes: Sequence[str | None], start: float | None, bounds: Sequence[float] | None
+) -> tuple[bytes, int]:
+    """Write a point's constant bytes with their opening, and give the length of the whole point."""
+    if bounds is None:
+        head = wire.number_head(metric, attributes, wire.started(start))
+        size = len(head) + wire.STAMP_SIZE + wire.NUMBER.size
+    else:
+        head = wire.histogram_head(metric, attributes, wire.started(start), bounds)
+        size = len(head) + wire.STAMP_SIZE + wire.histogram_value_size(len(bounds) + 1)
+    begin = wire.opening(1, size)  # Gauge, Sum and Histogram all have data_points = 1
+    return begin + head, len(begin) + size
+
+
+def marks(ended: Sequence[Point], at: float, max_bytes: int) -> tuple[bytes, ...]:
+    """Write the requests that say which series are no more."""
+    time = wire.nanoseconds(at)
+    items: list[_Item] = []
+    for metric, attributes, value, _, start, resource in ended:
+        if isinstance(value, Histogram):
+            point = wire.histogram_head(metric, attributes, wire.started(start), value.bounds)
+            point += wire.histogram_mark(time, value.bounds)
+        else:
+            point = wire.number_head(metric, attributes, wire.started(start)) + wire.number_mark(time)
+        whole = wire.delimited(1, point)
+        items.append(_Item(resource.attributes, metric, whole, len(whole)))
+    requests, _ = _split(items, max_bytes)
+    return tuple(b"".join(_framed([items[i] for i in request])) for request in requests)
+
+
+# --- requests -----------------------------------------------------------------------------------------------------
+
+
+def _split(items: Sequence[_Item], max_bytes: int) -> tuple[list[list[int]], int]:
+    """Group items by resource and metric, and part them into requests below `max_bytes`; count what fits in none.
+
+    Lengths around the points are taken at their most, so a request may be a little smaller than it could be.
+    """
+    resources: dict[_Pairs, int] = {}
+    metrics: dict[Metric, int] = {}
+    for item in items:
+        resources.setdefault(item.resource, len(resources))
+        metrics.setdefault(item.metric, len(metrics))
+    room = {pairs: _RESOURCE_ROOM + len(wire.open_resource(pairs, _SCOPE_HEAD, 0)) for pairs in resources}
+    metric_room = {metric: _METRIC_ROOM + len(wire.metric_head(metric)) for metric in metrics}
+    order = sorted(range(len(items)), key=lambda i: (resources[items[i].resource], metrics[items[i].metric]))
+    requests: list[list[int]] = []
+    size = oversized = 0
+    previous: _Item | None = None
+    for i in order:
+        item = items[i]
+        alone = room[item.resource] + metric_room[item.metric] + item.size
+        if alone > max_bytes:
+            oversized += 1
+            continue
+        added = alone
+        if previous is not None and item.resource == previous.resource:
+            added -= room[item.resource]
+            if item.metric is previous.metric:
+                added -= metric_room[item.metric]
+        if previous is None or size + added > max_bytes:
+            requests.append([])
+            size, added = 0, alone
+        requests[-1].append(i)
+        size += added
+        previous = item
+    return requests, oversized
+
+
+def _framed(items: Sequence[_Item]) -> list[bytes]:
+    """Give the items' heads, each with what opens before it: a resource, a metric, or nothing."""
+    heads: list[bytes] = []
+    for pairs, of_resource in groupby(items, key=attrgetter("resource")):
+        first = len(heads)
+        size = 0
+        for metric, of_metric in groupby(of_resource, key=attrgetter("metric")):
+            points = list(of_metric)
+            points_size = sum(point.size for point in points)
+            begin = wire.open_metric(wire.metric_head(metric), metric.instrument, points_size)
+            heads.append(begin + points[0].head)
+            heads += (point.head for point in points[1:])
+            size += len(begin) + points_size
+        heads[first] = wire.open_resource(pairs, _SCOPE_HEAD, size) + heads[first]
+    return heads

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A snapshot as a Prometheus page: text format 0.0.4 (which is also valid 1.0.0) and OpenMetrics 1.0.0.
+
+Between two snapshots a page's numbers move while its series rarely do. So what stands before each number is laid out
+once, and a page is that layout with the new numbers in between.
+
+Sources: https://prometheus.io/docs/instrumenting/exposition_formats/ and
+https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import itemgetter
+from typing import cast
+
+from inferometer.catalog import prometheus_unit
+from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot
+from inferometer.views.sayable import sayable
+
+# A series as a page tells it apart; a histogram's bounds are part of it, because each is a line of its own.
+_Series = tuple[Metric, tuple[str | None, ...], tuple[float, ...] | None]
+
+_KEY = itemgetter(0, 1)  # Point.metric and Point.attributes, read in C: these run for every point of every snapshot
+_VALUE = itemgetter(2)  # Point.value
+
+_TYPES = {
+    Instrument.GAUGE: "gauge",
+    Instrument.COUNTER: "counter",
+    Instrument.UPDOWNCOUNTER: "gauge",
+    Instrument.HISTOGRAM: "histogram",
+}
+
+# Prometheus makes `job` and `instance` of these and leaves them out of target_info (prometheus/prometheus
+# storage/remote/otlptranslator/prometheusremotewrite, addResourceTargetInfo). Both routes say the same.
+_IDENTIFYING = frozenset({"service.name", "service.namespace", "service.instance.id"})
+
+
+class Exposition:
+    """Renders snapshots as pages; it remembers the newest page's layout and nothing else. Threads may share one."""
+
+    def __init__(self) -> None:
+        self._layout = _Layout.of(Resource(()), (), {})
+
+    def render(self, snapshot: Snapshot, *, openmetrics: bool) -> bytes:
+        """Give the page in UTF-8: OpenMetrics 1.0.0, or text 0.0.4. The same snapshot gives the same bytes.
+
+        There are no timestamps and no `_created` lines, and infos are gauges in both forms. The node's resource becomes
+        one `target_info`; other resources have none, since a point's identity is on the point.
+        """
+        points = sayable(snapshot.points)
+        layout = self._layout
+        if not layout.fits(snapshot.node, points):
+            layout = self._layout = _Layout.of(snapshot.node, points, layout.lines)
+        page = layout.page(openmetrics=openmetrics).copy()
+        page[1::2] = map(repr, layout.numbers(points))
+        # A lone surrogate, which only a hostile source can send, becomes `?`: one value must not take the page.
+        return "".join(page).encode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Everything of a page but its numbers.
+
+    `texts` is what stands before each number and `starts` says before which of them a family begins. `lines` are the
+    same texts by series: what the next layout is made from. `pages` are the finished texts by form.
+    """
+
+    node: Resource
+    keys: list[tuple[Metric, tuple[str | None, ...]]]
+    histograms: list[int]  # which points are histograms
+    bounds: list[tuple[float, ...]]
+    lines: Mapping[_Series, tuple[str, ...]]
+    texts: list[str]
+    starts: list[tuple[int, Metric]]
+    pages: dict[bool, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, node: Resource, points: Sequence[Point], known: Mapping[_Series, tuple[str, ...]]) -> "_Layout":
+        """Lay out the series of `points`, taking the lines that are known."""
+        lines: dict[_Series, tuple[str, ...]] = {}
+        texts: list[str] = []
+        starts: list[tuple[int, Metric]] = []
+        for metric, attributes, value, *_ in points:
+            series = (metric, attributes, value.bounds if isinstance(value, Histogram) else None)
+            lines[series] = known.get(series) or _lines(*series)
+            if not starts or starts[-1][1] is not metric:
+                starts.append((len(texts), metric))
+            texts += lines[series]
+        histograms = [i for i, point in enumerate(points) if isinstance(point.value, Histogram)]
+        return cls(node, list(map(_KEY, points)), histograms, _bounds(points, histograms), lines, texts, starts)
+
+    def fits(self, node: Resource, points: Sequence[Point]) -> bool:
+        """Tell whether `points` are the series of this layout, in its order."""
+        keys = list(map(_KEY, points))
+        return keys == self.keys and node == self.node and _bounds(points, self.histograms) == self.bounds
+
+    def numbers(self, points: Sequence[Point]) -> list[float]:
+        """Give every number of the page in order; a histogram's are its buckets, which cumulate, its sum and count."""
+        numbers = list(map(_VALUE, points))
+        for i in reversed(self.histograms):
+            _, counts, total = numbers[i]
+            buckets = list(accumulate(counts))
+            numbers[i : i + 1] = (*buckets, total, buckets[-1])
+        return numbers
+
+    def page(self, *, openmetrics: bool) -> list[str]:
+        """Give the page as text at even places and room for a number at odd ones."""
+        if openmetrics not in self.pages:
+            texts = [*self.texts, _target_info(self.node) + ("\n# EOF\n" if openmetrics else "\n")]
+            for i, metric in self.starts:
+                texts[i] = _header(metric, openmetrics=openmetrics) + texts[i]
+            texts[0] = texts[0].removeprefix("\n")
+            page = [""] * (2 * len(texts) - 1)
+            page[::2] = texts
+            self.pages[openmetrics] = page
+        return self.pages[openmetrics]
+
+
+def _bounds(points: Sequence[Point], histograms: Sequence[int]) -> list[tuple[float, ...]]:
+    """Give the bounds of the points that are histograms."""
+    return [cast(Histogram, points[i].value).bounds for i in histograms]
+
+
+# --- text ---------------------------------------------------------------------------------------------------------
+
+
+def _lines(metric: Metric, attributes: Sequence[str | None], bounds: Sequence[float] | None) -> tuple[str, ...]:
+    """Write what stands before each number of one series, each with the line break before it."""
+    pairs = zip(metric.attributes, attributes, strict=True)
+    # An empty label is an absent one to Prometheus, so an empty attribute is left out on every route.
+    labels = [_label(attribute.label, value) for attribute, value in pairs if value]
+    name = metric.prometheus
+    if bounds is None:
+        return (f"\n{name}{_braced(labels)} ",)
+    edges = [*map(boundary, bounds), "+Inf"]
+    return (
+        *(f"\n{name}_bucket{_braced([*labels, _label('le', edge)])} " for edge in edges),
+        f"\n{name}_sum{_braced(labels)} ",
+        f"\n{name}_count{_braced(labels)} ",
+    )
+
+
+def _braced(labels: Sequence[str]) -> str:
+    """Write a label set; none needs no braces."""
+    return f"{{{','.join(labels)}}}" if labels else ""
+
+
+def _label(name: str, value: str) -> str:
+    """Write one label, its value escaped as both formats ask: backslash, quote and line feed."""
+    return f'{name}="{_escape(value)}"'
+
+
+def _escape(text: str) -> str:
+    """Escape what cannot stand inside quotes."""
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _header(metric: Metric, *, openmetrics: bool) -> str:
+    """Write a family's metadata. OpenMetrics names a counter's family without `_total` and escapes quotes in HELP."""
+    kind = _TYPES[metric.instrument]
+    if not openmetrics:
+        text = metric.description.replace("\\", r"\\").replace("\n", r"\n")
+        return f"\n# HELP {metric.prometheus} {text}\n# TYPE {metric.prometheus} {kind}"
+    family = metric.prometheus.removesuffix("_total") if kind == "counter" else metric.prometheus
+    unit = prometheus_unit(metric)
+    unit_line = f"\n# UNIT {family} {unit}" if unit else ""
+    return f"\n# HELP {family} {_escape(metric.description)}\n# TYPE {family} {kind}{unit_line}"
+
+
+def _target_info(node: Resource) -> str:
+    """Write the resource as Prometheus does for OTLP; nothing where it would say nothing."""
+    values: dict[str, str] = {}
+    for key, value in node.attributes:
+        label = _label_name(key)
+        if value and label.strip("_") and key not in _IDENTIFYING:
+            # Keys that become one label are joined by `;` in key order, as Prometheus does.
+            values[label] = f"{values[label]};{value}" if label in values else value
+    if not values:
+        return ""
+    labels = _braced([_label(name, value) for name, value in values.items()])
+    return f"\n# HELP target_info Target metadata\n# TYPE target_info gauge\ntarget_info{labels} 1.0"
+
+
+def _label_name(key: str) -> str:
+    """Turn a resource attribute's key, which an operator may choose freely, into a label name.
+
+    Source: prometheus/otlptranslator, label_namer.go: every run of other characters becomes one underscore, and a name
+    that begins with a digit gains `key_`.
+    """
+    name = re.sub(r"[^a-zA-Z0-9]+", "_", key)
+    return f"key_{name}" if name[:1].isdigit() else name
+
+
+def boundary(bound: float) -> str:
+    """Write a bucket's bound as Prometheus does: shortest digits, an exponent from 1e+06 on, `1.0` for 1.
+
+    Source: labels.FormatOpenMetricsFloat, Go's FormatFloat(f, 'g', -1, 64) plus `.0` for a whole number.
+    """
+    text = repr(bound + 0.0)
+    whole, _, fraction = text.lstrip("-").partition(".")
+    if "e" in text or len(whole) <= len("100000"):  # shortest 'g' of a longer one has an exponent
+        return text
+    digits = (whole + fraction).rstrip("0")
+    mantissa = f"{digits[0]}.{digits[1:]}" if digits[1:] else digits
+    return f"{'-' if bound < 0 else ''}{mantissa}e+{len(whole) - 1:02d}"

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`: one JSON object per measure, flushed as measured; BENCH=encode,parse selects by prefix."""
+
+import os
+
+from bench import encode, parse
+from bench.measure import Part, run
+
+# Encoders and parser first: their rows stand within 30 seconds.
+PARTS = (
+    Part("encode", encode.measure),
+    Part("parse", parse.measure),
+    Part("page", parse.measure_to_outputs),
+)
+
+if __name__ == "__main__":
+    run(PARTS, tuple(name.strip() for name in os.environ.get("BENCH", "").split(",") if name.strip()))

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CPU of encoding the dense node: warm, as every tick is, and cold, as the first one is."""
+
+from collections.abc import Callable, Iterator
+from itertools import cycle
+
+from bench import dense
+from bench.measure import Row, Work, cpu
+from inferometer.model import Snapshot
+from inferometer.views.otlp import Encoder
+from inferometer.views.prometheus import Exposition
+
+MAX_BYTES = 3_500_000
+
+
+def measure() -> Iterator[Row]:
+    """Measure each encoder beside its library; the libraries have no warm state, so cold ones have the same reference."""
+    from prometheus_client import generate_latest, openmetrics  # noqa: TID251  # the reference
+
+    from bench import references
+
+    row = dense.snapshots(4)
+    registry = references.registry(row[0])
+
+    text = "prometheus_client.generate_latest"
+    yield from _rows(
+        "encode.prometheus", lambda: _page(row, openmetrics=False), lambda: generate_latest(registry), text
+    )
+    yield from _rows(
+        "encode.openmetrics",
+        lambda: _page(row, openmetrics=True),
+        lambda: openmetrics.exposition.generate_latest(registry),  # type: ignore[no-untyped-call]  # it has no types
+        "prometheus_client.openmetrics.exposition.generate_latest",
+    )
+    sdk = "opentelemetry-sdk data classes, encode_metrics, SerializeToString"
+    yield from _rows("encode.otlp", lambda: _requests(row), lambda: references.sdk_encoded(row[0].points), sdk)
+    proto = "opentelemetry-proto messages, SerializeToString"
+    ours, theirs = cpu(_requests(row), lambda: references.proto_encoded(row[0].points), rounds=5)
+    yield Row("encode.otlp.proto", ours, "s", theirs, proto)
+
+
+def _rows(name: str, fresh: Callable[[], Work], reference: Work, against: str) -> Iterator[Row]:
+    def first() -> object:
+        return fresh()()
+
+    warm, cold, theirs = cpu(fresh(), first, reference, rounds=5)
+    yield Row(name, warm, "s", theirs, against)
+    yield Row(f"{name}.cold", cold, "s", theirs, against)
+
+
+def _page(row: list[Snapshot], *, openmetrics: bool) -> Work:
+    exposition, turns = Exposition(), cycle(row)
+    return lambda: exposition.render(next(turns), openmetrics=openmetrics)
+
+
+def _requests(row: list[Snapshot]) -> Work:
+    encoder, turns = Encoder(), cycle(row)
+    return lambda: encoder.requests(next(turns), max_bytes=MAX_BYTES)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the outputs must say, written down plainly and independently of how they say it, to be compared as values."""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, groupby
+from typing import Any
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest  # noqa: TID251  # oracle
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue  # noqa: TID251  # oracle
+from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb  # noqa: TID251  # oracle
+
+from inferometer import __version__
+from inferometer.catalog import SCHEMA_URL
+from inferometer.model import Histogram, Instrument, Point, Resource, Snapshot
+
+Series = tuple[str, frozenset[tuple[str, str | float]]]
+"""A sample's name and labels, `le` as a number."""
+
+
+_DATA = {
+    Instrument.GAUGE: "gauge",
+    Instrument.COUNTER: "sum",
+    Instrument.UPDOWNCOUNTER: "sum",
+    Instrument.HISTOGRAM: "histogram",
+}
+
+
+# --- OTLP ---------------------------------------------------------------------------------------------------------
+
+
+def request(points: Iterable[Point]) -> ExportMetricsServiceRequest:
+    """Build the one request that says these points, with the protobuf library, in the plainest way."""
+    whole = ExportMetricsServiceRequest()
+    of_resource: dict[Resource, list[Point]] = {}
+    for point in points:
+        of_resource.setdefault(point.resource, []).append(point)
+    for resource, group in of_resource.items():
+        block = whole.resource_metrics.add(schema_url=SCHEMA_URL)
+        block.resource.attributes.extend(_key_value(key, value) for key, value in resource.attributes)
+        scope = block.scope_metrics.add(schema_url=SCHEMA_URL)
+        scope.scope.name = "inferometer"
+        scope.scope.version = __version__
+        for metric, same in groupby(group, lambda point: point.metric):
+            entry = scope.metrics.add(name=metric.name, description=metric.description, unit=metric.unit)
+            data: Any = getattr(entry, _DATA[metric.instrument])
+            if metric.instrument is not Instrument.GAUGE:
+                data.aggregation_temporality = pb.AGGREGATION_TEMPORALITY_CUMULATIVE
+            if metric.instrument is Instrument.COUNTER:
+                data.is_monotonic = True
+            for point in same:
+                _fill(data.data_points.add(), point)
+    return whole
+
+
+def _fill(entry: Any, point: Point) -> None:
+    pairs = zip(point.metric.attributes, point.attributes, strict=True)
+    entry.attributes.extend(_key_value(attribute.key, value) for attribute, value in pairs if value)
+    entry.time_unix_nano = _nanoseconds(point.at)
+    if point.start is not None:
+        entry.start_time_unix_nano = _nanoseconds(point.start)
+    if isinstance(point.value, Histogram):
+        entry.count = sum(point.value.counts)
+        entry.sum = point.value.sum
+        entry.bucket_counts.extend(point.value.counts)
+        entry.explicit_bounds.extend(point.value.bounds)
+    else:
+        entry.as_double = point.value
+
+
+def _key_value(key: str, value: str) -> KeyValue:
+    pair = KeyValue(key=key)
+    pair.value.string_value = value
+    return pair
+
+
+def _nanoseconds(seconds: float) -> int:
+    """Give the time of a clock that shows milliseconds, as the generated snapshots' do."""
+    return round(seconds * 1_000) * 1_000_000
+
+
+def parsed(body: bytes) -> ExportMetricsServiceRequest:
+    """Read one request back."""
+    return ExportMetricsServiceRequest.FromString(body)
+
+
+def data_points(metric: pb.Metric) -> list[Any]:
+    """Give a metric's points, whatever its kind."""
+    return list(getattr(metric, metric.WhichOneof("data") or "gauge").data_points)
+
+
+# --- Prometheus ---------------------------------------------------------------------------------------------------
+
+# The specification's table, as far as the catalogue goes:
+# https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/ and prometheus/otlptranslator.
+_WORDS = {"s": "seconds", "By": "bytes", "J": "joules", "W": "watts", "Hz": "hertz", "Cel": "celsius"}
+
+
+def samples(snapshot: Snapshot) -> dict[Series, float]:
+    """Give every sample that a page of this snapshot has, by the catalogue's own names."""
+    found: dict[Series, float] = {}
+    for point in snapshot.points:
+        pairs = zip(point.metric.attributes, point.attributes, strict=True)
+        labels = {attribute.key.replace(".", "_"): value for attribute, value in pairs if value}
+        if isinstance(point.value, Histogram):
+            found.update(_histogram(point.metric.prometheus, labels, *point.value))
+        else:
+            found[series(point.metric.prometheus, labels)] = float(point.value)
+    return found
+
+
+def translated(requests: Iterable[ExportMetricsServiceRequest]) -> dict[Series, float]:
+    """Give the samples that Prometheus makes of OTLP by default, job and instance apart."""
+    found: dict[Series, float] = {}
+    for metric in _metrics(requests):
+        name = _name(metric)
+        for point in data_points(metric):
+            labels = {re.sub(r"[^a-zA-Z0-9_]", "_", pair.key): pair.value.string_value for pair in point.attributes}
+            if metric.HasField("histogram"):
+                found.update(_histogram(name, labels, point.explicit_bounds, point.bucket_counts, point.sum))
+            else:
+                found[series(name, labels)] = point.as_double
+    return found
+
+
+def _metrics(requests: Iterable[ExportMetricsServiceRequest]) -> Iterator[pb.Metric]:
+    for whole in requests:
+        for block in whole.resource_metrics:
+            for scope in block.scope_metrics:
+                yield from scope.metrics
+
+
+def _name(metric: pb.Metric) -> str:
+    """Translate a name; none of the catalogue's holds its unit already in its middle."""
+    name = metric.name.replace(".", "_")
+    word = _WORDS.get(metric.unit, "")
+    if metric.unit == "1" and metric.HasField("gauge"):
+        word = "ratio"
+    if word and not name.endswith(f"_{word}"):
+        name = f"{name}_{word}"
+    return f"{name}_total" if metric.HasField("sum") and metric.sum.is_monotonic else name
+
+
+def _histogram(
+    name: str, labels: dict[str, str], bounds: Iterable[float], counts: Iterable[int], total: float
+) -> Iterator[tuple[Series, float]]:
+    count = 0
+    for bound, count in zip((*bounds, float("inf")), accumulate(counts), strict=True):
+        yield series(f"{name}_bucket", {**labels, "le": str(bound)}), count
+    yield series(f"{name}_sum", labels), total
+    yield series(f"{name}_count", labels), count
+
+
+def series(name: str, labels: dict[str, str]) -> Series:
+    """Name one sample."""
+    return name, frozenset((key, float(value) if key == "le" else value) for key, value in labels.items())

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A page read back by prometheus_client's parsers says what the snapshot says, whatever the snapshot."""
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from prometheus_client import Metric as Family  # noqa: TID251  # the oracle
+from prometheus_client.openmetrics.parser import (  # noqa: TID251  # the oracle
+    text_string_to_metric_families as openmetrics_families,
+)
+from prometheus_client.parser import text_string_to_metric_families as lax  # noqa: TID251  # the oracle
+
+from inferometer.catalog import METRICS
+from inferometer.model import Instrument, Metric, Snapshot
+from inferometer.views.prometheus import Exposition
+from oracles import Series, samples, series
+from snapshots import snapshots, successions
+
+KINDS = {"gauge": "gauge", "counter": "counter", "updowncounter": "gauge", "histogram": "histogram"}
+UNITS = ("seconds", "bytes", "joules", "watts", "hertz", "celsius", "ratio")
+
+
+def strict(page: str) -> list[Family]:
+    """Read an OpenMetrics page; the parser has no types."""
+    return list(openmetrics_families(page))  # type: ignore[no-untyped-call]  # it has no types
+
+
+def read(families: Iterable[Family]) -> dict[Series, float]:
+    found = [(series(s.name, s.labels), float(s.value)) for family in families for s in family.samples]
+    assert len(found) == len(dict(found)), "a series stands twice"
+    return {key: value for key, value in found if key[0] != "target_info"}
+
+
+def present(snapshot: Snapshot) -> list[Metric]:
+    metrics = {point.metric for point in snapshot.points}
+    return [metric for metric in METRICS if metric in metrics]
+
+
+def family_name(metric: Metric) -> str:
+    return metric.prometheus.removesuffix("_total") if metric.instrument is Instrument.COUNTER else metric.prometheus
+
+
+@given(snapshots())
+def test_openmetrics_reads_back_equal(snapshot: Snapshot) -> None:
+    """The strict OpenMetrics parser accepts every page and reads the snapshot's samples from it."""
+    page = Exposition().render(snapshot, openmetrics=True).decode()
+
+    assert read(strict(page)) == samples(snapshot)
+    assert page.endswith("# EOF\n")
+
+
+@given(snapshots())
+def test_text_reads_back_equal(snapshot: Snapshot) -> None:
+    """The text parser reads the snapshot's samples from the page."""
+    page = Exposition().render(snapshot, openmetrics=False).decode()
+
+    assert read(lax(page)) == samples(snapshot)
+
+
+@given(snapshots())
+def test_metadata_stands_once_per_family(snapshot: Snapshot) -> None:
+    """Each family has one HELP and one TYPE, in the snapshot's order, and a unit only as its name's last word."""
+    families = strict(Exposition().render(snapshot, openmetrics=True).decode())
+
+    described = [(f.name, f.type, f.documentation, f.unit) for f in families if f.name != "target_info"]
+    assert described == [
+        (
+            family_name(metric),
+            KINDS[metric.instrument],
+            metric.description,
+            next((unit for unit in UNITS if family_name(metric).endswith(f"_{unit}")), ""),
+        )
+        for metric in present(snapshot)
+    ]
+
+
+@given(successions())
+def test_memory_never_shows(row: list[Snapshot]) -> None:
+    """What was rendered before changes no byte: a page is a function of its snapshot alone."""
+    used = Exposition()
+
+    for snapshot in row:
+        for openmetrics in (True, False):
+            assert used.render(snapshot, openmetrics=openmetrics) == Exposition().render(
+                snapshot, openmetrics=openmetrics
+            )
+
+
+@given(successions())
+def test_memory_is_bounded(row: list[Snapshot]) -> None:
+    """Only the newest snapshot's series are remembered."""
+    used = Exposition()
+    for snapshot in row:
+        used.render(snapshot, openmetrics=True)
+
+    assert len(used._layout.lines) <= len(row[-1].points)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OTEL_* variables, their precedence over one another and over the file, and what happens to bad values."""
+
+import pytest
+
+from inferometer import config
+from inferometer.model import Reason
+from inferometer.push import Settings, resolve, resource_attributes
+
+FILE = config.Otlp(endpoint="http://file:4318")
+
+
+def settle(environ: dict[str, str], file: config.Otlp = FILE) -> Settings:
+    """Resolve what has to be usable without a complaint."""
+    settings, troubles = resolve(file, environ)
+    assert not troubles
+    assert settings is not None
+    return settings
+
+
+def test_without_an_endpoint_nothing_is_pushed() -> None:
+    """The defaults push nothing, whatever other variables say."""
+    assert resolve(config.Otlp(), {"OTEL_EXPORTER_OTLP_TIMEOUT": "5000"}) == (None, ())
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"])
+def test_an_endpoint_in_the_environment_turns_the_push_on(name: str) -> None:
+    """One standard variable is enough; the rest are defaults."""
+    settings = settle({name: "http://c:4318/v1/metrics" if "METRICS" in name else "http://c:4318"}, config.Otlp())
+    assert settings.target == "http://c:4318/v1/metrics"
+    assert (settings.protocol, settings.interval, settings.timeout, settings.compression) == (
+        "http/protobuf",
+        60,
+        10,
+        "gzip",
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "target"),
+    [
+        ({}, "http://file:4318/v1/metrics"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, "http://file:4318/v1/metrics"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/"}, "http://c:4318/v1/metrics"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c/otlp"}, "https://c/otlp/v1/metrics"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c/otlp/"}, "https://c/otlp/v1/metrics"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c/v1/metrics"}, "http://c/v1/metrics/v1/metrics"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c?key=1"}, "http://c/v1/metrics?key=1"),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://m:4318"}, "http://m:4318/"),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://m/x"}, "http://m/x"),
+        (
+            {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://m/x", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c"},
+            "http://m/x",
+        ),
+    ],
+)
+def test_the_http_url(environ: dict[str, str], target: str) -> None:
+    """The metrics' variable is used as it is; to the general one and the file's base /v1/metrics is appended."""
+    assert settle(environ).target == target
+
+
+def test_the_whole_url_in_the_file_is_meant_as_such() -> None:
+    """Whoever writes the path into the file does not get it twice."""
+    assert settle({}, config.Otlp(endpoint="http://f/otlp/v1/metrics")).target == "http://f/otlp/v1/metrics"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "insecure", "target", "secure"),
+    [
+        ("http://c:4317", "", "c:4317", False),
+        ("https://c:4317", "true", "c:4317", True),
+        ("http://c:4317", "false", "c:4317", False),
+        ("c:4317", "", "c:4317", True),
+        ("c:4317", "true", "c:4317", False),
+        ("c:4317", "TRUE", "c:4317", False),
+        ("c", "true", "c:4317", False),
+        ("https://c", "", "c:443", True),
+        ("http://c", "", "c:80", False),
+        ("http://[fd00::1]:4317/ignored", "", "[fd00::1]:4317", False),
+        ("unix:///run/otlp.sock", "", "unix:///run/otlp.sock", False),
+    ],
+)
+def test_the_grpc_target(endpoint: str, insecure: str, target: str, secure: bool) -> None:
+    """For gRPC the scheme says whether TLS is used, and only without one does INSECURE."""
+    settings = settle(
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            "OTEL_EXPORTER_OTLP_INSECURE": insecure,
+        }
+    )
+    assert (settings.target, settings.secure) == (target, secure)
+
+
+PRECEDENCE = {
+    "PROTOCOL": ("protocol", "grpc", "http/protobuf", "grpc"),
+    "TIMEOUT": ("timeout", "1500", "2000", 1.5),
+    "COMPRESSION": ("compression", "none", "gzip", "none"),
+    "CERTIFICATE": ("certificate", "/m.pem", "/g.pem", "/m.pem"),
+    "CLIENT_CERTIFICATE": ("client_certificate", "/m.pem", "/g.pem", "/m.pem"),
+    "CLIENT_KEY": ("client_key", "/m.pem", "/g.pem", "/m.pem"),
+    "HEADERS": ("headers", "k=m", "k=g,other=g", {"k": "m"}),
+}
+
+
+@pytest.mark.parametrize("key", PRECEDENCE)
+def test_precedence(key: str) -> None:
+    """A metrics variable stands over the general one, that over the file; an empty one counts for nothing."""
+    field, metrics, general, value = PRECEDENCE[key]
+    both = {f"OTEL_EXPORTER_OTLP_METRICS_{key}": metrics, f"OTEL_EXPORTER_OTLP_{key}": general}
+    assert getattr(settle(both), field) == value
+    swapped = {f"OTEL_EXPORTER_OTLP_METRICS_{key}": "  ", f"OTEL_EXPORTER_OTLP_{key}": metrics}
+    assert getattr(settle(swapped), field) == value
+    file = config.Otlp(
+        endpoint="http://file:4318",
+        protocol="grpc",
+        timeout=config.Seconds(1.5),
+        compression="none",
+        certificate="/m.pem",
+        client_certificate="/m.pem",
+        client_key="/m.pem",
+        headers={"K": "m"},
+    )
+    assert getattr(settle({}, file), field) == value
+
+
+def test_the_interval_has_one_variable() -> None:
+    """OTEL_METRIC_EXPORT_INTERVAL is in milliseconds and stands over the file."""
+    assert settle({"OTEL_METRIC_EXPORT_INTERVAL": "2500"}).interval == 2.5
+
+
+@pytest.mark.parametrize(
+    ("environ", "on"),
+    [
+        ({"OTEL_SDK_DISABLED": "true"}, False),
+        ({"OTEL_SDK_DISABLED": "TRUE"}, False),
+        ({"OTEL_SDK_DISABLED": "1"}, True),
+        ({"OTEL_METRICS_EXPORTER": "none"}, False),
+        ({"OTEL_METRICS_EXPORTER": "prometheus"}, False),
+        ({"OTEL_METRICS_EXPORTER": "console, otlp"}, True),
+        ({"OTEL_METRICS_EXPORTER": "otlp"}, True),
+    ],
+)
+def test_the_environment_can_turn_the_push_off(environ: dict[str, str], on: bool) -> None:
+    """OTEL_SDK_DISABLED and an OTEL_METRICS_EXPORTER without otlp stop the push although there is an endpoint."""
+    settings, troubles = resolve(FILE, environ)
+    assert (settings is not None) is on
+    assert not troubles
+
+
+def test_headers_are_percent_decoded() -> None:
+    """Names become lower case, values are decoded, and blanks around both are no part of them."""
+    settings = settle({"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20dXNlcg%3D%3D, x-tenant = a%2Cb ,"})
+    assert settings.headers == {"authorization": "Basic dXNlcg==", "x-tenant": "a,b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "default"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "protocol", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC", "protocol", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "timeout", 10.0),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "0", "timeout", 10.0),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1", "timeout", 10.0),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "compression", "gzip"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "interval", 60.0),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "sesame", "headers", {}),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "k=sesame%0d%0aevil:%20x", "headers", {}),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "bad name=sesame", "headers", {}),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "k=sesame%ff", "headers", {}),
+        ("OTEL_METRICS_EXPORTER", "oltp", "protocol", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta", "protocol", "http/protobuf"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=b,sesame", "protocol", "http/protobuf"),
+    ],
+)
+def test_a_bad_value_is_named_and_ignored(name: str, value: str, field: str, default: object) -> None:
+    """A value that cannot be used is one trouble that names its variable, shows no secret, and leaves the default."""
+    settings, troubles = resolve(FILE, {name: value})
+    assert settings is not None
+    assert getattr(settings, field) == default
+    (trouble,) = troubles
+    assert name in trouble.message
+    assert "sesame" not in trouble.message + trouble.remedy
+    assert trouble.remedy
+
+
+def test_a_bad_value_falls_back_to_the_general_variable() -> None:
+    """The next in line is used, not the default, where the first is bad."""
+    environ = {"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": "bad", "OTEL_EXPORTER_OTLP_TIMEOUT": "3000"}
+    settings, troubles = resolve(FILE, environ)
+    assert settings is not None
+    assert settings.timeout == 3.0
+    assert len(troubles) == 1
+
+
+def test_only_cumulative_is_said_so() -> None:
+    """A wish for deltas is refused as unsupported; cumulative in any case is fine."""
+    name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+    assert resolve(FILE, {name: "lowmemory"}).troubles[0].reason is Reason.UNSUPPORTED
+    assert "cumulative" in resolve(FILE, {name: "delta"}).troubles[0].message
+    assert not resolve(FILE, {name: "Cumulative"}).troubles
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["ftp://host", "http://", "http://host:port", "http://user:sesame", "http://h:0", "http://a b", "http://[::1"],
+)
+def test_an_endpoint_that_is_no_address_turns_the_push_off_and_says_so(endpoint: str, protocol: str) -> None:
+    """A malformed endpoint is named without the password that it may hold, and nothing is pushed."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    settings, troubles = resolve(FILE, environ)
+    assert settings is None
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in troubles[0].message
+    assert "sesame" not in troubles[0].message
+
+
+def test_no_secret_shows() -> None:
+    """Neither the repr nor the place that logs name shows headers, user information or query values."""
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:sesame@c:4318/x?token=sesame",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=sesame",
+    }
+    settings = settle(environ)
+    assert "sesame" in settings.target
+    assert "sesame" not in repr(settings) + settings.place
+    assert "c:4318/x/v1/metrics" in settings.place
+    _, troubles = resolve(FILE, {**environ, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+    assert "gRPC does not send them" in troubles[0].message
+
+
+@pytest.mark.parametrize(
+    ("environ", "attributes"),
+    [
+        ({}, {}),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "a=b, c=d%2C%20e"}, {"a": "b", "c": "d, e"}),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=x,a=b", "OTEL_SERVICE_NAME": "y"}, {"service.name": "y", "a": "b"}),
+        ({"OTEL_SERVICE_NAME": "y"}, {"service.name": "y"}),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "a=b,broken", "OTEL_SERVICE_NAME": "y"}, {"service.name": "y"}),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "a=%ff"}, {}),
+    ],
+)
+def test_resource_attributes(environ: dict[str, str], attributes: dict[str, str]) -> None:
+    """The service's own variable wins; a list with an error in it counts for nothing, as the specification asks."""
+    assert resource_attributes(environ) == attributes

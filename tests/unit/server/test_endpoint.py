@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The endpoint over real sockets: what clients get, and what bad clients cannot do to the others."""
+
+import gzip
+import http.client
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from inferometer import config
+from inferometer.model import Reason, Resource, Snapshot, Trouble
+from inferometer.server import Published, Server
+
+PAGE = b"".join(b'up{n="%d"} 1\n' % n for n in range(5000))
+OPENMETRICS = PAGE + b"# EOF\n"
+SNAPSHOT = Snapshot(at=1.0, steady=1.0, node=Resource(()))
+
+Start = Callable[..., tuple[Server, int]]
+
+
+def published(*, ready: bool = True) -> Published:
+    pages = Published({"text": lambda _: PAGE, "openmetrics": lambda _: OPENMETRICS, "html": lambda _: b"<p>hello"})
+    if ready:
+        pages.publish(SNAPSHOT)
+    return pages
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    servers: list[Server] = []
+
+    def start_one(
+        pages: Published | None = None,
+        alive: Callable[[], tuple[bool, str]] = lambda: (True, "ok"),
+        max_connections: int = 64,
+        timeout: float = 10.0,
+    ) -> tuple[Server, int]:
+        settings = config.Server(listen="127.0.0.1:0", max_connections=max_connections, timeout=config.Seconds(timeout))
+        server = Server(settings, pages or published(), alive)
+        server.start()
+        servers.append(server)
+        return server, int(server.url.rpartition(":")[2])
+
+    yield start_one
+    for server in servers:
+        server.close()
+
+
+def ask(
+    port: int, path: str = "/metrics", method: str = "GET", **headers: str
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def say(port: int, data: bytes) -> bytes:
+    """Send raw bytes and read until the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(data)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < until, "the condition never came true"
+        time.sleep(0.005)
+
+
+# --- pages ---
+
+
+def test_metrics_are_negotiated_and_framed(start: Start) -> None:
+    """/metrics has the form, length and Vary that HTTP promises, for text and for OpenMetrics."""
+    _, port = start()
+    response, body = ask(port)
+    assert (response.status, body) == (200, PAGE)
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert response.headers["Content-Length"] == str(len(PAGE))
+    assert response.headers["Vary"] == "Accept, Accept-Encoding"
+    assert response.headers["Date"]
+    response, body = ask(port, Accept="application/openmetrics-text;version=1.0.0")
+    assert body == OPENMETRICS
+    assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+
+
+def test_gzip_is_the_same_page(start: Start) -> None:
+    """A compressed page inflates to the plain one, and says what it is."""
+    _, port = start()
+    response, body = ask(port, Accept_Encoding="gzip")
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert int(response.headers["Content-Length"]) == len(body) < len(PAGE)
+    assert gzip.decompress(body) == PAGE
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/", "/healthz", "/readyz", "/nothing"])
+def test_head_is_get_without_the_body(start: Start, path: str) -> None:
+    """HEAD gives GET's status and headers, and no body."""
+    _, port = start()
+    get, _ = ask(port, path)
+    head, body = ask(port, path, "HEAD")
+    assert body == b""
+    assert head.status == get.status
+    assert dict(head.headers, Date="") == dict(get.headers, Date="")
+
+
+def test_the_status_page_runs_and_loads_nothing(start: Start) -> None:
+    """The HTML page forbids scripts, frames and type guessing by its headers."""
+    _, port = start()
+    response, body = ask(port, "/")
+    assert body == b"<p>hello"
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert "script-src" not in response.headers["Content-Security-Policy"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_before_the_first_snapshot_nothing_is_ready_but_the_process_is_healthy(start: Start) -> None:
+    """/metrics, / and /readyz answer 503 with a sentence until the first snapshot; /healthz does not wait for it."""
+    pages = published(ready=False)
+    _, port = start(pages)
+    for path in ("/metrics", "/", "/readyz"):
+        response, body = ask(port, path)
+        assert response.status == 503
+        assert b"first snapshot" in body
+    assert ask(port, "/healthz")[0].status == 200
+    pages.publish(SNAPSHOT)
+    assert [ask(port, path)[0].status for path in ("/metrics", "/", "/readyz")] == [200, 200, 200]
+
+
+def test_health_is_what_the_process_says_of_itself(start: Start) -> None:
+    """/healthz fails, with the reason, exactly when the process says that it is stuck."""
+    state = [(True, "ok"), (False, "no tick for 61 s")]
+    _, port = start(alive=lambda: state[0])
+    assert ask(port, "/healthz")[1] == b"ok\n"
+    state.reverse()
+    response, body = ask(port, "/healthz")
+    assert (response.status, body) == (503, b"no tick for 61 s\n")
+    assert ask(port)[0].status == 200
+
+
+def test_unknown_paths_and_methods(start: Start) -> None:
+    """Unknown paths are 404 and name the known ones; other methods are 405 with Allow."""
+    _, port = start()
+    response, body = ask(port, "/metric")
+    assert response.status == 404
+    assert b"/metrics" in body
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
+        response, _ = ask(port, "/metrics", method)
+        assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_a_page_that_cannot_be_made_is_one_500_and_one_log_line(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """A defect in a view harms that page only, tells the client nothing of it, and is logged once until it heals."""
+    broken = True
+
+    def html(_: Snapshot) -> bytes:
+        if broken:
+            raise ValueError("private detail")
+        return b"fine"
+
+    pages = Published({"text": lambda _: PAGE, "html": html})
+    pages.publish(SNAPSHOT)
+    _, port = start(pages)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            response, body = ask(port, "/")
+            assert response.status == 500
+            assert b"private" not in body
+    assert len(caplog.records) == 1
+    assert ask(port)[1] == PAGE
+    broken = False
+    assert ask(port, "/")[1] == b"fine"
+
+
+# --- connections ---
+
+
+def test_a_connection_is_kept_between_requests(start: Start) -> None:
+    """HTTP/1.1 clients ask many times on one connection, in sequence or all at once."""
+    _, port = start()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.connect()
+    first = connection.sock
+    for _ in range(20):
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read() == b"ok\n"
+    assert connection.sock is first
+    connection.close()
+    several = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 3 + b"GET /healthz HTTP/1.0\r\n\r\n"
+    assert say(port, several).count(b"200 OK") == 4
+
+
+def test_http_1_0_is_answered_and_closed(start: Start) -> None:
+    """An old client gets its page and the end of the connection."""
+    _, port = start()
+    answer = say(port, b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert answer.endswith(PAGE)
+    assert b"Connection: close" in answer
+
+
+def test_a_body_is_never_taken_for_a_request(start: Start) -> None:
+    """What follows a request with a body is not answered: it may be that body."""
+    _, port = start()
+    inner = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    answer = say(port, b"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith(b"HTTP/1.1 405 ")
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nCookie: " + b"a" * 1_000_000 + b"\r\n\r\n", 431),
+    ],
+)
+def test_a_refusal_reaches_the_client(start: Start, data: bytes, status: int) -> None:
+    """Even a client that sends a megabyte too much reads why it is refused."""
+    _, port = start()
+    assert say(port, data).startswith(b"HTTP/1.1 %d " % status)
+    assert ask(port)[0].status == 200
+
+
+def test_many_clients_at_once_all_get_the_whole_page(start: Start) -> None:
+    """Forty clients that connect in the same moment are all served."""
+    _, port = start()
+    ready = threading.Barrier(40)
+
+    def get(number: int) -> bytes:
+        ready.wait(5)
+        body = ask(port, Accept_Encoding="gzip" if number % 2 else "identity")[1]
+        return gzip.decompress(body) if number % 2 else body
+
+    with ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(get, range(40))) == {PAGE}
+
+
+def test_slow_clients_are_cut_off_and_hold_up_nobody(start: Start) -> None:
+    """Clients that drip a header, or never read their answer, end at the timeout; others are served meanwhile."""
+    huge = Published({"text": lambda _: b"x" * 30_000_000, "html": lambda _: b"fine"})
+    huge.publish(SNAPSHOT)
+    server, port = start(huge, timeout=0.4)
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as dripping,
+        socket.create_connection(("127.0.0.1", port), timeout=5) as deaf,
+    ):
+        deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        dripping.sendall(b"GET / HT")
+        assert ask(port, "/")[1] == b"fine"
+        answer = dripping.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        dripping.close()
+        wait_until(lambda: not server._connections)
+
+
+def test_dripping_does_not_extend_the_deadline(start: Start) -> None:
+    """The time for a request is counted from its first byte, not from its newest."""
+    _, port = start(timeout=0.3)
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nX: ")
+        client.settimeout(0.02)
+        until = time.monotonic() + 5
+        answer = b""
+        while not answer:
+            assert time.monotonic() < until
+            client.sendall(b"a")
+            try:
+                answer = client.recv(4096)
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_the_longest_idle_connection_makes_room(start: Start) -> None:
+    """At the limit, a new client is served in the place of the one that has been silent longest."""
+    server, port = start(max_connections=2)
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(2)]
+    for client in clients:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(4096)
+        wait_until(lambda: all(c.idle_since is not None for c in server._connections))
+    assert ask(port, "/healthz")[0].status == 200
+    assert clients[0].recv(4096) == b""
+    clients[1].sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b"200 OK" in clients[1].recv(4096)
+    for client in clients:
+        client.close()
+
+
+def test_past_the_limit_of_busy_connections_clients_are_turned_away(start: Start) -> None:
+    """Where every connection is busy one more gets 503 at once, and is served when one has ended."""
+    rendering, done = threading.Event(), threading.Event()
+
+    def render(_: Snapshot) -> bytes:
+        rendering.set()
+        assert done.wait(5)
+        return PAGE
+
+    pages = Published({"text": render})
+    pages.publish(SNAPSHOT)
+    server, port = start(pages, max_connections=1)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, port)
+        assert rendering.wait(5)
+        answer = say(port, b"")
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"busy" in answer
+        done.set()
+        assert first.result(5)[1] == PAGE
+    wait_until(lambda: not server._connections)
+    assert ask(port)[1] == PAGE
+
+
+def test_closing_ends_everything_within_a_second(start: Start) -> None:
+    """Closing ends idle and half-sent connections and all threads, and the port is free again."""
+    server, port = start()
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(3)]
+    clients[0].sendall(b"GET / HT")
+    clients[1].sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert clients[1].recv(4096)
+    wait_until(lambda: len(server._connections) == 3)
+    threads = [server._acceptor, *server._connections.values()]
+    server.close()
+    assert not any(thread.is_alive() for thread in threads)
+    for client in clients:
+        assert client.recv(4096) == b""
+        client.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_a_port_in_use_is_a_trouble_at_start(start: Start) -> None:
+    """Starting on a port that is taken raises at once, with the address and a remedy; closing is safe after that."""
+    _, port = start()
+    second = Server(config.Server(listen=f"127.0.0.1:{port}"), published(), lambda: (True, "ok"))
+    with pytest.raises(Trouble) as trouble:
+        second.start()
+    assert trouble.value.reason is Reason.REFUSED
+    second.close()
+
+
+def test_no_request_is_logged_above_debug(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """There is no access log, and a bad client cannot fill the log."""
+    _, port = start()
+    with caplog.at_level(logging.INFO):
+        ask(port)
+        say(port, b"nonsense\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")  # and hangs up over the unread answer
+        assert ask(port)[0].status == 200
+    assert not caplog.records

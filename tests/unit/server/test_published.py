@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages are rendered once per snapshot, on demand."""
+
+import gzip
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from inferometer.model import Resource, Snapshot
+from inferometer.server import Published
+
+
+def snapshot(at: float) -> Snapshot:
+    return Snapshot(at=at, steady=at, node=Resource(()))
+
+
+def test_nothing_is_there_before_the_first_snapshot() -> None:
+    """Before the first snapshot there is no page, and none is rendered."""
+    published = Published({"text": lambda _: pytest.fail("rendered")})
+    assert published.newest is None
+    assert published.page("text") is None
+    assert published.page("text", gzipped=True) is None
+
+
+def test_a_page_is_rendered_on_first_demand_and_once() -> None:
+    """Publishing renders nothing; the first reader does, for all, whether they take gzip or not."""
+    rendered: list[float] = []
+
+    def render(shown: Snapshot) -> bytes:
+        rendered.append(shown.at)
+        return b"page at %d" % shown.at * 100
+
+    published = Published({"text": render})
+    published.publish(snapshot(1))
+    published.publish(snapshot(2))
+    assert rendered == []
+    packed = published.page("text", gzipped=True)
+    plain = published.page("text")
+    assert packed is not None
+    assert gzip.decompress(packed) == plain == b"page at 2" * 100
+    assert published.page("text") is plain
+    assert published.page("text", gzipped=True) is packed
+    assert rendered == [2]
+
+
+def test_readers_at_once_share_one_rendering_and_renderers_never_overlap() -> None:
+    """Many readers of two forms cause one rendering of each, one after the other."""
+    running, most, made = 0, 0, []
+    lock = threading.Lock()
+    ready = threading.Barrier(16)
+
+    def render(form: str) -> bytes:
+        nonlocal running, most
+        with lock:
+            running, most = running + 1, max(most, running + 1)
+        made.append(form)
+        threading.Event().wait(0.02)
+        with lock:
+            running -= 1
+        return form.encode()
+
+    published = Published({"text": lambda _: render("text"), "html": lambda _: render("html")})
+    published.publish(snapshot(1))
+
+    def read(number: int) -> bytes | None:
+        ready.wait(5)
+        return published.page("text" if number % 2 else "html")
+
+    with ThreadPoolExecutor(16) as pool:
+        pages = set(pool.map(read, range(16)))
+    assert pages == {b"text", b"html"}
+    assert sorted(made) == ["html", "text"]
+    assert most == 1
+
+
+def test_a_renderer_that_fails_fails_alone_and_is_tried_again() -> None:
+    """A rendering that raises leaves no page behind and harms no other form."""
+    fails = True
+
+    def render(_: Snapshot) -> bytes:
+        if fails:
+            raise ValueError("defect")
+        return b"text"
+
+    published = Published({"text": render, "html": lambda _: b"html"})
+    published.publish(snapshot(1))
+    with pytest.raises(ValueError, match="defect"):
+        published.page("text")
+    assert published.page("html") == b"html"
+    fails = False
+    assert published.page("text") == b"text"

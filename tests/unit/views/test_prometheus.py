@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Prometheus page: its form, its escapes and what it leaves out."""
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families  # noqa: TID251  # the oracle
+
+from example import GPU, SNAPSHOT, point, snapshot
+from inferometer import catalog
+from inferometer.model import Aggregation, Histogram, Instrument, Metric, Point, Resource, Stability
+from inferometer.views.prometheus import Exposition, boundary
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "views"
+
+
+@pytest.mark.parametrize(("name", "openmetrics"), [("page.txt", False), ("page.openmetrics.txt", True)])
+def test_page_is_the_golden_one(name: str, openmetrics: bool) -> None:
+    """The example node's page is, byte for byte, the reviewed one."""
+    page = Exposition().render(SNAPSHOT, openmetrics=openmetrics)
+    if os.environ.get("INFEROMETER_UPDATE_GOLDENS"):
+        (GOLDEN / name).write_bytes(page)
+
+    assert page == (GOLDEN / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("bound", "text"),
+    [
+        (0.0, "0.0"),
+        (-0.0, "0.0"),
+        (1, "1.0"),
+        (1.0, "1.0"),
+        (0.1, "0.1"),
+        (0.0001, "0.0001"),
+        (0.00001, "1e-05"),
+        (2.5, "2.5"),
+        (100_000.0, "100000.0"),
+        (999_999.5, "999999.5"),
+        (1_000_000.0, "1e+06"),
+        (1_234_567.0, "1.234567e+06"),
+        (1_234_567.5, "1.2345675e+06"),
+        (67_108_864.0, "6.7108864e+07"),
+        (1e16, "1e+16"),
+        (1e21, "1e+21"),
+        (1.5e300, "1.5e+300"),
+        (-2_500_000.0, "-2.5e+06"),
+        (-0.5, "-0.5"),
+    ],
+)
+def test_bounds_are_written_as_prometheus_does(bound: float, text: str) -> None:
+    """A bound has the canonical form, in which Go changes to an exponent at a million and Python much later."""
+    assert boundary(bound) == text
+    assert float(text) == bound
+
+
+def test_empty_snapshot_is_an_empty_page() -> None:
+    """Without points and resource nothing is said, and OpenMetrics still ends."""
+    empty = snapshot(node=Resource(()))
+
+    assert Exposition().render(empty, openmetrics=False) == b""
+    assert Exposition().render(empty, openmetrics=True) == b"# EOF\n"
+
+
+def test_target_info_has_what_does_not_identify() -> None:
+    """`job` and `instance` belong to the scraper; keys that become one label are joined; odd keys become legal ones."""
+    node = Resource.of(
+        {
+            "service.name": "s",
+            "service.namespace": "n",
+            "service.instance.id": "i",
+            "a.b": "1",
+            "a_b": "2",
+            "0x": "3",
+            "__name__": "4",
+            "..": "5",
+        }
+    )
+
+    page = Exposition().render(snapshot(node=node), openmetrics=False).decode()
+
+    assert page.splitlines()[-1] == 'target_info{key_0x="3",_name_="4",a_b="1;2"} 1.0'
+    assert (
+        "target_info"
+        not in Exposition().render(snapshot(node=Resource.of({"service.name": "s"})), openmetrics=True).decode()
+    )
+
+
+def test_help_is_escaped_as_each_format_asks() -> None:
+    """OpenMetrics escapes quotes in HELP, the text format does not."""
+    metric = Metric(
+        "a.b",
+        "{x}",
+        Instrument.COUNTER,
+        (),
+        Stability.PROVISIONAL,
+        Aggregation.SUM,
+        'a "quote", \\ and\nbreak',
+        "a_b_total",
+    )
+    page = snapshot(Point(metric, (), 1.0, 0.0, None, Resource(())), node=Resource(()))
+
+    assert Exposition().render(page, openmetrics=False).decode() == (
+        '# HELP a_b_total a "quote", \\\\ and\\nbreak\n# TYPE a_b_total counter\na_b_total 1.0\n'
+    )
+    assert Exposition().render(page, openmetrics=True).decode() == (
+        '# HELP a_b a \\"quote\\", \\\\ and\\nbreak\n# TYPE a_b counter\na_b_total 1.0\n# EOF\n'
+    )
+
+
+def test_every_metric_of_the_catalogue_passes_the_strict_parser() -> None:
+    """No name, unit or description of the catalogue makes an invalid page."""
+    empty = Histogram((), (0,), 0.0)
+    points = [
+        point(metric, {}, empty if metric.instrument is Instrument.HISTOGRAM else 1.0) for metric in catalog.METRICS
+    ]
+
+    page = Exposition().render(snapshot(*points), openmetrics=True).decode()
+
+    families = list(text_string_to_metric_families(page))  # type: ignore[no-untyped-call]  # it has no types
+    assert len(families) == len(catalog.METRICS) + 1
+
+
+def test_lone_surrogate_does_not_take_the_page() -> None:
+    """A value that UTF-8 cannot say is replaced; everything else stands."""
+    odd = point(catalog.GPU_MEMORY_LIMIT, {**GPU, "hw.id": "GPU-\ud800"}, 1.0)
+
+    page = Exposition().render(snapshot(odd), openmetrics=False)
+
+    assert b'hw_gpu_memory_limit_bytes{hw_id="GPU-?",gpu_index="0"} 1.0\n' in page
+
+
+def test_moving_numbers_keep_the_layout() -> None:
+    """A page whose numbers alone have moved is not laid out again: that is where the speed comes from."""
+    exposition = Exposition()
+    exposition.render(SNAPSHOT, openmetrics=False)
+    layout = exposition._layout
+    moved = tuple(p._replace(value=2.5) if isinstance(p.value, float) else p for p in SNAPSHOT.points)
+    exposition.render(replace(SNAPSHOT, points=moved), openmetrics=False)
+
+    assert exposition._layout is layout
+
+
+def test_unsayable_points_are_left_out() -> None:
+    """NaN never stands on a page, and the other points do."""
+    nan = point(catalog.TEMPERATURE, {**GPU, "hw.sensor_location": "core"}, math.nan)
+
+    page = Exposition().render(snapshot(*SNAPSHOT.points, nan), openmetrics=True)
+
+    assert page == Exposition().render(SNAPSHOT, openmetrics=True)
+
+
+def test_threads_may_share_one() -> None:
+    """Pages of different snapshots and forms rendered at once are the pages rendered alone."""
+    exposition = Exposition()
+    rows = [replace(SNAPSHOT, points=SNAPSHOT.points[i:]) for i in range(8)] * 8
+
+    with ThreadPoolExecutor(8) as pool:
+        pages = list(pool.map(lambda s: exposition.render(s, openmetrics=len(s.points) % 2 == 0), rows))
+
+    assert pages == [Exposition().render(s, openmetrics=len(s.points) % 2 == 0) for s in rows]

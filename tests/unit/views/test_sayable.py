@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What no output says: values that are no measurement."""
+
+import math
+
+import pytest
+
+from example import SNAPSHOT, point
+from inferometer import catalog
+from inferometer.model import Histogram, Value
+from inferometer.views.sayable import sayable
+
+
+def test_sayable_points_are_given_back_untouched() -> None:
+    """The usual case costs no copy."""
+    assert sayable(SNAPSHOT.points) is SNAPSHOT.points
+
+
+def test_sums_that_overflow_cost_no_point() -> None:
+    """Each number is judged by itself."""
+    points = (point(catalog.POWER, {}, 1.7e308), point(catalog.SERIES, {}, 1.7e308))
+
+    assert list(sayable(points)) == list(points)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, True])
+def test_numbers_that_are_none_are_left_out(value: float) -> None:
+    """NaN, infinities, integers beyond a double and truth values are no measurements."""
+    good = point(catalog.SERIES, {}, 3)
+
+    assert list(sayable([point(catalog.POWER, {}, value), good])) == [good]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Histogram((1.0,), (1,), 1.0),
+        Histogram((), (), 0.0),
+        Histogram((1.0, 1.0), (1, 2, 3), 1.0),
+        Histogram((2.0, 1.0), (1, 2, 3), 1.0),
+        Histogram((math.nan,), (1, 2), 1.0),
+        Histogram((math.inf,), (1, 2), 1.0),
+        Histogram((1.0,), (-1, 2), 1.0),
+        Histogram((1.0,), (1 << 62, 1 << 62), 1.0),
+        Histogram((1.0,), (1, 2), math.nan),
+    ],
+)
+def test_histograms_that_contradict_themselves_are_left_out(value: Value) -> None:
+    """Counts without bounds, bounds out of order, negative or impossible counts: nothing of it is said."""
+    assert list(sayable([point(catalog.REQUEST_DURATION, {}, value)])) == []

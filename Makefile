@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything a developer does, from a fresh clone with Python 3.11 or newer (with venv), make and gcc. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+BIN := .venv/bin
+UV := $(BIN)/uv
+
+# The interpreter for new environments. Empty: the first of these that is Python 3.11 or newer.
+PYTHON ?=
+PYTHONS := python3 python3.11 python3.12 python3.13
+FIND_PYTHON = python=; for name in $(or $(PYTHON),$(PYTHONS)); do \
+	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+	done; \
+	test -n "$$python" || { echo 'Python 3.11 or newer is needed; name it with PYTHON=/path/to/python3' >&2; exit 1; }
+
+# uv trusts the certificates of the system, and asks the index that pip is set up for.
+export UV_SYSTEM_CERTS ?= true
+USE_PIPS_INDEX = index=$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}; \
+	test -z "$$index" || export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"
+
+# `make test STATIC=` leaves the static checks out, for a caller that has just run them.
+STATIC ?= static
+# One worker per processor; a file's tests stay together, so what they share is started once.
+PYTEST_FLAGS ?= -n logical --dist loadfile
+# What `make test` runs; `make test TESTS=tests/unit/test_join.py` runs less.
+TESTS ?= tests
+DEMO_FLAGS ?=
+BENCH ?=
+UPGRADE ?=
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+# --- environments -------------------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: .venv/.installed ## create .venv from the locks; does nothing when nothing changed
+
+.venv/.installed: requirements/uv.txt requirements/dev.txt pyproject.toml
+	@$(FIND_PYTHON); \
+	test -x $(BIN)/python || { echo "creating .venv with $$("$$python" --version)"; "$$python" -m venv .venv; }; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+	@$(USE_PIPS_INDEX); \
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt requirements/uv.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: setup-dynamo
+setup-dynamo: .venv-dynamo/.installed ## create .venv-dynamo: a live engine for the tests, without a GPU (90 MB download)
+
+.venv-dynamo/.installed: requirements/dynamo.txt | .venv/.installed
+	@test -x .venv-dynamo/bin/python || $(UV) venv --quiet --python $(BIN)/python .venv-dynamo
+	@$(USE_PIPS_INDEX); \
+	$(UV) pip sync --quiet --python .venv-dynamo/bin/python --require-hashes requirements/dynamo.txt
+	@touch $@
+
+# --- use ----------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup ## a simulated node through the real pipeline, with a live table (DEMO_FLAGS='--for 30s')
+	@$(BIN)/inferometer demo $(DEMO_FLAGS)
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+.PHONY: static
+static: setup ## lint, format, types, import contract, generated pages
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@contract=$$($(BIN)/lint-imports --no-cache 2>&1) || { echo "$$contract" >&2; exit 1; }
+	@$(MAKE) --no-print-directory docs-check
+
+# The live engine is a part that may be missing: its tests are then skipped by name, or fail where CI=true.
+.PHONY: test
+test: setup $(STATIC) ## every check that needs no root, no Go and no GPU
+	@$(MAKE) --no-print-directory setup-dynamo \
+	  || { test "$${CI:-}" != true && echo 'make setup-dynamo failed: the tests with a live engine will be skipped' >&2; }
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	TMPDIR=$$scratch $(BIN)/python -m pytest --no-fold-skipped $(PYTEST_FLAGS) $(TESTS)
+
+.PHONY: bench
+bench: setup ## one JSON object per measure (BENCH=encode,parse selects)
+	@BENCH='$(BENCH)' PYTHONPATH=tests $(BIN)/python -m bench
+
+# --- what is generated --------------------------------------------------------------------------------------------
+
+GENERATED := docs/metrics.md docs/configuration.md docs/configuration.schema.json examples/inferometer.yaml
+GENERATE = $(BIN)/inferometer metrics --markdown >$(1)/docs/metrics.md; \
+	$(BIN)/inferometer config --markdown >$(1)/docs/configuration.md; \
+	$(BIN)/inferometer config --schema >$(1)/docs/configuration.schema.json; \
+	$(BIN)/inferometer config >$(1)/examples/inferometer.yaml
+
+.PHONY: docs
+docs: setup ## write the generated pages: metrics, configuration, schema, example
+	@$(call GENERATE,.)
+
+.PHONY: docs-check
+docs-check: setup
+	@new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; mkdir "$$new/docs" "$$new/examples"; \
+	$(call GENERATE,$$new); \
+	for page in $(GENERATED); do \
+	  diff -u "$$page" "$$new/$$page" || { echo "$$page is out of date: run make docs" >&2; exit 1; }; \
+	done
+
+.PHONY: proto
+proto: setup ## regenerate the vendored protocol's Python code
+	@$(BIN)/python -m grpc_tools.protoc --proto_path=exporter/inferometer/proto \
+	  --python_out=exporter/inferometer/proto --pyi_out=exporter/inferometer/proto \
+	  exporter/inferometer/proto/podresources.proto
+
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
+
+.PHONY: lock
+lock: setup ## bring the locks up to date with pyproject.toml (UPGRADE=--upgrade takes newer releases)
+	@$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
+	@$(COMPILE) pyproject.toml --output-file requirements/run.txt
+	@$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.txt
+	@$(COMPILE) --group dynamo --override requirements/dynamo-overrides.txt --output-file requirements/dynamo.txt
+
+.PHONY: build
+build: setup ## wheel and source distribution into dist/; SOURCE_DATE_EPOCH is honoured
+	@$(BIN)/python -m build --no-isolation --outdir dist
+
+.PHONY: clean
+clean: ## remove environments, caches and build output
+	@rm -rf .venv .venv-dynamo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find exporter tests -type d -name __pycache__ -prune -exec rm -rf {} +

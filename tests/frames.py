@@ -25,8 +25,8 @@ NODE = Resource.of({"service.name": "inferometer", "service.instance.id": "n1", 
 CONTEXT = Context(NODE, team_keys=("team",), cost_center_keys=("cost-center",))
 
 
-def gpu(index: int, **more: object) -> Device:
-    return Device(f"GPU-{index}", index, minor=index, **more)  # type: ignore[arg-type]
+def gpu(index: int, *, mig_enabled: bool = False) -> Device:
+    return Device(f"GPU-{index}", index, minor=index, mig_enabled=mig_enabled)
 
 
 def instance(parent: int, slot: int, profile: str = "1g.12gb", profile_id: int = 19) -> Device:

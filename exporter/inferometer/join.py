@@ -64,7 +64,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
     allocations = _items(frames, "podresources", Allocation)
     pods = Pods(_items(frames, "pods", Pod), context.team_keys, context.cost_center_keys)
     claims = Claims(_items(frames, "claims", AllocatedClaim))
-    ownership = find_owners(report.devices if report else None, allocations, pods, claims)
+    ownership = find_owners(report.devices if report else None, allocations, pods, claims, draft.common)
 
     if report is not None:
         _put_devices(draft, report, devices[0].at)
@@ -99,7 +99,7 @@ class _Draft:
     def __init__(self, now: float, context: Context) -> None:
         self.now = now
         self._node = context.node
-        self._common = {catalog.SIMULATED.key: "true"} if context.simulated else {}
+        self.common = {catalog.SIMULATED.key: "true"} if context.simulated else {}
         self._points: dict[Metric, list[Point]] = {}
         self.series = 0
 
@@ -114,7 +114,7 @@ class _Draft:
         resource: Resource | None = None,
     ) -> None:
         """Add one point; an empty attribute value counts as absent."""
-        get = {**attributes, **self._common}.get
+        get = {**attributes, **self.common}.get
         self.put_aligned(
             metric, tuple([get(key) or None for key in metric.keys]), value, at=at, start=start, resource=resource
         )

@@ -148,7 +148,11 @@ class Claims:
 
 
 def find_owners(
-    devices: Iterable[Device] | None, allocations: Iterable[Allocation] | None, pods: Pods, claims: Claims
+    devices: Iterable[Device] | None,
+    allocations: Iterable[Allocation] | None,
+    pods: Pods,
+    claims: Claims,
+    common: Mapping[str, str],
 ) -> Ownership:
     """Join allocations with devices and pods.
 
@@ -157,6 +161,7 @@ def find_owners(
         allocations: what the kubelet says; None where it does not answer.
         pods: the node's pods.
         claims: what the API server says of their claims; without it a claim's holder may be a mere observer.
+        common: attributes that every point has.
 
     A GPU in MIG mode has no owner, its instances have. A pod that has ended holds nothing, although kubelets before
     1.34 still list it (KEP-3695, gate KubeletPodResourcesListUseActivePods).
@@ -184,10 +189,12 @@ def find_owners(
         Holding(h.device, h.owner, h.container, h.role, h.claim, len(seen)) for h, seen in replicas.values()
     )
     level = "uid" if pods.known else "name"
-    return Ownership(level, holdings, _tenures(holdings, known.by_uuid, pods.known), unresolved)
+    return Ownership(level, holdings, _tenures(holdings, known.by_uuid, pods.known, common), unresolved)
 
 
-def _tenures(holdings: Sequence[Holding], devices: Mapping[str, Device], uid_known: bool) -> tuple[Tenure, ...]:
+def _tenures(
+    holdings: Sequence[Holding], devices: Mapping[str, Device], uid_known: bool, common: Mapping[str, str]
+) -> tuple[Tenure, ...]:
     """Find the devices that exactly one pod holds.
 
     While pods are read, a holder that they do not show yet has no tenure: in the next tick it has its UID, and what it
@@ -209,7 +216,7 @@ def _tenures(holdings: Sequence[Holding], devices: Mapping[str, Device], uid_kno
             attribution = Attribution.MIG
         else:
             attribution = Attribution.EXCLUSIVE
-        shared = _shared([holding_attributes(h, device) for h in held])
+        shared = {**_shared([holding_attributes(h, device) for h in held]), **common}
         shared[catalog.ATTRIBUTION.key] = attribution.value
         aligned = tuple(shared.get(key) or None for key in catalog.OWNER_TIME.keys)
         tenures.append(Tenure(uuid, owner, attribution, aligned))

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent: the pipeline on its clock, with its outputs, its signals and its health."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from inferometer.app.outputs import Window, forms
+from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand
+from inferometer.config import Config, ConfigError, load
+from inferometer.model import Snapshot, Trouble
+from inferometer.push import Push
+from inferometer.server import Published, Server
+from inferometer.views.otlp import Encoder
+
+log = logging.getLogger(__name__)
+
+OnSnapshot = Callable[[Snapshot | None, Snapshot], None]
+
+_STACK = 512 * 1024  # a reader's thread needs little; 8 MiB of address space for each frightens limit tools
+_STUCK = 30.0  # seconds past its time after which a tick has hung and the process no longer works
+_LAST_TICK = 1.5  # seconds to wait for the tick in progress, and then
+_LAST_FLUSH = 2.0  # seconds for the last push: SIGTERM ends within 5
+_SWITCH = 0.001  # seconds that a tick's computing may hold up a scrape: p99 is 3 ms with it, 15 ms at Python's default
+
+
+class Agent:
+    """Runs from `start` to `stop`. `on_snapshot` is told of every snapshot and the one before, in the tick's thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        environ: Mapping[str, str],
+        config_path: str | None = None,
+        stand: Stand = REAL,
+        on_snapshot: OnSnapshot | None = None,
+    ) -> None:
+        self._config = config
+        self._config_path = config_path
+        self._environ = environ
+        self._stand = stand
+        self._on_snapshot = on_snapshot
+        self._window = Window()
+        self._published = Published(forms(self._window))
+        self._stop = threading.Event()
+        self._reload = threading.Event()
+        self._due = time.monotonic()  # when the tick in progress began, or the next one is to
+        self._server = Server(config.server, self._published, self._alive)
+        self._encoder = Encoder()
+        self._oversized = 0  # points that the encoder had dropped at the last tick
+        self._push = self._make_push(config)
+        self._exports: Mapping[str, int] = {}  # of pushes under earlier configurations
+        self._thread = threading.Thread(target=self._work, name="tick", daemon=True)
+
+    def start(self) -> None:
+        """Listen and begin to tick. Raises Trouble if the address cannot be had."""
+        threading.stack_size(_STACK)
+        sys.setswitchinterval(_SWITCH)
+        self._server.start()
+        self._push.start()
+        self._thread.start()
+        log.info("listening on %s", self._server.url)
+
+    def stop(self) -> None:
+        """End within a few seconds, after a last push."""
+        self._stop.set()
+        self._thread.join(_LAST_TICK)
+        self._push.close(_LAST_FLUSH)
+        self._server.close()
+
+    def reload(self) -> None:
+        """Read the configuration again before the next tick; a bad one is logged and changes nothing."""
+        self._reload.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the agent is stopped, or the timeout; give whether it is."""
+        return self._stop.wait(timeout)
+
+    @property
+    def url(self) -> str:
+        """Where the endpoint listens, once started."""
+        return self._server.url
+
+    @property
+    def newest(self) -> Snapshot | None:
+        """The newest snapshot."""
+        return self._published.newest
+
+    def _alive(self) -> tuple[bool, str]:
+        late = time.monotonic() - self._due - self._config.period
+        if late > _STUCK:
+            return False, f"no tick for {late:.0f} s: the process no longer works"
+        return True, "ok"
+
+    def _make_push(self, config: Config) -> Push:
+        return Push(config.otlp, self._environ, self._encoder.requests, lambda: self._published.newest)
+
+    def _work(self) -> None:
+        pipeline = Pipeline(self._config, self._environ, self._stand)
+        patience: float | None = FIRST_PATIENCE
+        try:
+            self._due = time.monotonic()
+            while not self._stop.is_set():
+                if self._reload.is_set():
+                    self._reload.clear()
+                    pipeline = self._reconfigure(pipeline)
+                    patience = FIRST_PATIENCE
+                self._tick(pipeline, patience)
+                patience = None
+                # A tick that took longer than its period is followed by the next on the grid, not by a burst.
+                now, period = time.monotonic(), self._config.period
+                self._due += period * (1 + max(0, int((now - self._due) / period)))
+                self._stop.wait(max(0.0, self._due - now))
+        finally:
+            pipeline.close()
+
+    def _tick(self, pipeline: Pipeline, patience: float | None) -> None:
+        try:
+            snapshot = pipeline.step(patience=patience, exports=self._all_exports(), dropped=self._dropped())
+        except Exception:
+            log.exception("a defect of ours: this tick has no snapshot")
+            return
+        before = self._window.take(snapshot)
+        self._published.publish(snapshot)
+        if self._on_snapshot:
+            self._on_snapshot(before, snapshot)
+
+    def _reconfigure(self, pipeline: Pipeline) -> Pipeline:
+        """Make a new pipeline and new outputs from the configuration as it is now; counters go on."""
+        try:
+            config = load(self._config_path, self._environ)
+        except ConfigError as error:
+            log.error("the new configuration is refused, the old one stays: %s", error)  # noqa: TRY400  # no defect
+            return pipeline
+        if config.server != self._config.server and not self._move(config):
+            return pipeline
+        if config.otlp != self._config.otlp:
+            self._push.close(_LAST_FLUSH)
+            self._exports = self._all_exports()
+            self._push = self._make_push(config)
+            self._push.start()
+        pipeline.close()
+        self._config = config
+        log.info("configuration read again")
+        return Pipeline(config, self._environ, self._stand, pipeline.state)
+
+
+    def _move(self, config: Config) -> bool:
+        """Listen as the new configuration says; if that cannot be, go on as before."""
+        server = Server(config.server, self._published, self._alive)
+        if config.server.listen == self._config.server.listen:
+            self._server.close()  # the address is free only then
+        try:
+            server.start()
+        except Trouble as trouble:
+            log.error("the new configuration is refused, the old one stays: %s %s", trouble, trouble.remedy)  # noqa: TRY400  # no defect
+            return False
+        self._server, old = server, self._server
+        old.close()
+        return True
+
+    def _dropped(self) -> Mapping[str, int]:
+        """Count the points that no request could hold since the last tick."""
+        before, self._oversized = self._oversized, self._encoder.oversized
+        return {"otlp_point": self._oversized - before}
+
+    def _all_exports(self) -> Mapping[str, int]:
+        """Count the pushes since the start, those of earlier configurations too."""
+        return dict(Counter(self._exports) + Counter(self._push.outcomes))
+
+
+def run(config: Config, *, environ: Mapping[str, str], config_path: str | None = None) -> int:
+    """Run the agent in the foreground until SIGTERM or SIGINT. Gives the exit code.
+
+    SIGHUP reads the configuration again.
+    """
+    try:
+        agent = Agent(config, environ=environ, config_path=config_path)
+        agent.start()
+    except Trouble as trouble:
+        log.error("%s %s", trouble, trouble.remedy)  # noqa: TRY400  # no defect: the message says it all
+        return 1
+    ended: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        ended.append(number)
+
+    previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: agent.reload())
+    try:
+        while not ended and not agent.wait(0.2):
+            pass
+    finally:
+        agent.stop()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return 130 if ended == [signal.SIGINT] else 0

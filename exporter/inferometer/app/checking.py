@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is there, what is missing and what to do, source by source."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand
+from inferometer.config import Config
+from inferometer.model import Reason, Snapshot, SourceHealth
+from inferometer.sources.identity import pods
+
+
+class Finding(NamedTuple):
+    """One line of `inferometer check`. `state` is `ok`, `missing`, `degraded`, `failed` or `off`."""
+
+    source: str
+    state: str
+    reason: str
+    remedy: str = ""
+
+
+def check(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tuple[Finding, ...]:
+    """Read every source once and say what came of it."""
+    pipeline = Pipeline(config, environ, stand)
+    try:
+        snapshot = pipeline.step(patience=max(FIRST_PATIENCE, config.identity.pods.deadline))
+    finally:
+        pipeline.close()
+    return (*_sources(snapshot), *_off(config, environ), *_unsupported(snapshot), *_engines(config, snapshot))
+
+
+def _sources(snapshot: Snapshot) -> list[Finding]:
+    return [
+        Finding(_label(health), _state(health), health.message or _summary(health, snapshot), health.remedy)
+        for health in snapshot.sources
+    ]
+
+
+def _state(health: SourceHealth) -> str:
+    if health.up:
+        return "ok"
+    return "missing" if health.reason == Reason.MISSING else "failed"
+
+
+def _label(health: SourceHealth) -> str:
+    return " ".join(filter(None, (health.source, health.instance)))
+
+
+def _summary(health: SourceHealth, snapshot: Snapshot) -> str:
+    """Say in a few words what a source that works found."""
+    if health.source == "nvidia":
+        gpus = sum(not d.is_instance for d in snapshot.devices)
+        return f"{gpus} GPUs, {len(snapshot.devices) - gpus} MIG instances"
+    if health.source == "podresources":
+        return f"{len(snapshot.holdings)} holdings"
+    for engine in snapshot.engines:
+        if engine.target.instance == health.instance:
+            serving = ", ".join(engine.models) or "no model named"
+            return " ".join(filter(None, (engine.engine, engine.version))) + f" ({engine.kind}): {serving}"
+    return f"answered in {health.took:.3f} s"
+
+
+def _off(config: Config, environ: Mapping[str, str]) -> list[Finding]:
+    findings = []
+    if not config.devices.nvidia.enabled:
+        findings.append(Finding("nvidia", "off", "switched off", "Set devices.nvidia.enabled."))
+    if not config.identity.podresources.enabled:
+        findings.append(Finding("podresources", "off", "switched off", "Set identity.podresources.enabled."))
+    if not pods.available(config.identity.pods, environ):
+        reason = "switched off" if config.identity.pods.source == "off" else "no API server is given"
+        findings.append(
+            Finding(
+                "pods",
+                "off",
+                f"{reason}: owners are known by namespace and name only",
+                "Run in a cluster with a service account, or set identity.pods.server.",
+            )
+        )
+    return findings
+
+
+def _unsupported(snapshot: Snapshot) -> list[Finding]:
+    """Name what a device cannot tell: a panel that is empty for this is not broken."""
+    calls: dict[tuple[str, str, str], list[str]] = {}
+    for item in snapshot.unsupported:
+        calls.setdefault((item.metric, item.call, item.reason), []).append(item.device)
+    return [
+        Finding("nvidia", "degraded", f"{metric} is absent on {', '.join(devices)}: {call} answers {reason}")
+        for (metric, call, reason), devices in calls.items()
+    ]
+
+
+def _engines(config: Config, snapshot: Snapshot) -> list[Finding]:
+    if not config.engines.enabled:
+        return [Finding("engine", "off", "switched off", "Set engines.enabled.")]
+    if any(health.source == "engine" for health in snapshot.sources):
+        return []
+    return [
+        Finding(
+            "engine",
+            "missing",
+            "no engine is configured and no pod of this node announces one",
+            "Annotate the pod with inferometer/port, name its port as in engines.discovery.port_names, or set engines.targets.",
+        )
+    ]

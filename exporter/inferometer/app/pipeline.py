@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline: sources on one tick, the board, the join and the fold, without any output."""
+
+import logging
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from inferometer import __version__
+from inferometer.accounting import Rules, State, account
+from inferometer.board import Board, Key, Poller
+from inferometer.config import Config, Seconds
+from inferometer.join import Context, join
+from inferometer.model import Allocation, Frames, Pod, Resource, Snapshot, Target
+from inferometer.push import resource_attributes
+from inferometer.sources.devices.nvidia import Nvidia
+from inferometer.sources.engines.discovery import Refusal, discover
+from inferometer.sources.engines.scrape import Engine
+from inferometer.sources.identity import pods as pods_api
+from inferometer.sources.identity.claims import Claims
+from inferometer.sources.identity.podresources import PodResources
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What takes NVML's place inside the sampler child: a module, and what it is told. The default is the real one."""
+
+    nvml: str = "pynvml"
+    argument: str = ""
+    simulated: bool = False
+
+
+REAL = Stand()
+
+# The first snapshot waits for every source to have answered or failed once, but not for ever. Seconds.
+FIRST_PATIENCE = 3.0
+
+
+class Pipeline:
+    """Turns a configuration into snapshots, one a `step`. The counters' state can be handed to a successor."""
+
+    def __init__(
+        self, config: Config, environ: Mapping[str, str], stand: Stand = REAL, state: State | None = None
+    ) -> None:
+        self.config = config
+        self.state = state or State()
+        self._board = Board()
+        self._poller = Poller(self._board, config.period)
+        self._rules = Rules(config.accounting.linger, config.accounting.max_ended)
+        node = node_name(config, environ)
+        self._context = Context(
+            node=node_resource(config, environ, node),
+            team_keys=config.identity.team_keys,
+            cost_center_keys=config.identity.cost_center_keys,
+            max_series=config.limits.series,
+            simulated=stand.simulated,
+        )
+        self._refused: frozenset[Refusal] = frozenset()
+        self._pods: tuple[Pod, ...] | None = None
+        self._targets: Mapping[Key, Target] = MappingProxyType({})
+        self._targets_dropped = 0
+        self._claims: Claims | None = None
+        self._reads_claims = pods_api.available(config.identity.pods, environ)
+        period = config.period
+        if config.devices.nvidia.enabled:
+            self._poller.add(Nvidia(config.devices.nvidia, period, nvml=stand.nvml, nvml_argument=stand.argument))
+        if config.identity.podresources.enabled:
+            self._poller.add(PodResources(config.identity.podresources, period))
+        if self._reads_claims:
+            self._poller.add(pods_api.Pods(config.identity.pods, node, period))
+        self._follow_engines(())
+
+    def step(
+        self,
+        *,
+        patience: float | None = None,
+        exports: Mapping[str, int] = MappingProxyType({}),
+        dropped: Mapping[str, int] = MappingProxyType({}),
+    ) -> Snapshot:
+        """Read everything that is due and make the snapshot.
+
+        Engines and claims that the node newly shows are read in the same step, so that the first snapshot is complete.
+
+        Args:
+            patience: seconds to wait for the sources; None is one period.
+            exports: pushes by outcome since the start.
+            dropped: what the outputs' limits have dropped since the last step, by limit.
+        """
+        self._poller.tick(patience)
+        seen = self._board.frames()
+        if self._follow_engines(_newest(seen, "pods")) | self._follow_claims(_newest(seen, "podresources")):
+            self._poller.tick(patience)
+        limits = {"targets": self._targets_dropped, **dropped}
+        joined = join(self._board.frames(exports, limits), self._context)
+        self.state, snapshot = account(self.state, joined, self._rules)
+        return snapshot
+
+    def close(self) -> None:
+        """Stop reading and release the sources."""
+        self._poller.close()
+
+    def _follow_engines(self, pods: tuple[Pod, ...] | None) -> bool:
+        """Poll the engines that came, forget those that went. Gives whether any came.
+
+        While pods cannot be read the engines found before stay: a blind moment is not their end.
+        """
+        if pods is None or pods is self._pods or not self.config.engines.enabled:
+            return False
+        self._pods = pods
+        found = discover(self.config.engines, pods)
+        self._targets_dropped = found.dropped
+        for refusal in found.refused:
+            if refusal not in self._refused:
+                log.warning("%s is not scraped: %s", refusal.place, refusal.reason)
+        self._refused = frozenset(found.refused)
+        before, self._targets = self._targets, {("engine", target.instance): target for target in found.targets}
+        for key, target in before.items():
+            if self._targets.get(key) != target:
+                self._poller.remove(key)
+        came = [target for key, target in self._targets.items() if before.get(key) != target]
+        for target in came:
+            self._poller.add(Engine(target, self.config.engines, self.config.period))
+        return bool(came)
+
+    def _follow_claims(self, allocations: tuple[Allocation, ...] | None) -> bool:
+        """Read the claims that local pods use, where there are any. Gives whether there are new ones."""
+        wanted = frozenset((c.namespace, c.name, c.uid) for c in (a.claim for a in allocations or ()) if c)
+        if self._claims is None:
+            if not wanted or not self._reads_claims:
+                return False  # a node without DRA needs no right to read claims
+            self._claims = Claims(self.config.identity.pods, self.config.period)
+            self._poller.add(self._claims)
+        new = self._claims.aim(wanted)
+        if new:
+            self._poller.hurry((self._claims.name, self._claims.instance))
+        return new
+
+
+def _newest(frames: Frames, source: str) -> Any:
+    """Give what a source says now; None if it has nothing valid to say."""
+    return next((frame.value for frame in frames.good if frame.source == source), None)
+
+
+def node_name(config: Config, environ: Mapping[str, str]) -> str:
+    """Name this node: as configured, as the pod's environment says, else the host name."""
+    return config.node.name or environ.get("NODE_NAME") or environ.get("K8S_NODE_NAME") or socket.gethostname()
+
+
+def node_resource(config: Config, environ: Mapping[str, str], node: str) -> Resource:
+    """Describe the agent: `service.*`, the host, and the node where this is one of Kubernetes'.
+
+    OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME go before ours, as the OpenTelemetry specification asks.
+    """
+    in_cluster = bool(config.node.name or environ.get("NODE_NAME") or environ.get("K8S_NODE_NAME"))
+    ours = {
+        "service.name": "inferometer",
+        "service.version": __version__,
+        "service.instance.id": node,
+        "host.name": socket.gethostname(),
+        "k8s.node.name": node if in_cluster else None,
+        "k8s.cluster.name": config.node.cluster,
+    }
+    return Resource.of({**ours, **resource_attributes(environ)})
+
+
+def collect(
+    config: Config, environ: Mapping[str, str], stand: Stand = REAL, *, apart: float = 2.0
+) -> tuple[Snapshot, Snapshot]:
+    """Collect once: two snapshots, `apart` seconds from one another, so that rates can be told."""
+    pipeline = Pipeline(replace(config, period=Seconds(apart)), environ, stand)
+    try:
+        before = pipeline.step(patience=FIRST_PATIENCE)
+        time.sleep(apart)
+        return before, pipeline.step(patience=FIRST_PATIENCE)
+    finally:
+        pipeline.close()

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated node at the outermost boundary: its sockets and servers take the places of the real ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from inferometer.app.pipeline import Stand
+from inferometer.config import Config, Seconds
+from inferometer.simulation.node import Endpoints, SimulatedNode
+
+
+@contextmanager
+def simulate(config: Config, seed: int = 1) -> Iterator[tuple[Config, Stand]]:
+    """Start a simulated node; give the configuration that reads it, and its stand-in for NVML."""
+    with SimulatedNode(seed=seed) as node:
+        yield point_at(node.endpoints, config)
+
+
+def point_at(there: Endpoints, config: Config) -> tuple[Config, Stand]:
+    """Give `config` with every source turned to a simulated node, at a period of a second at most."""
+    identity = replace(
+        config.identity,
+        podresources=replace(config.identity.podresources, enabled=True, socket=there.kubelet_socket),
+        pods=replace(config.identity.pods, source="api", server=there.api_server, token_file="", ca_file=""),
+    )
+    adapted = replace(
+        config,
+        period=min(config.period, Seconds(1)),
+        node=replace(config.node, name=there.node_name),
+        devices=replace(config.devices, nvidia=replace(config.devices.nvidia, enabled=True, library="")),
+        identity=identity,
+        engines=replace(config.engines, enabled=True, targets=()),
+    )
+    return adapted, Stand(there.nvml_module, there.nvml_argument, simulated=True)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent says on its two routes, read by other people's libraries into one form."""
+
+import math
+import urllib.request
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prometheus_client.openmetrics.parser import (  # noqa: TID251  # the oracle
+    text_string_to_metric_families,
+)
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+Series = tuple[str, frozenset[tuple[str, str]]]
+Page = Mapping[Series, float]
+
+# What stands on one route only: the scraper's own names for the target, and the resource.
+ROUTE_ONLY = {"target_info"}
+
+
+def get(url: str, accept: str = OPENMETRICS) -> str:
+    """GET a page as text."""
+    request = urllib.request.Request(url, headers={"Accept": accept})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def scrape(url: str) -> Page:
+    """Scrape an agent; a series that stands twice fails."""
+    page: dict[Series, float] = {}
+    for family in text_string_to_metric_families(get(f"{url}/metrics")):
+        for sample in family.samples:
+            series = (sample.name, frozenset(_bound(sample.labels).items()))
+            assert series not in page, f"{series} stands twice"
+            page[series] = sample.value
+    return page
+
+
+def received(requests: Iterable[Any]) -> Page:
+    """Read ExportMetricsServiceRequests as Prometheus would: names translated, histograms as cumulative buckets."""
+    page: dict[Series, float] = {}
+    for request in requests:
+        for resource in request.resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    for series, value in _samples(metric):
+                        assert series not in page, f"{series} stands twice"
+                        page[series] = value
+    return page
+
+
+def _samples(metric: Any) -> Iterable[tuple[Series, float]]:
+    name = translated(metric)
+    kind = metric.WhichOneof("data")
+    for point in getattr(metric, kind).data_points:
+        labels = {pair.key.replace(".", "_"): pair.value.string_value for pair in point.attributes}
+        if kind != "histogram":
+            yield (name, frozenset(labels.items())), point.as_double
+            continue
+        running = 0
+        for bound, count in zip([*point.explicit_bounds, math.inf], point.bucket_counts, strict=True):
+            running += count
+            yield (f"{name}_bucket", frozenset({**labels, "le": repr(float(bound))}.items())), float(running)
+        yield (f"{name}_sum", frozenset(labels.items())), point.sum
+        yield (f"{name}_count", frozenset(labels.items())), float(point.count)
+
+
+_WORDS = {"s": "seconds", "By": "bytes", "J": "joules", "W": "watts", "Hz": "hertz", "Cel": "celsius"}
+
+
+def translated(metric: Any) -> str:
+    """Name a metric as Prometheus' OTLP receiver does by default, written from its documentation and not from ours."""
+    name = metric.name.replace(".", "_")
+    word = _WORDS.get(metric.unit)
+    if word and not name.endswith(f"_{word}"):
+        name += f"_{word}"
+    if metric.WhichOneof("data") == "sum" and metric.sum.is_monotonic:
+        return f"{name}_total"
+    return f"{name}_ratio" if metric.unit == "1" and metric.WhichOneof("data") == "gauge" else name
+
+
+def _bound(labels: Mapping[str, str]) -> dict[str, str]:
+    """Write `le` in one way."""
+    return {key: repr(float(value)) if key == "le" else value for key, value in labels.items()}
+
+
+def values(page: Page, name: str, *keys: str) -> dict[tuple[str | None, ...], float]:
+    """Give a metric's values by the labels named; two series with the same labels fail."""
+    found: dict[tuple[str | None, ...], float] = {}
+    for (sample, labels), value in page.items():
+        if sample == name:
+            key = tuple(dict(labels).get(k) for k in keys)
+            assert key not in found, f"{name}: {keys} do not tell {key} apart"
+            found[key] = value
+    return found

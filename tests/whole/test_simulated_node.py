@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole agent on the simulated node: /metrics against the ledger, value by value, and both routes against each other."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from otlp_receiver import HttpReceiver
+from whole.pages import ROUTE_ONLY, get, received, scrape, values
+
+from inferometer import app
+from inferometer.app.simulated import point_at
+from inferometer.config import Config, Seconds
+from inferometer.simulation.ledger import EngineLedger, Ledger
+from inferometer.simulation.node import SimulatedNode
+
+PERIOD = 0.2
+
+
+@contextmanager
+def agent_on(node: SimulatedNode, *, endpoint: str = "") -> Iterator[app.Agent]:
+    """Run an agent against a simulated node."""
+    base = Config()
+    config, stand = point_at(node.endpoints, base)
+    config = replace(
+        config,
+        period=Seconds(PERIOD),
+        server=replace(base.server, listen="127.0.0.1:0"),
+        otlp=replace(base.otlp, endpoint=endpoint, interval=Seconds(0.2)),
+    )
+    agent = app.Agent(config, environ={}, stand=stand)
+    agent.start()
+    try:
+        await_that(lambda: agent.newest is not None)
+        yield agent
+    finally:
+        agent.stop()
+
+
+def await_that(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it did not come to be in time"
+        time.sleep(0.02)
+
+
+def next_snapshot(agent: app.Agent, count: int = 2) -> None:
+    """Wait for snapshots whose reads all began after now."""
+    for _ in range(count):
+        before = agent.newest
+        await_that(lambda: agent.newest is not before)  # noqa: B023  # called at once
+
+
+@pytest.fixture
+def node() -> Iterator[SimulatedNode]:
+    """A node whose time stands still."""
+    node = SimulatedNode(seed=7)
+    node.pause()
+    with node:
+        yield node
+
+
+def assert_devices_agree(page: dict[object, float], ledger: Ledger) -> None:
+    """Compare everything that is said of GPUs and instances with the ledger."""
+    gpus = [d for d in ledger.devices if d.parent is None]
+    instances = [d for d in ledger.devices if d.parent is not None]
+
+    def told(name: str, *keys: str) -> dict[tuple[str | None, ...], float]:
+        return values(page, name, "hw_id", *keys)  # type: ignore[arg-type]  # a page by any other name
+
+    assert told("hw_power_watts") == {(g.uuid,): g.power for g in gpus}
+    assert told("hw_energy_joules_total") == {(g.uuid,): g.joules for g in gpus}
+    assert told("gpu_power_limit_watts") == {(g.uuid,): g.power_limit for g in gpus}
+    assert told("hw_gpu_memory_usage_bytes") == {(g.uuid,): g.memory_used for g in gpus}
+    assert told("hw_gpu_memory_limit_bytes") == {(g.uuid,): g.memory_total for g in gpus}
+    assert told("gpu_memory_reserved_bytes") == {(g.uuid,): g.memory_reserved for g in gpus}
+    assert told("gpu_mig_memory_usage_bytes") == {(i.uuid,): i.memory_used for i in instances}
+    assert told("gpu_mig_memory_limit_bytes") == {(i.uuid,): i.memory_total for i in instances}
+    assert {k[:1]: v for k, v in told("hw_gpu_utilization_ratio", "hw_gpu_task").items() if k[1] == "general"} == {
+        (g.uuid,): g.utilization for g in gpus if g.utilization is not None
+    }
+    assert told("hw_temperature_celsius", "hw_sensor_location") == {
+        (g.uuid, location): value
+        for g in gpus
+        for location, value in (("core", g.temperature), ("memory", g.memory_temperature))
+        if value is not None
+    }
+    assert told("gpu_mig_info", "hw_parent", "gpu_mig_profile") == {
+        (i.uuid, i.parent, i.profile): 1.0 for i in instances
+    }
+
+
+def assert_holdings_agree(page: dict[object, float], ledger: Ledger) -> None:
+    """Compare who holds what with the ledger: each holding once, with everything that is known of it."""
+    pods = {p.uid: p for p in ledger.pods}
+    keys = (
+        "hw_id k8s_namespace_name k8s_pod_name k8s_pod_uid k8s_container_name k8s_resourceclaim_namespace "
+        "k8s_resourceclaim_name k8s_resourceclaim_uid k8s_resourceclaim_request role inferometer_team "
+        "inferometer_cost_center k8s_workload_kind k8s_workload_name"
+    ).split()
+    expected = {
+        (
+            *(h.device, h.namespace, h.pod, h.pod_uid, h.container),
+            *(h.claim_namespace, h.claim_name, h.claim_uid, h.request, h.role),
+            *(pods[h.pod_uid].team or None, pods[h.pod_uid].cost_center or None),
+            *(pods[h.pod_uid].workload_kind or None, pods[h.pod_uid].workload_name or None),
+        ): 1.0
+        for h in ledger.holdings
+    }
+    assert values(page, "gpu_owner_info", *keys) == expected  # type: ignore[arg-type]  # a page by any other name
+
+
+_HISTOGRAMS = {
+    "e2e_request_latency_seconds": "gen_ai_server_request_duration_seconds",
+    "time_to_first_token_seconds": "gen_ai_server_time_to_first_token_seconds",
+    "request_time_per_output_token_seconds": "gen_ai_server_time_per_output_token_seconds",
+}
+
+
+def assert_engine_agrees(page: dict[object, float], engine: EngineLedger) -> None:
+    """Compare everything that is said of one engine with its ledger."""
+
+    def told(name: str, *keys: str) -> dict[tuple[str | None, ...], float]:
+        mine = {
+            (sample, labels): value
+            for (sample, labels), value in page.items()  # type: ignore[misc,has-type]  # a page by any other name
+            if ("k8s_pod_uid", engine.pod_uid) in labels
+        }
+        return values(mine, name, *keys)
+
+    assert told("inference_tokens_total", "gen_ai_token_type", "gen_ai_request_model") == {
+        ("input", engine.model): engine.prompt_tokens,
+        ("output", engine.model): engine.generation_tokens,
+    }
+    assert told("inference_requests_running") == {(): engine.running}
+    assert told("inference_requests_waiting") == {(): engine.waiting}
+    assert told("inference_requests_finished_total", "inference_finish_reason") == {
+        (reason,): count for reason, count in engine.finished.items()
+    }
+    assert told("inference_preemptions_total") == {(): engine.preemptions}
+    assert told("inference_kv_cache_utilization_ratio")[()] == pytest.approx(engine.kv_utilization)
+    for family, name in _HISTOGRAMS.items():
+        histogram = engine.histograms[family]
+        running, cumulative = 0, {}
+        for bound, count in zip([*histogram.bounds, float("inf")], histogram.counts, strict=True):
+            running += count
+            cumulative[(repr(float(bound)),)] = running
+        assert told(f"{name}_bucket", "le") == cumulative
+        assert told(f"{name}_count") == {(): histogram.count}
+        assert told(f"{name}_sum")[()] == pytest.approx(histogram.sum)
+
+
+def test_metrics_agree_with_the_ledger_before_and_after_time_passes(node: SimulatedNode) -> None:
+    """Every GPU, instance, holding and engine is said as the node's own books have it, at two moments."""
+    with agent_on(node) as agent:
+        for _ in range(2):
+            next_snapshot(agent)
+            page, ledger = dict(scrape(agent.url)), node.ledger()
+
+            assert_devices_agree(page, ledger)  # type: ignore[arg-type]  # a page by any other name
+            assert_holdings_agree(page, ledger)  # type: ignore[arg-type]  # a page by any other name
+            for engine in ledger.engines:
+                assert_engine_agrees(page, engine)  # type: ignore[arg-type]  # a page by any other name
+            assert len(ledger.engines) >= 6
+            node.advance(7.0)
+
+
+def test_a_devices_use_is_its_sole_owners_and_nobodys_otherwise(node: SimulatedNode) -> None:
+    """gpu.owner.* stands for devices with one pod, with the device's own value; shared ones have none."""
+    with agent_on(node) as agent:
+        next_snapshot(agent)
+        page, ledger = scrape(agent.url), node.ledger()
+
+    pods_on: dict[str, set[str]] = {}
+    for holding in ledger.holdings:
+        pods_on.setdefault(holding.device, set()).add(holding.pod_uid)
+    alone = {device for device, pods in pods_on.items() if len(pods) == 1}
+    used = values(page, "gpu_owner_memory_usage_bytes", "hw_id")
+    assert used == {(device,): ledger.device(device).memory_used for device in alone}
+    assert set(values(page, "gpu_owner_time_seconds_total", "hw_id")) == {(device,) for device in alone}
+    assert values(page, "gpu_owner_utilization_ratio", "hw_id") == {
+        (device,): ledger.device(device).utilization
+        for device in alone
+        if ledger.device(device).utilization is not None
+    }
+    assert len(pods_on) - len(alone) == 2
+
+
+def test_both_routes_say_the_same(node: SimulatedNode) -> None:
+    """What is pushed by OTLP equals what is scraped: every name, label and value that does not move with the clock."""
+    with HttpReceiver() as receiver, agent_on(node, endpoint=receiver.url) as agent:
+        next_snapshot(agent)
+        seen = len(receiver.received)
+        receiver.wait_for(seen + 2)
+        pushed = received([receiver.received[seen + 1].request])
+        page = scrape(agent.url)
+
+    moving = ("inferometer_", "gpu_owner_time_", "gpu_reading_age_")
+    scraped = {s: v for s, v in page.items() if s[0] not in ROUTE_ONLY}
+    assert set(pushed) - set(scraped) == set()
+    assert {s for s in set(scraped) - set(pushed) if not s[0].startswith("inferometer_exports")} == set()
+    assert {s: v for s, v in pushed.items() if not s[0].startswith(moving)} == {
+        s: v for s, v in scraped.items() if not s[0].startswith(moving)
+    }
+    assert len(pushed) > 700
+
+
+def test_everything_that_is_simulated_says_so(node: SimulatedNode) -> None:
+    """Each series carries inferometer_simulated, and the status page says it to a person."""
+    with agent_on(node) as agent:
+        page = scrape(agent.url)
+        status = get(f"{agent.url}/", accept="text/html")
+
+    unmarked = {name for name, labels in page if ("inferometer_simulated", "true") not in labels}
+    assert unmarked <= ROUTE_ONLY
+    assert "simulated" in status.lower()
+
+
+def test_a_pod_that_ends_takes_its_holdings_and_leaves_its_counters(node: SimulatedNode) -> None:
+    """gpu.owner.info ends within a period; what the owner held stays frozen; the same name again is another owner."""
+    with agent_on(node) as agent:
+        uid = node.ledger().pod("code").uid
+        held = {(h.device,) for h in node.ledger().held_by(uid)}
+        node.pod_dies("code")
+        await_that(lambda: (uid,) not in owners(agent))
+        frozen = time_of(agent, uid)
+        next_snapshot(agent)
+        still = time_of(agent, uid)
+        again = node.pod_starts("code")
+        await_that(lambda: (again,) in owners(agent))
+        page = scrape(agent.url)
+
+    assert frozen == still
+    assert set(frozen) == held
+    assert again != uid
+    assert {k[:1] for k in values(page, "gpu_owner_time_seconds_total", "hw_id", "k8s_pod_uid")} >= held
+
+
+def owners(agent: app.Agent) -> set[tuple[str | None, ...]]:
+    return {(k[0],) for k in values(scrape(agent.url), "gpu_owner_info", "k8s_pod_uid", "hw_id", "k8s_container_name")}
+
+
+def time_of(agent: app.Agent, uid: str) -> dict[tuple[str | None, ...], float]:
+    told = values(scrape(agent.url), "gpu_owner_time_seconds_total", "hw_id", "k8s_pod_uid")
+    return {key[:1]: value for key, value in told.items() if key[1] == uid}
+
+
+def test_without_the_kubelet_devices_and_engines_go_on(node: SimulatedNode) -> None:
+    """Owners vanish after the grace, nothing else; and they come back with the kubelet's new socket."""
+    with agent_on(node) as agent:
+        before = devices_of(agent)
+        node.kubelet_down()
+        await_that(lambda: not owners(agent))
+        without = scrape(agent.url)
+        devices_without = devices_of(agent)
+        node.replace_kubelet_socket()
+        await_that(lambda: bool(owners(agent)))
+
+    assert devices_without == before
+    assert (
+        values(without, "inferometer_source_up", "inferometer_source_name", "inferometer_source_instance")[
+            ("podresources", None)
+        ]
+        == 0.0
+    )
+    assert values(without, "inferometer_identity_level", "inferometer_identity_level")[("none",)] == 1.0
+    assert values(without, "inference_requests_running", "k8s_pod_uid")
+
+
+def devices_of(agent: app.Agent) -> set[object]:
+    return {s for s in scrape(agent.url) if s[0].startswith(("hw_", "gpu_")) and not s[0].startswith("gpu_owner_")}
+
+
+def test_an_engine_that_is_down_fails_alone(node: SimulatedNode) -> None:
+    """Its values vanish and its source is down; the other engines and all devices stay."""
+    with agent_on(node) as agent:
+        uid = node.ledger().pod("chat").uid
+        node.engine_down("chat")
+        await_that(lambda: (uid,) not in values(scrape(agent.url), "inference_requests_running", "k8s_pod_uid"))
+        page = scrape(agent.url)
+
+    assert len(values(page, "inference_requests_running", "k8s_pod_uid")) == len(node.ledger().engines) - 1
+    up = values(page, "inferometer_source_up", "inferometer_source_name", "inferometer_source_instance")
+    assert [v for k, v in up.items() if v == 0.0 and "chat" in (k[1] or "")] == [0.0]
+    assert sum(v == 0.0 for v in up.values()) == 1
+    assert values(page, "hw_power_watts", "hw_id")
+
+
+def test_a_gpu_that_is_lost_takes_only_itself(node: SimulatedNode) -> None:
+    """The other seven GPUs keep their readings."""
+    with agent_on(node) as agent:
+        node.gpu_lost(6)
+        await_that(lambda: len(values(scrape(agent.url), "hw_power_watts", "hw_id")) == 7)
+
+
+def test_a_driver_that_is_unloaded_takes_the_devices_and_gives_them_back(node: SimulatedNode) -> None:
+    """Without a driver owners and engines go on; when it is loaded again the devices return."""
+    with agent_on(node) as agent:
+        node.unload_driver()
+        await_that(lambda: not values(scrape(agent.url), "hw_power_watts", "hw_id"))
+        page = scrape(agent.url)
+        node.load_driver()
+        await_that(lambda: len(values(scrape(agent.url), "hw_power_watts", "hw_id")) == 8, seconds=40)
+
+    assert values(page, "inference_requests_running", "k8s_pod_uid")
+
+
+def test_the_endpoint_is_ready_and_healthy(node: SimulatedNode) -> None:
+    """After the first snapshot both probes succeed."""
+    with agent_on(node) as agent:
+        assert get(f"{agent.url}/readyz")
+        assert get(f"{agent.url}/healthz")

@@ -30,7 +30,8 @@ def get(url: str, accept: str = OPENMETRICS) -> str:
 def scrape(url: str) -> Page:
     """Scrape an agent; a series that stands twice fails."""
     page: dict[Series, float] = {}
-    for family in text_string_to_metric_families(get(f"{url}/metrics")):
+    parse: Any = text_string_to_metric_families  # the library has no types
+    for family in parse(get(f"{url}/metrics")):
         for sample in family.samples:
             series = (sample.name, frozenset(_bound(sample.labels).items()))
             assert series not in page, f"{series} stands twice"

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from otlp_receiver import HttpReceiver
-from whole.pages import ROUTE_ONLY, get, received, scrape, values
 
 from inferometer import app
 from inferometer.app.simulated import point_at
 from inferometer.config import Config, Seconds
 from inferometer.simulation.ledger import EngineLedger, Ledger
 from inferometer.simulation.node import SimulatedNode
+from otlp_receiver import HttpReceiver
+from whole.pages import ROUTE_ONLY, Page, get, received, scrape, values
 
 PERIOD = 0.2
 
@@ -63,13 +63,13 @@ def node() -> Iterator[SimulatedNode]:
         yield node
 
 
-def assert_devices_agree(page: dict[object, float], ledger: Ledger) -> None:
+def assert_devices_agree(page: Page, ledger: Ledger) -> None:
     """Compare everything that is said of GPUs and instances with the ledger."""
     gpus = [d for d in ledger.devices if d.parent is None]
     instances = [d for d in ledger.devices if d.parent is not None]
 
     def told(name: str, *keys: str) -> dict[tuple[str | None, ...], float]:
-        return values(page, name, "hw_id", *keys)  # type: ignore[arg-type]  # a page by any other name
+        return values(page, name, "hw_id", *keys)
 
     assert told("hw_power_watts") == {(g.uuid,): g.power for g in gpus}
     assert told("hw_energy_joules_total") == {(g.uuid,): g.joules for g in gpus}
@@ -93,14 +93,25 @@ def assert_devices_agree(page: dict[object, float], ledger: Ledger) -> None:
     }
 
 
-def assert_holdings_agree(page: dict[object, float], ledger: Ledger) -> None:
+def assert_holdings_agree(page: Page, ledger: Ledger) -> None:
     """Compare who holds what with the ledger: each holding once, with everything that is known of it."""
     pods = {p.uid: p for p in ledger.pods}
-    keys = (
-        "hw_id k8s_namespace_name k8s_pod_name k8s_pod_uid k8s_container_name k8s_resourceclaim_namespace "
-        "k8s_resourceclaim_name k8s_resourceclaim_uid k8s_resourceclaim_request role inferometer_team "
-        "inferometer_cost_center k8s_workload_kind k8s_workload_name"
-    ).split()
+    keys = [
+        "hw_id",
+        "k8s_namespace_name",
+        "k8s_pod_name",
+        "k8s_pod_uid",
+        "k8s_container_name",
+        "k8s_resourceclaim_namespace",
+        "k8s_resourceclaim_name",
+        "k8s_resourceclaim_uid",
+        "k8s_resourceclaim_request",
+        "role",
+        "inferometer_team",
+        "inferometer_cost_center",
+        "k8s_workload_kind",
+        "k8s_workload_name",
+    ]
     expected = {
         (
             *(h.device, h.namespace, h.pod, h.pod_uid, h.container),
@@ -110,7 +121,7 @@ def assert_holdings_agree(page: dict[object, float], ledger: Ledger) -> None:
         ): 1.0
         for h in ledger.holdings
     }
-    assert values(page, "gpu_owner_info", *keys) == expected  # type: ignore[arg-type]  # a page by any other name
+    assert values(page, "gpu_owner_info", *keys) == expected
 
 
 _HISTOGRAMS = {
@@ -120,13 +131,13 @@ _HISTOGRAMS = {
 }
 
 
-def assert_engine_agrees(page: dict[object, float], engine: EngineLedger) -> None:
+def assert_engine_agrees(page: Page, engine: EngineLedger) -> None:
     """Compare everything that is said of one engine with its ledger."""
 
     def told(name: str, *keys: str) -> dict[tuple[str | None, ...], float]:
         mine = {
             (sample, labels): value
-            for (sample, labels), value in page.items()  # type: ignore[misc,has-type]  # a page by any other name
+            for (sample, labels), value in page.items()
             if ("k8s_pod_uid", engine.pod_uid) in labels
         }
         return values(mine, name, *keys)
@@ -158,12 +169,12 @@ def test_metrics_agree_with_the_ledger_before_and_after_time_passes(node: Simula
     with agent_on(node) as agent:
         for _ in range(2):
             next_snapshot(agent)
-            page, ledger = dict(scrape(agent.url)), node.ledger()
+            page, ledger = scrape(agent.url), node.ledger()
 
-            assert_devices_agree(page, ledger)  # type: ignore[arg-type]  # a page by any other name
-            assert_holdings_agree(page, ledger)  # type: ignore[arg-type]  # a page by any other name
+            assert_devices_agree(page, ledger)
+            assert_holdings_agree(page, ledger)
             for engine in ledger.engines:
-                assert_engine_agrees(page, engine)  # type: ignore[arg-type]  # a page by any other name
+                assert_engine_agrees(page, engine)
             assert len(ledger.engines) >= 6
             node.advance(7.0)
 

@@ -89,19 +89,18 @@ bench: setup ## one JSON object per measure (BENCH=encode,parse selects)
 
 # --- what is generated --------------------------------------------------------------------------------------------
 
-GENERATED := docs/metrics.md docs/configuration.md docs/configuration.schema.json examples/inferometer.yaml
+GENERATED := docs/metrics.md docs/configuration.md docs/configuration.schema.json
 GENERATE = $(BIN)/inferometer metrics --markdown >$(1)/docs/metrics.md; \
 	$(BIN)/inferometer config --markdown >$(1)/docs/configuration.md; \
-	$(BIN)/inferometer config --schema >$(1)/docs/configuration.schema.json; \
-	$(BIN)/inferometer config >$(1)/examples/inferometer.yaml
+	$(BIN)/inferometer config --schema >$(1)/docs/configuration.schema.json
 
 .PHONY: docs
-docs: setup ## write the generated pages: metrics, configuration, schema, example
+docs: setup ## write the generated pages: metrics, configuration, schema
 	@$(call GENERATE,.)
 
 .PHONY: docs-check
 docs-check: setup
-	@new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; mkdir "$$new/docs" "$$new/examples"; \
+	@new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; mkdir "$$new/docs"; \
 	$(call GENERATE,$$new); \
 	for page in $(GENERATED); do \
 	  diff -u "$$page" "$$new/$$page" || { echo "$$page is out of date: run make docs" >&2; exit 1; }; \

@@ -144,7 +144,7 @@ class _Reader:
         self._board.put(Frame(name, instance, self._sequence, self._clock(), took, self.source.period, value, trouble))
         # Logged when it fails, when it fails otherwise, and when it recovers; never once a tick (law 9).
         if trouble is not None and self._failing != trouble.reason:
-            log.warning("%s: %s%s", self._label(), trouble.message, f" {trouble.remedy}" if trouble.remedy else "")
+            log.warning("%s: %s", self._label(), trouble.told())
         elif trouble is None and self._failing:
             log.info("%s: reads again", self._label())
         self._failing = trouble.reason if trouble is not None else ""

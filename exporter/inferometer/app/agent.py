@@ -25,6 +25,7 @@ _STACK = 512 * 1024  # a reader's thread needs little; 8 MiB of address space fo
 _STUCK = 30.0  # seconds past its time after which a tick has hung and the process no longer works
 _LAST_TICK = 1.5  # seconds to wait for the tick in progress, and then
 _LAST_FLUSH = 2.0  # seconds for the last push: SIGTERM ends within 5
+_GLANCE = 0.2  # seconds: how soon a signal is noticed
 _SWITCH = 0.001  # seconds that a tick's computing may hold up a scrape: p99 is 3 ms with it, 15 ms at Python's default
 
 
@@ -158,7 +159,7 @@ class Agent:
         try:
             server.start()
         except Trouble as trouble:
-            log.error("the new configuration is refused, the old one stays: %s %s", trouble, trouble.remedy)  # noqa: TRY400  # no defect
+            log.error("the new configuration is refused, the old one stays: %s", trouble.told())  # noqa: TRY400  # no defect
             return False
         self._server, old = server, self._server
         old.close()
@@ -179,24 +180,24 @@ def run(config: Config, *, environ: Mapping[str, str], config_path: str | None =
 
     SIGHUP reads the configuration again.
     """
-    try:
-        agent = Agent(config, environ=environ, config_path=config_path)
-        agent.start()
-    except Trouble as trouble:
-        log.error("%s %s", trouble, trouble.remedy)  # noqa: TRY400  # no defect: the message says it all
-        return 1
     ended: list[int] = []
+    agent = Agent(config, environ=environ, config_path=config_path)
 
     def end(number: int, _: object) -> None:
         ended.append(number)
 
+    # Before anything is started: a signal that comes early must end the agent as well as a late one.
     previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: agent.reload())
     try:
-        while not ended and not agent.wait(0.2):
+        agent.start()
+        while not ended and not agent.wait(_GLANCE):
             pass
-    finally:
         agent.stop()
+    except Trouble as trouble:
+        log.error("%s", trouble.told())  # noqa: TRY400  # no defect: the message says it all
+        return 1
+    finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
     return 130 if ended == [signal.SIGINT] else 0

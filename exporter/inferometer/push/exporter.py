@@ -73,7 +73,7 @@ class Push:
     def start(self) -> None:
         """Say which settings cannot be used, and start to push if there is an endpoint."""
         for trouble in self.troubles:
-            log.warning("%s %s", trouble.message, trouble.remedy)
+            log.warning("%s", trouble.told())
         if self.settings is not None:
             log.info("Pushing OTLP to %s every %g s.", self.settings.place, self.settings.interval)
             self._thread.start()

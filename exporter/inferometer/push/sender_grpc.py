@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sending one request by gRPC. Imported only where gRPC is configured: grpcio costs 20 MiB."""
 
+import os
 import ssl
 from pathlib import Path
 from typing import Any
 
-import grpc  # noqa: TID251  # the OTLP sender is one of the two that may
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core writes to standard error past our log; read on import
+
+import grpc  # noqa: TID251  # after its setting; the OTLP sender is one of the two that may
 
 from inferometer.model import Reason, Trouble
 from inferometer.push.answer import Verdict, judge_success, read_retry_delay

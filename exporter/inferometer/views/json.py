@@ -97,7 +97,7 @@ def _value(point: Point) -> Any:
     value = point.value
     if not isinstance(value, Histogram):
         return value
-    return {"bounds": list(value.bounds), "counts": list(value.counts), "count": value.count, "sum": value.sum}
+    return {"bounds": list(value.bounds), "counts": list(value.counts), "count": value.observations, "sum": value.sum}
 
 
 def _device(device: Device) -> dict[str, Any]:

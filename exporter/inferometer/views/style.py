@@ -17,7 +17,7 @@ a{color:inherit}
 .sums div{padding:.6rem .8rem;border:1px solid var(--line);border-radius:.5rem;background:var(--card)}
 dt{color:var(--soft);font-size:.8rem}
 dd{margin:0;font-size:1.35rem;font-weight:600;font-variant-numeric:tabular-nums}
-table{width:100%;border-collapse:collapse;background:var(--card);border:1px solid var(--line);border-radius:.5rem;overflow:hidden}
+table{width:100%;border-collapse:separate;border-spacing:0;background:var(--card);border:1px solid var(--line);border-radius:.5rem;overflow:hidden}
 th,td{padding:.45rem .75rem;text-align:left;vertical-align:top;border-top:1px solid var(--line);overflow-wrap:anywhere}
 thead th{border-top:0;color:var(--soft);font-size:.8rem;font-weight:600;white-space:nowrap}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}

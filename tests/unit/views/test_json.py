@@ -3,8 +3,9 @@
 
 import json
 
+from example import SNAPSHOT
 from inferometer import catalog
-from inferometer.model import Binding
+from inferometer.model import Binding, Histogram
 from inferometer.views.json import dump, metrics, snapshot
 from nodes import snapshots
 
@@ -35,6 +36,26 @@ def test_a_snapshot_has_all_its_parts() -> None:
         "at": after.at,
     }
     assert "null" not in dump(snapshot(after))
+
+
+def test_a_histogram_has_its_own_bounds() -> None:
+    """Counts are per bucket, one more than the bounds, and their sum stands beside them."""
+    read = json.loads(dump(snapshot(SNAPSHOT)))
+
+    found = [
+        (value, p["value"])
+        for m in read["metrics"]
+        for p, value in zip(m["points"], [q.value for q in SNAPSHOT.points if q.metric.name == m["name"]], strict=True)
+        if isinstance(value, Histogram)
+    ]
+    assert found
+    for value, written in found:
+        assert written == {
+            "bounds": list(value.bounds),
+            "counts": list(value.counts),
+            "count": value.observations,
+            "sum": value.sum,
+        }
 
 
 def test_the_catalogue_names_where_each_metric_is_read() -> None:

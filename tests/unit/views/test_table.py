@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The joined table: who holds what and what it yields, and where it says nothing rather than something wrong."""
 
+from frames import gpu
 from inferometer.model import Snapshot
 from inferometer.views.samples import samples
 from inferometer.views.table import Row, Table, tabulate
-from nodes import snapshots
+from nodes import held, snapshots
 
 
 def table(before: Snapshot | None, after: Snapshot) -> Table:
@@ -43,6 +44,14 @@ def test_a_claims_holder_has_power_once_the_claim_is_read() -> None:
     assert row(made, "serving/claimed") == Row("GPU 4", "serving/claimed", "read", "llama-3-70b", 1.0, 300.0, 1 / 250)
     unclear = row(made, "serving/unclear (?)")
     assert (unclear.claim, unclear.watts, unclear.tokens_per_joule) == ("unread", None, None)
+
+
+def test_a_holding_that_became_shared_has_no_power_any_more() -> None:
+    """The counter of time held alone lingers after a second pod came; the table does not fall for it."""
+    made = table(*snapshots({"pair": (0.0, 10.0)}, late=(held(gpu(0), "left", "0"),)))
+
+    assert (row(made, "serving/pair").watts, row(made, "serving/pair").tokens_per_joule) == (None, None)
+    assert {r.devices: r.owner for r in made.rows if not r.owned}["GPU 1"] == "(one of several of its owner)"
 
 
 def test_every_gpus_power_stands_once() -> None:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All commands and options: the tree that parses, and that the completions are generated from."""
+
+import argparse
+
+from inferometer import __version__
+
+PORT = 9466
+
+_EXAMPLES = f"""\
+examples:
+  inferometer demo                                  a simulated node, live, without a GPU
+  inferometer run --config inferometer.yaml         the agent
+  inferometer check                                 what is there, what is missing and what to do
+  inferometer snapshot --format prometheus          one collection, printed
+  inferometer top http://node-7:{PORT}                the live table of a running agent
+  inferometer check engine http://127.0.0.1:8000/metrics
+
+Each command has its own --help.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the whole tree. Every leaf names the module of `inferometer.cli` that executes it."""
+    parser = argparse.ArgumentParser(
+        prog="inferometer",
+        description="GPU and inference observability: what a GPU does, for whom, and what a token costs.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    _log_options(parser, default=None)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = _command(commands, "run", "the agent, in the foreground", "run")
+    _config_option(run)
+    run.add_argument("--listen", metavar="ADDR:PORT", help="listen there instead of where the configuration says")
+
+    demo = _command(commands, "demo", "a simulated node through the same pipeline, with a live table", "demo")
+    demo.add_argument(
+        "--port", type=_port, default=PORT, help="port on 127.0.0.1 (default: %(default)s; 0 picks a free one)"
+    )
+    demo.add_argument("--for", dest="duration", metavar="DURATION", help="end after so long, such as 30s or 5m")
+    _seed_option(demo)
+
+    snapshot = _command(commands, "snapshot", "one collection, long enough for rates, printed", "snapshot")
+    _config_option(snapshot)
+    snapshot.add_argument("--simulate", action="store_true", help="collect from a simulated node")
+    _seed_option(snapshot)
+    forms = snapshot.add_mutually_exclusive_group()
+    forms.add_argument(
+        "--format", choices=("table", "json", "prometheus", "otlp-json"), default="table", help="default: %(default)s"
+    )
+    forms.add_argument("--json", action="store_true", help="the same as --format json")
+
+    top = _command(commands, "top", "the live table of a running agent", "top")
+    top.add_argument("url", metavar="URL", nargs="?", default=f"http://127.0.0.1:{PORT}", help="default: %(default)s")
+
+    check = _command(commands, "check", "what is there, what is missing and what to do, source by source", "check")
+    _config_option(check)
+    _json_option(check)
+    engine = _command(
+        check.add_subparsers(metavar="engine"),
+        "engine",
+        "which engine a page is from, and which families map to what",
+        "engine",
+    )
+    engine.add_argument("page", metavar="FILE|URL", help="a saved metrics page, - for standard input, or a URL")
+    _json_option(engine, default=argparse.SUPPRESS)
+
+    metrics = _command(commands, "metrics", "every metric: name, unit, attributes, and what it is read from", "metrics")
+    forms = metrics.add_mutually_exclusive_group()
+    _json_option(forms)
+    forms.add_argument("--markdown", action="store_true", help="the reference page")
+
+    config = _command(commands, "config", "the defaults with comments; validation, schema, reference page", "config")
+    forms = config.add_mutually_exclusive_group()
+    forms.add_argument("--check", metavar="FILE", help="validate a file together with the INFEROMETER_ variables")
+    forms.add_argument("--schema", action="store_true", help="the JSON Schema of the file")
+    forms.add_argument("--markdown", action="store_true", help="the reference page")
+    _json_option(config)
+
+    completion = _command(commands, "completion", "a completion script for a shell", "completion")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
+    _json_option(completion)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, module: str
+) -> argparse.ArgumentParser:
+    """Add one command."""
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+    parser.set_defaults(module=module)
+    _log_options(parser, default=argparse.SUPPRESS)
+    return parser
+
+
+def _log_options(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """Accept the logging options before the command as well as after it."""
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default=default,
+        help="least severity that is logged",
+    )
+    parser.add_argument("--log-format", choices=("text", "json"), default=default, help="form of a log line")
+
+
+def _config_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="configuration file (YAML)")
+
+
+def _seed_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="seed of the simulation (default: %(default)s)"
+    )
+
+
+def _json_option(parser: "argparse._ActionsContainer", default: object = False) -> None:
+    parser.add_argument("--json", action="store_true", default=default, help="print a JSON document")
+
+
+def _port(text: str) -> int:
+    """Read a TCP port."""
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError(text)
+    return port
+
+
+_port.__name__ = "port"  # argparse names the type in its errors by this

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`inferometer run`: the agent in the foreground."""
+
+import argparse
+
+from inferometer import app
+from inferometer.cli.settings import settle
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run until a signal ends it. Without a driver it serves identity and engines; it never simulates unasked."""
+    config, environ = settle(arguments)
+    return app.run(config, environ=environ, config_path=arguments.config)

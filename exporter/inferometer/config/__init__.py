@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration: one YAML file plus `INFEROMETER_` variables become nested frozen dataclasses.
+
+The keys are declared once, in `schema`; the loader (`loader`), the JSON Schema (`json_schema`), the commented defaults
+(`example`) and the reference page derive from them.
+"""
+
+from inferometer.config.document import Problem
+from inferometer.config.loader import ConfigError, load
+from inferometer.config.schema import (
+    Accounting,
+    Config,
+    Devices,
+    Discovery,
+    Engines,
+    Identity,
+    Limits,
+    Log,
+    Node,
+    Nvidia,
+    Otlp,
+    PodResources,
+    Pods,
+    Seconds,
+    Server,
+    Size,
+    TargetConfig,
+)
+
+__all__ = [
+    "Accounting",
+    "Config",
+    "ConfigError",
+    "Devices",
+    "Discovery",
+    "Engines",
+    "Identity",
+    "Limits",
+    "Log",
+    "Node",
+    "Nvidia",
+    "Otlp",
+    "PodResources",
+    "Pods",
+    "Problem",
+    "Seconds",
+    "Server",
+    "Size",
+    "TargetConfig",
+    "load",
+]

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: RUF009  # _key and _section are dataclass field specifiers, not shared default values
+"""Every configuration key, declared once with its default and its description.
+
+The loader, the JSON Schema, the commented defaults and the reference page derive from these classes. Durations are
+seconds here and `5s`, `500ms`, `1m30s` or a number in the file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+class Seconds(float):
+    """A duration. Written `5s`, `500ms`, `5m`, `1h`, or a plain number of seconds."""
+
+
+class Size(int):
+    """A size in bytes. Written `16MiB`, `512KiB`, `1GiB`, or a plain number of bytes."""
+
+
+# Patterns are the subset that Python's `re` and the JSON Schema's ECMA 262 read alike.
+_PORT = "([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+LISTEN = rf"^(\[[0-9A-Fa-f:.]+(%[^\]\s]+)?\]|[^\[\]:/\s]*):{_PORT}$"
+URL = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/\s]+(/\S*)?$"
+URL_OR_EMPTY = rf"^$|{URL}"
+# gRPC endpoints may come without a scheme: `collector:4317`.
+ENDPOINT_OR_EMPTY = rf"^$|{URL}|^[^/\s]+:{_PORT}$"
+
+
+def _key(default: Any, text: str, *, secret: bool = False, **facts: Any) -> Any:
+    """Declare a key. `facts` may hold `minimum`, `pattern` with its `form` in words, and `required`.
+
+    A secret key is left out of the value's repr, so that no log line can show it.
+    """
+    metadata = {"text": text, "secret": secret, **facts}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), repr=not secret, metadata=metadata)
+    return field(default=default, repr=not secret, metadata=metadata)
+
+
+def _section(cls: type) -> Any:
+    """Declare a section; its class's docstring describes it."""
+    return field(default_factory=cls, metadata={"text": (cls.__doc__ or "").strip()})
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The HTTP endpoint."""
+
+    listen: str = _key(
+        "0.0.0.0:9466",
+        "Address and port of /metrics, /healthz, /readyz and the status page.",
+        pattern=LISTEN,
+        form="ADDRESS:PORT, such as 127.0.0.1:9466 or [::]:9466",
+    )
+    max_connections: int = _key(64, "Connections served at once; more are refused.", minimum=1)
+    timeout: Seconds = _key(Seconds(10), "A client slower than this is cut off.", minimum=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Who this node is."""
+
+    name: str = _key("", "Node name. Empty: NODE_NAME, then K8S_NODE_NAME, then the host name.")
+    cluster: str = _key("", "Cluster name, `k8s.cluster.name` on every resource. Empty: left out.")
+
+
+@dataclass(frozen=True, slots=True)
+class Nvidia:
+    """NVIDIA GPUs, by NVML in a child process."""
+
+    enabled: bool = _key(True, "Read NVIDIA GPUs.")
+    library: str = _key("", "Path of libnvidia-ml.so.1. Empty: the loader's search path, then the usual driver roots.")
+    deadline: Seconds = _key(
+        Seconds(2), "A device whose calls take longer is unresponsive for that period.", minimum=0.01
+    )
+    kill_after: Seconds = _key(
+        Seconds(30),
+        "A child that is stuck in one call for so long is killed and restarted without that device.",
+        minimum=0.1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What the hardware does."""
+
+    nvidia: Nvidia = _section(Nvidia)
+
+
+@dataclass(frozen=True, slots=True)
+class PodResources:
+    """Which container holds which device, from the kubelet."""
+
+    enabled: bool = _key(
+        True, "Ask the kubelet who holds what. A node without the socket is a node without Kubernetes."
+    )
+    socket: str = _key(
+        "/var/lib/kubelet/pod-resources/kubelet.sock",
+        "The kubelet's PodResources socket. Mount its directory: the socket is replaced when the kubelet restarts.",
+    )
+    deadline: Seconds = _key(Seconds(3), "Longest wait for one answer.", minimum=0.01)
+    max_message: Size = _key(Size(16 << 20), "Largest answer; it lists every pod of the node.", minimum=1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """UID, labels, owners and ports of this node's pods, from the API server."""
+
+    source: Literal["auto", "api", "off"] = _key(
+        "auto", "`auto`: the API server where a service account or `server` is given, else off."
+    )
+    server: str = _key(
+        "",
+        "Base URL of the API server. Empty: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT.",
+        pattern=URL_OR_EMPTY,
+        form="an http:// or https:// URL, or empty",
+    )
+    token_file: str = _key(
+        "/var/run/secrets/kubernetes.io/serviceaccount/token", "File of the bearer token, re-read before it expires."
+    )
+    ca_file: str = _key("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "File of the certificates to trust.")
+    deadline: Seconds = _key(Seconds(5), "Longest wait for a list.", minimum=0.01)
+    max_body: Size = _key(Size(32 << 20), "Largest list of pods.", minimum=1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who holds what."""
+
+    podresources: PodResources = _section(PodResources)
+    pods: Pods = _section(Pods)
+    team_keys: tuple[str, ...] = _key(
+        ("team", "inferometer/team", "app.kubernetes.io/part-of"),
+        "Pod labels or annotations that name the team; the first found wins.",
+    )
+    cost_center_keys: tuple[str, ...] = _key(
+        ("cost-center", "inferometer/cost-center"),
+        "Pod labels or annotations that name the cost centre; the first found wins.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetConfig:
+    """An engine to scrape that no pod announces."""
+
+    url: str = _key("", "URL of the metrics page.", pattern=URL, form="an http:// or https:// URL", required=True)
+    engine: str = _key("", "The engine. Empty: recognised from the page.")
+    namespace: str = _key("", "Namespace of the pod that serves it, to join it to its GPUs.")
+    pod: str = _key("", "Name of the pod that serves it.")
+    headers: Mapping[str, str] = _key({}, "Headers to send.", secret=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Engines among this node's pods."""
+
+    enabled: bool = _key(True, "Find engines among the node's pods.")
+    labels: tuple[str, ...] = _key(
+        (
+            "llm-d.ai/inference-serving=true",
+            "llm-d.ai/engine-type",
+            "airunway.ai/engine-type",
+            "app.kubernetes.io/name=vllm",
+            "inferometer/engine",
+        ),
+        "A pod with one of these labels (`key` or `key=value`) serves an engine.",
+    )
+    port_names: tuple[str, ...] = _key(
+        ("vllm", "engine-metrics", "inference-metrics"), "A container port of one of these names is an engine's."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Inference engines' metrics pages."""
+
+    enabled: bool = _key(True, "Scrape engines.")
+    targets: tuple[TargetConfig, ...] = _key((), "Engines that no pod announces.")
+    discovery: Discovery = _section(Discovery)
+    deadline: Seconds = _key(Seconds(3), "Longest wait for one page, from connect to last byte.", minimum=0.01)
+    max_page: Size = _key(Size(8 << 20), "Largest page, after decompression.", minimum=1024)
+    max_samples: int = _key(20_000, "Most samples of one page.", minimum=1)
+    max_targets: int = _key(64, "Most engines scraped on one node; more are dropped and counted.", minimum=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Otlp:
+    """OTLP push. The standard OTEL_* variables override these keys."""
+
+    endpoint: str = _key(
+        "",
+        "Where to push. Empty: OTLP is off.",
+        pattern=ENDPOINT_OR_EMPTY,
+        form="an http:// or https:// URL, HOST:PORT, or empty",
+    )
+    protocol: Literal["http/protobuf", "grpc"] = _key("http/protobuf", "Transport.")
+    interval: Seconds = _key(Seconds(60), "Time between pushes; the newest snapshot is sent.", minimum=0.1)
+    timeout: Seconds = _key(Seconds(10), "Longest wait for one push, retries included.", minimum=0.01)
+    compression: Literal["gzip", "none"] = _key("gzip", "Compression.")
+    headers: Mapping[str, str] = _key({}, "Headers to send.", secret=True)
+    certificate: str = _key("", "File of the certificates to trust. Empty: the system's.")
+    client_certificate: str = _key("", "File of the client certificate.")
+    client_key: str = _key("", "File of the client certificate's key.")
+    max_request: Size = _key(
+        Size(3_500_000),
+        "Largest request before compression; more is split. Receivers accept 4 MiB by default.",
+        minimum=1024,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """What owners held and spent."""
+
+    linger: Seconds = _key(Seconds(300), "How long a counter stays, frozen, after its holding has ended.", minimum=0)
+    max_ended: int = _key(2_000, "Most ended counters kept at once; more are dropped and counted.", minimum=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the agent may never exceed."""
+
+    series: int = _key(
+        50_000, "Most series of one snapshot; an engine that would exceed it is left out and counted.", minimum=1_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Logging, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = _key("info", "Least severity that is logged.")
+    format: Literal["text", "json"] = _key("text", "Form of a line.")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set."""
+
+    period: Seconds = _key(Seconds(5), "Time between snapshots.", minimum=0.1)
+    server: Server = _section(Server)
+    node: Node = _section(Node)
+    devices: Devices = _section(Devices)
+    identity: Identity = _section(Identity)
+    engines: Engines = _section(Engines)
+    otlp: Otlp = _section(Otlp)
+    accounting: Accounting = _section(Accounting)
+    limits: Limits = _section(Limits)
+    log: Log = _section(Log)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The joined picture of one tick: owners, holdings, engines, health, the snapshot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from inferometer.model.reading import Reason
+from inferometer.model.values import Point, Resource
+from inferometer.model.worlds import Claim, Device, Target, Unsupported
+
+
+class Role(StrEnum):
+    """What a holding means."""
+
+    OWNER = "owner"
+    ADMIN = "admin"  # admin access: looks, does not own
+    UNKNOWN = "unknown"
+
+
+class Attribution(StrEnum):
+    """How we know whose a value is (law 5)."""
+
+    EXCLUSIVE = "exclusive"
+    MIG = "mig"
+    PROCESS = "process"
+    CAPACITY = "capacity"
+    EQUAL = "equal"
+    DECLARED = "declared"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A pod that holds devices. Told apart by `uid`, or by namespace and name where no pod source answers."""
+
+    namespace: str
+    pod: str
+    uid: str | None = None
+    workload_kind: str | None = None
+    workload_name: str | None = None
+    team: str | None = None
+    cost_center: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What makes it this owner and no other (law 4)."""
+        return self.uid or f"{self.namespace}/{self.pod}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """(device or instance, pod, container, claim, request): one series of `gpu.owner.info`."""
+
+    device: str
+    owner: Owner
+    container: str
+    role: Role
+    claim: Claim | None = None
+    replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """One pod alone on one device: whose time and use the device's are.
+
+    `attributes` is aligned with the `gpu.owner.*` values' attributes; what differs between the pod's containers,
+    claims or requests on this device is absent from it.
+    """
+
+    device: str
+    owner: Owner
+    attribution: Attribution
+    attributes: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine endpoint with the identity that the join found for it."""
+
+    target: Target
+    engine: str
+    backend: str
+    kind: str
+    version: str
+    models: tuple[str, ...]
+    owner: Owner | None
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """One source's state for the status page and the self-metrics."""
+
+    source: str
+    instance: str
+    up: bool
+    age: float | None  # seconds since the newest good frame; None: never
+    took: float
+    reason: str = ""
+    message: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything known at one tick. Immutable; every output is a pure function of it.
+
+    `points` are grouped by metric in catalogue order.
+    """
+
+    at: float  # Unix seconds
+    steady: float  # monotonic seconds
+    node: Resource
+    devices: tuple[Device, ...] = ()
+    holdings: tuple[Holding, ...] = ()
+    tenures: tuple[Tenure, ...] = ()
+    engines: tuple[Engine, ...] = ()
+    sources: tuple[SourceHealth, ...] = ()
+    failures: tuple[tuple[str, str, int, Reason], ...] = ()  # source, instance, sequence and reason of failed reads
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # at this tick, by limit
+    exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # since the start, by outcome
+    unsupported: tuple[Unsupported, ...] = ()
+    points: tuple[Point, ...] = ()
+    simulated: bool = False

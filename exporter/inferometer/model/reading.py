@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reading is: sources, frames, and what goes wrong."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Reason(StrEnum):
+    """Why a read failed: the closed set that errors are counted by."""
+
+    MISSING = "missing"  # not there: no library, no socket, no file
+    PERMISSION = "permission"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"  # nobody listens, or the peer closed
+    REJECTED = "rejected"  # the peer answered with an error
+    MALFORMED = "malformed"  # the answer is not what its protocol promises
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
+    CRASHED = "crashed"
+    INTERNAL = "internal"  # our own defect
+
+
+class Trouble(Exception):  # noqa: N818  # it is raised, counted and shown to people; "Error" would say less
+    """A source could not read. `message` names the place, `remedy` says what to do."""
+
+    def __init__(self, reason: Reason, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.remedy = remedy
+
+    def told(self) -> str:
+        """Say what is wrong and what to do, as one line for a person."""
+        if not self.remedy:
+            return self.message
+        return f"{self.message.rstrip('.')}. {self.remedy[:1].upper()}{self.remedy[1:].rstrip('.')}."
+
+
+class Source(Protocol[T_co]):
+    """One world to read. `read` blocks, may raise, and is only ever called from one thread at a time.
+
+    `name` is one of a few (`nvidia`, `podresources`, `pods`, `engine`), `instance` tells equals apart.
+    """
+
+    @property
+    def name(self) -> str:
+        """One of a few: `nvidia`, `podresources`, `pods`, `engine`."""
+        ...
+
+    @property
+    def instance(self) -> str:
+        """Which one, where a name has several; else empty."""
+        ...
+
+    @property
+    def period(self) -> float:
+        """Seconds between reads."""
+        ...
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that one read may take."""
+        ...
+
+    def read(self) -> T_co:
+        """Read once. Raises Trouble for what is expected to go wrong."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; called once, from another thread if need be."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Frame(Generic[T]):
+    """What one source read at one time: `value`, or the trouble it had.
+
+    `at` is Unix seconds when the read ended and `took` its duration. `sequence` counts this source's frames.
+    """
+
+    source: str
+    instance: str
+    sequence: int
+    at: float
+    took: float
+    period: float
+    value: T | None = None
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The board's state at one tick: the newest outcome of every source, and the newest good frame while it is valid.
+
+    `now` is Unix seconds, for stamps and ages; `steady` is monotonic seconds, for durations, so that a clock that is
+    set never makes or loses time. `exports` counts pushes by outcome since the agent started, `dropped` what limits
+    dropped ahead of the sources at this tick.
+    """
+
+    now: float
+    steady: float
+    outcomes: tuple[Frame[object], ...] = ()
+    good: tuple[Frame[object], ...] = ()
+    newest_good: Mapping[tuple[str, str], float] = field(default_factory=lambda: MappingProxyType({}))  # read times
+    exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+Clock = Callable[[], float]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values on their way from a source to an output: readings, points, histograms, resources."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inferometer.model.metrics import Metric
+
+
+class Histogram(NamedTuple):
+    """An explicit-bounds histogram. `counts` are per bucket, not cumulative, one more than `bounds` (the last is +Inf)."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum: float
+
+    @property
+    def observations(self) -> int:
+        """The number of observations."""
+        return sum(self.counts)
+
+
+Value = float | Histogram
+
+
+def series_of(value: Value) -> int:
+    """Count the Prometheus series of one value: a histogram has one per bucket, its sum and its count."""
+    return len(value.counts) + 2 if isinstance(value, Histogram) else 1
+
+
+class Reading(NamedTuple):
+    """One measured value of one subject, before the join gives it identity.
+
+    `subject` is a device UUID, or the instance name of an engine target. `attributes` holds only what this
+    measurement adds (`hw.gpu.task`, `gen_ai.token.type`); the join adds the subject's own.
+    `start` is when a counter or histogram began, in Unix seconds, where the source knows it.
+    """
+
+    subject: str
+    metric: Metric
+    attributes: tuple[tuple[str, str], ...]
+    value: Value
+    start: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Who speaks: an OTLP resource. `attributes` are sorted by key."""
+
+    attributes: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, str | None]) -> "Resource":
+        """Build one from a mapping; empty and missing values are left out."""
+        return cls(tuple(sorted((k, v) for k, v in attributes.items() if v)))
+
+
+class Point(NamedTuple):
+    """One value of one series, as every output sees it.
+
+    `attributes` is aligned with `metric.attributes`; None means the attribute is absent.
+    `at` is the read time of the frame it came from and `start` when its counter began (None: unknown), Unix seconds.
+    """
+
+    metric: Metric
+    attributes: tuple[str | None, ...]
+    value: Value
+    at: float
+    start: float | None
+    resource: Resource

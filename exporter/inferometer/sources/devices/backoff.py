@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a sampler that gave up is left alone: twice as long each time, so that a node without a driver costs nothing."""
+
+import time
+
+from inferometer.model import Trouble
+
+_FIRST = 1.0  # seconds
+_LONGEST = 60.0
+
+
+class Backoff:
+    """The wait before the next start, and the trouble that is told meanwhile."""
+
+    def __init__(self) -> None:
+        self._delay = 0.0
+        self._until = 0.0
+        self._trouble: Trouble | None = None
+
+    def failed(self, trouble: Trouble) -> Trouble:
+        """Note a failure, and give it back."""
+        self._delay = min(_LONGEST, self._delay * 2 or _FIRST)
+        self._until = time.monotonic() + self._delay
+        self._trouble = trouble
+        return trouble
+
+    def succeeded(self) -> None:
+        """Forget what failed."""
+        self._delay = 0.0
+        self._trouble = None
+
+    def check(self) -> None:
+        """Raise the last trouble again while the wait is not over."""
+        if self._trouble is not None and time.monotonic() < self._until:
+            # A new one each time: an exception that is raised again and again would gather tracebacks.
+            raise Trouble(self._trouble.reason, self._trouble.message, self._trouble.remedy)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What NVML's return codes mean to the sampler: refused for good, failed this time, GPU lost, driver gone.
+
+Source: the comments of `nvmlReturn_t` in `nvml.h` (CUDA 13.3).
+"""
+
+from typing import Any
+
+NAMES = {
+    1: "uninitialized",
+    2: "invalid_argument",
+    3: "not_supported",
+    4: "no_permission",
+    6: "not_found",
+    7: "insufficient_size",
+    9: "driver_not_loaded",
+    10: "timeout",
+    11: "irq_issue",
+    12: "library_not_found",
+    13: "function_not_found",
+    15: "gpu_is_lost",
+    16: "reset_required",
+    17: "operating_system",
+    18: "lib_rm_version_mismatch",
+    19: "in_use",
+    20: "memory",
+    21: "no_data",
+    25: "argument_version_mismatch",
+    26: "deprecated",
+    27: "not_ready",
+    28: "gpu_not_found",
+    29: "invalid_state",
+    999: "unknown",
+}
+
+# What a device, a driver or our permissions will go on refusing: not asked again in this device generation.
+REFUSED = frozenset({"not_supported", "no_permission", "function_not_found", "argument_version_mismatch", "deprecated"})
+# There is no MIG instance at this index: a hole, not an error.
+HOLE = frozenset({"not_found", "invalid_argument"})
+LOST = "gpu_is_lost"
+# The whole library is of no more use: only a new process, with the library of the driver that is there then, helps.
+GONE = frozenset({"uninitialized", "driver_not_loaded", "lib_rm_version_mismatch"})
+
+
+class LostError(Exception):
+    """The GPU answers no more: it fell off the bus, or needs a reset."""
+
+
+class GoneError(Exception):
+    """The driver is gone, or is another than the library that is loaded. The text is the reason."""
+
+
+def name(code: int) -> str:
+    """Give a return code's name."""
+    return NAMES.get(code, f"error_{code}")
+
+
+def explain(nvml: Any, error: Exception) -> str:
+    """Give the reason of a call that raised; what concerns more than this call raises LostError or GoneError."""
+    if isinstance(error, LostError | GoneError):
+        raise error
+    if isinstance(error, nvml.NVMLError):
+        reason = name(error.value)
+    elif isinstance(error, AttributeError):
+        reason = "function_not_found"  # a binding older than this table
+    else:
+        # Answers that are no such value (a percentage of 250, a name that is not UTF-8), and the binding's own slips.
+        return f"malformed: {error!r}"[:200]
+    if reason == LOST:
+        raise LostError(reason) from error
+    if reason in GONE:
+        raise GoneError(reason) from error
+    return reason

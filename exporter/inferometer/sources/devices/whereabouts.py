@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the sampler child is: one shared page with a word per GPU, written before each NVML call and read by the agent.
+
+A word is `microseconds << 8 | call number`, and 0 outside of calls. An aligned 8-byte store is atomic on every platform
+that NVIDIA's driver runs on, so neither side locks; a mark costs a fraction of a microsecond and no system call.
+CLOCK_MONOTONIC is the same in both processes.
+"""
+
+import mmap
+import os
+import time
+
+SIZE = 4096
+LIBRARY = 0  # the word of calls that concern no single GPU; GPU i has word i + 1
+MAX_GPUS = SIZE // 8 - 1
+
+
+class Whereabouts:
+    """The shared page. The agent creates it and passes its descriptor to the child."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._page = mmap.mmap(descriptor, SIZE)
+        self._words = memoryview(self._page).cast("Q")
+
+    def enter(self, word: int, call: int) -> None:
+        """Say that a call begins."""
+        self._words[word] = time.monotonic_ns() // 1000 << 8 | call
+
+    def leave(self, word: int) -> None:
+        """Say that the thread is in no call of this word any more."""
+        self._words[word] = 0
+
+    def busy(self) -> dict[int, tuple[int, float]]:
+        """Give each word with a call under way: the call's number, and the monotonic second when it began."""
+        return {word: (value & 0xFF, (value >> 8) / 1e6) for word, value in enumerate(self._words.tolist()) if value}
+
+    def close(self) -> None:
+        """Release the page."""
+        self._words.release()
+        self._page.close()
+
+
+def create() -> int:
+    """Create an empty page; give its descriptor, to be closed once both sides have mapped it."""
+    descriptor = os.memfd_create("inferometer-whereabouts", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, SIZE)
+    return descriptor

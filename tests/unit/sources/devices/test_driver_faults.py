@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the source makes of a driver that hangs, crashes or loses a GPU: the fault costs that GPU and nothing else."""
+
+import os
+import signal
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from fakenvml.driver import Driver, Open, read_until, wait_until
+from fakenvml.fakenvml import Fault, Gpu, Instance, Node
+from inferometer.model import DeviceReport, Reason, Trouble
+from inferometer.sources.devices.child import Child
+
+GPUS = (Gpu("GPU-0", minor=0), Gpu("GPU-1", minor=1, mig=1, instances=(Instance("MIG-1"),)), Gpu("GPU-2", minor=2))
+HEALTHY = Node(GPUS)
+HANG = Fault("hang", "gpu1", "nvmlDeviceGetTotalEnergyConsumption")
+
+
+def speaking(report: DeviceReport) -> set[str]:
+    """Give the devices that have readings."""
+    return {reading.subject for reading in report.readings}
+
+
+def only_gpu_1_is_silent(report: DeviceReport) -> bool:
+    """Tell whether GPU 1 and its instance have no readings, and all others have."""
+    return set(report.unresponsive) == {"GPU-1"} and speaking(report) == {"GPU-0", "GPU-2"}
+
+
+def children() -> set[int]:
+    """Give the processes of this test that live."""
+    return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+
+
+def test_a_gpu_that_hangs_is_unresponsive_and_the_others_are_read(driver: Driver, opened: Open) -> None:
+    """While one GPU's call hangs, the others are read at every sample; its age grows, and it is still a known device."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.6)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+
+    driver.is_now(replace(HEALTHY, faults=(HANG,)))
+    first = read_until(source, only_gpu_1_is_silent)
+    second = read_until(source, only_gpu_1_is_silent)
+
+    for report in (first, second):
+        assert [d.uuid for d in report.devices] == ["GPU-0", "GPU-1", "MIG-1", "GPU-2"]
+    assert second.unresponsive["GPU-1"] > first.unresponsive["GPU-1"] > 0
+
+
+def test_a_gpu_that_answers_late_is_read_again(driver: Driver, opened: Open) -> None:
+    """When the call returns after all, the GPU is read again by the same child."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.6)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+    before = children()
+    driver.is_now(replace(HEALTHY, faults=(HANG,)))
+    read_until(source, only_gpu_1_is_silent)
+
+    driver.is_now(HEALTHY)
+
+    assert not read_until(source, lambda report: len(speaking(report)) == 4).unresponsive
+    assert children() == before
+
+
+def test_two_gpus_that_hang_cost_two(driver: Driver, opened: Open) -> None:
+    """Each GPU that hangs leaves one worker behind; the last one is still read."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.6)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+
+    driver.is_now(replace(HEALTHY, faults=(Fault("hang", "gpu0", "nvmlDeviceGetUUID"), HANG)))
+
+    report = read_until(source, lambda report: speaking(report) == {"GPU-2"})
+    assert set(report.unresponsive) == {"GPU-0", "GPU-1"}
+
+
+def test_a_stuck_child_is_killed_and_the_probe_brings_the_gpu_back(driver: Driver, opened: Open) -> None:
+    """Past kill_after a new child goes on without the GPU; once a probe has read it, it is read again."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.6, kill_after=0.5)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+    (stuck,) = children()
+
+    driver.is_now(replace(HEALTHY, faults=(HANG,)))
+    wait_until(lambda: bool(source.read()) and not psutil.pid_exists(stuck))
+    read_until(source, only_gpu_1_is_silent)
+
+    driver.is_now(HEALTHY)
+    assert not read_until(source, lambda report: len(speaking(report)) == 4).unresponsive
+    wait_until(lambda: bool(source.read()) and len(children()) == 1)
+
+
+def test_a_probe_that_hangs_is_killed(driver: Driver, opened: Open) -> None:
+    """While the GPU still hangs, probes end and the others are read: no process is left over."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.6, kill_after=0.2)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+    driver.is_now(replace(HEALTHY, faults=(HANG,)))
+    seen = children()
+
+    def many_were_started() -> bool:
+        seen.update(children())
+        assert speaking(source.read()) <= {"GPU-0", "GPU-2"}
+        return len(seen) >= 4  # the first, its successor, and two probes
+
+    wait_until(many_were_started)
+    assert len(children()) <= 3
+
+
+def test_two_unkillable_children_are_the_end(driver: Driver, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When two children are killed and still there, no third is started, and the trouble says so; when one goes, NVML is back."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.5, kill_after=0.3)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+    hangs = (Fault("hang", "*", "nvmlDeviceGetCount_v2"), Fault("hang", "*", "nvmlInitWithFlags"))
+    driver.is_now(replace(HEALTHY, faults=hangs))
+    spared: list[Child] = []
+
+    def has_given_up() -> bool:
+        try:
+            source.read()
+        except Trouble as trouble:
+            return trouble.reason is Reason.TIMEOUT and "cannot be killed" in trouble.message
+        return False
+
+    with monkeypatch.context() as patch:
+        # A process in an uninterruptible call cannot be had without a broken driver: here the signal is not sent.
+        patch.setattr(Child, "kill", lambda child: spared.append(child))  # noqa: PLW0108  # a builtin is no method
+        wait_until(has_given_up)
+        alive = children()
+        assert has_given_up()
+    assert len(spared) == 2
+    assert alive == children() == {child.pid for child in spared}
+
+    driver.is_now(HEALTHY)
+    for child in spared:
+        child.kill()
+    read_until(source, lambda report: len(speaking(report)) == 4)
+
+
+def test_a_library_that_hangs_leaves_every_gpu_unresponsive(driver: Driver, opened: Open) -> None:
+    """When not even the count is answered, the devices that are known stay, without readings."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.6)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+
+    driver.is_now(replace(HEALTHY, faults=(Fault("hang", "*", "nvmlDeviceGetCount_v2"),)))
+
+    report = read_until(source, lambda report: not report.readings)
+    assert [d.uuid for d in report.devices] == ["GPU-0", "GPU-1", "MIG-1", "GPU-2"]
+    assert set(report.unresponsive) == {"GPU-0", "GPU-1", "GPU-2"}
+
+
+def test_a_library_that_hangs_at_start_is_a_timeout(driver: Driver, opened: Open) -> None:
+    """When nothing has ever been read, a library that does not answer is told as such."""
+    driver.is_now(replace(HEALTHY, faults=(Fault("hang", "*", "nvmlInitWithFlags"),)))
+
+    with pytest.raises(Trouble) as caught:
+        opened(deadline=0.3).read()
+
+    assert caught.value.reason is Reason.TIMEOUT
+
+
+def test_a_crash_is_told_and_the_others_are_read_again(driver: Driver, opened: Open) -> None:
+    """A segmentation fault in a call ends the child: the call is named, and a new child goes on without that GPU."""
+    driver.is_now(HEALTHY)
+    source = opened()
+    source.read()
+
+    driver.is_now(replace(HEALTHY, faults=(Fault("crash", "gpu1", "nvmlDeviceGetClockInfo"),)))
+    with pytest.raises(Trouble) as caught:
+        source.read()
+    assert caught.value.reason is Reason.CRASHED
+    assert caught.value.message == "the NVML sampler ended in nvmlDeviceGetClockInfo of GPU 1: killed by SIGSEGV"
+
+    read_until(source, only_gpu_1_is_silent)
+
+    driver.is_now(HEALTHY)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+
+
+def test_a_child_that_is_killed_by_others_is_replaced(driver: Driver, opened: Open) -> None:
+    """The kernel's out-of-memory killer, say: the source goes on with a new child, and no GPU is blamed."""
+    driver.is_now(HEALTHY)
+    source = opened()
+    source.read()
+    (pid,) = children()
+
+    os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(Trouble, match="killed by SIGKILL"):
+        source.read()
+    assert len(speaking(read_until(source, lambda report: bool(report.readings)))) == 4
+
+
+def test_a_lost_gpu_is_let_go_and_comes_back(driver: Driver, opened: Open) -> None:
+    """A GPU that is lost is unresponsive, nobody holds it open, and it is read again when it is back."""
+    driver.is_now(HEALTHY)
+    source = opened(kill_after=0.3)
+    source.read()
+    (holder,) = children()
+
+    driver.is_now(replace(HEALTHY, faults=(Fault("error", "gpu2", "*", 15),)))
+    report = source.read()
+    assert set(report.unresponsive) == {"GPU-2"}
+    assert speaking(report) == {"GPU-0", "GPU-1", "MIG-1"}
+    wait_until(lambda: not psutil.pid_exists(holder) or (bool(source.read()) and holder not in children()))
+    assert speaking(source.read()) == {"GPU-0", "GPU-1", "MIG-1"}
+
+    driver.is_now(HEALTHY)
+    assert not read_until(source, lambda report: len(speaking(report)) == 4).unresponsive
+
+
+def test_faults_are_logged_once_when_they_begin_and_end(
+    driver: Driver, opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A GPU that falls silent is logged once with the call that it hangs in, and once when it answers again."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.6)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+    caplog.set_level("INFO")
+    caplog.clear()
+
+    driver.is_now(replace(HEALTHY, faults=(HANG,)))
+    read_until(source, only_gpu_1_is_silent)
+    for _ in range(3):
+        source.read()
+    driver.is_now(HEALTHY)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+
+    begun, ended = [message for r in caplog.records if (message := r.getMessage()).startswith("nvidia: GPU 1 ")]
+    assert "GPU 1 (GPU-1) is unresponsive" in begun
+    assert "nvmlDeviceGetTotalEnergyConsumption of GPU 1" in begun
+    assert "GPU 1 answers again" in ended

@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the source reads from a driver that behaves: values, identity, MIG, what is unsupported, GPUs that come and go."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fakenvml.build import build
+from fakenvml.driver import Driver, Open, read_until, wait_until
+from fakenvml.fakenvml import GIB, Fault, Gpu, Instance, Node
+from inferometer.model import Device, DeviceReport, Reason, Trouble, Unsupported
+
+WHOLE = Gpu("GPU-aaaa", minor=3)
+SHARED = Gpu(
+    "GPU-bbbb",
+    minor=1,
+    pci="00000001:5E:00.0",
+    mig=1,
+    utilization=None,
+    instances=(
+        Instance("MIG-1111", gi=7, placement=0, memory_used=2 * GIB),
+        None,
+        Instance(
+            "MIG-2222",
+            name="NVIDIA H100 80GB HBM3 MIG 3g.40gb",
+            gi=2,
+            ci=0,
+            profile_id=9,
+            placement=4,
+            memory_total=40 * GIB,
+            memory_used=33 * GIB,
+            memory_reserved=64 << 20,
+        ),
+    ),
+)
+
+
+def values(report: DeviceReport, uuid: str) -> dict[str, float]:
+    """Give a device's readings by metric and attribute values."""
+    found = {}
+    for reading in report.readings:
+        if reading.subject == uuid:
+            key = "/".join([reading.metric.name, *(value for _, value in reading.attributes)])
+            assert key not in found
+            assert isinstance(reading.value, float)
+            found[key] = reading.value
+    return found
+
+
+def test_a_whole_gpu_is_read_value_by_value(driver: Driver, opened: Open) -> None:
+    """Every value of a GPU arrives exactly, in base units, once."""
+    driver.is_now(Node((WHOLE,)))
+
+    report = opened().read()
+
+    assert values(report, "GPU-aaaa") == {
+        "hw.gpu.utilization/general": 0.87,
+        "hw.gpu.utilization/encoder": 0.03,
+        "hw.gpu.utilization/decoder": 0.05,
+        "hw.gpu.memory.usage": 20.0 * GIB,
+        "hw.gpu.memory.limit": 80.0 * GIB,
+        "gpu.memory.reserved": 512.0 * (1 << 20),
+        "hw.power": 351.234,
+        "hw.energy": 123456.789,
+        "hw.temperature/core": 61.0,
+        "hw.temperature/memory": 71.0,
+        "gpu.clock.frequency/graphics": 1.98e9,
+        "gpu.clock.frequency/sm": 1.965e9,
+        "gpu.clock.frequency/memory": 2.619e9,
+        "gpu.clock.frequency/video": 1.545e9,
+        "gpu.power.limit": 700.0,
+    }
+    assert (report.unsupported, report.failed, dict(report.unresponsive)) == ((), (), {})
+
+
+def test_a_gpu_is_described(driver: Driver, opened: Open) -> None:
+    """A GPU has its index, minor number, PCI address as the kernel writes it, and all that gpu.info tells."""
+    driver.is_now(Node((WHOLE,)))
+
+    report = opened().read()
+
+    details = {
+        "hw.vendor": "NVIDIA",
+        "hw.model": "NVIDIA H100 80GB HBM3",
+        "hw.serial_number": "1650522000001",
+        "hw.driver_version": "575.57.08",
+        "hw.firmware_version": "96.00.61.00.01",
+        "gpu.cuda.version": "12.9",
+        "gpu.pci.address": "0000:3b:00.0",
+        "gpu.minor": "3",
+        "gpu.numa.node": "0",
+        "gpu.architecture": "hopper",
+        "gpu.compute_capability": "9.0",
+        "gpu.mig.mode": "disabled",
+    }
+    assert report.devices == (Device("GPU-aaaa", index=0, minor=3, pci_address="0000:3b:00.0", details=details),)
+    assert report.details == {"hw.driver_version": "575.57.08", "gpu.cuda.version": "12.9"}
+
+
+def test_mig_instances_stand_after_their_gpu(driver: Driver, opened: Open) -> None:
+    """Instances follow their GPU in the order of their MIG indexes, holes left out, with what a DRA name is made of."""
+    driver.is_now(Node((WHOLE, SHARED)))
+
+    report = opened().read()
+
+    assert [d.uuid for d in report.devices] == ["GPU-aaaa", "GPU-bbbb", "MIG-1111", "MIG-2222"]
+    gpu, small, large = report.devices[1:]
+    assert (gpu.mig_enabled, gpu.details["gpu.mig.mode"], gpu.pci_address) == (True, "enabled", "0001:5e:00.0")
+    assert (small.parent, small.index, small.minor, small.profile, small.pci_address) == (
+        "GPU-bbbb",
+        1,
+        1,
+        "1g.10gb",
+        "0001:5e:00.0",
+    )
+    assert (large.profile, large.gpu_instance, large.compute_instance, large.profile_id, large.placement) == (
+        "3g.40gb",
+        2,
+        0,
+        9,
+        4,
+    )
+    assert values(report, "MIG-2222") == {
+        "gpu.mig.memory.usage": 33.0 * GIB,
+        "gpu.mig.memory.limit": 40.0 * GIB,
+        "gpu.mig.memory.reserved": 64.0 * (1 << 20),
+    }
+
+
+def test_the_profile_comes_from_attributes_where_the_name_lacks_it(driver: Driver, opened: Open) -> None:
+    """An instance whose name does not tell its profile gets it from its slices and memory."""
+    driver.is_now(Node((replace(SHARED, instances=(Instance("MIG-1111", name="NVIDIA H100"),)),)))
+
+    assert opened().read().devices[1].profile == "1g.10gb"
+
+
+def test_utilization_is_not_asked_while_mig_is_on(driver: Driver, opened: Open) -> None:
+    """With MIG on, what the driver would refuse is not asked at all, and named."""
+    driver.is_now(Node((SHARED,), trace=True))
+
+    report = opened().read()
+
+    assert not any(name.startswith("hw.gpu.utilization") for name in values(report, "GPU-bbbb"))
+    assert {(u.call, u.reason) for u in report.unsupported} == {
+        ("nvmlDeviceGetUtilizationRates", "not_while_mig_is_enabled"),
+        ("nvmlDeviceGetEncoderUtilization", "not_while_mig_is_enabled"),
+        ("nvmlDeviceGetDecoderUtilization", "not_while_mig_is_enabled"),
+    }
+    assert "nvmlDeviceGetUtilizationRates" not in {call for _, call, _ in driver.calls()}
+
+
+def test_memory_that_compute_instances_share_is_nobodys_alone(driver: Driver, opened: Open) -> None:
+    """Two compute instances of one GPU instance see the same memory: it is not told twice, and the reason is named."""
+    twins = (Instance("MIG-1111", gi=2, ci=0), Instance("MIG-2222", gi=2, ci=1), Instance("MIG-3333", gi=5))
+    driver.is_now(Node((replace(SHARED, instances=twins),)))
+    source = opened()
+
+    report = source.read()
+
+    assert values(report, "MIG-1111") == values(report, "MIG-2222") == {}
+    assert values(report, "MIG-3333")["gpu.mig.memory.usage"] == 1.0 * GIB
+    assert {u.device for u in report.unsupported if u.reason == "shared_by_compute_instances"} == {
+        "MIG-1111",
+        "MIG-2222",
+    }
+
+    driver.is_now(Node((replace(SHARED, instances=twins[:1]),)))
+    assert values(source.read(), "MIG-1111")["gpu.mig.memory.usage"] == 1.0 * GIB
+
+
+def test_the_same_identifier_with_another_shape_is_described_anew(driver: Driver, opened: Open) -> None:
+    """An instance that was made anew under the same UUID is not taken for the one before."""
+    driver.is_now(Node((SHARED,)))
+    source = opened()
+    assert source.read().devices[1].profile == "1g.10gb"
+
+    larger = replace(SHARED.instances[0], name="NVIDIA H100 80GB HBM3 MIG 2g.20gb", gi=3, profile_id=14, placement=4)  # type: ignore[type-var]  # not a hole
+    driver.is_now(Node((replace(SHARED, instances=(larger,)),)))
+
+    now = source.read().devices[1]
+    assert (now.uuid, now.profile, now.gpu_instance, now.profile_id, now.placement) == ("MIG-1111", "2g.20gb", 3, 14, 4)
+
+
+def test_mig_mode_may_change(driver: Driver, opened: Open) -> None:
+    """When MIG is switched on, instances appear and what it disables is named; when it is switched off, all is back."""
+    driver.is_now(Node((replace(WHOLE, uuid="GPU-bbbb"),)))
+    source = opened()
+    assert "hw.gpu.utilization/general" in values(source.read(), "GPU-bbbb")
+
+    driver.is_now(Node((SHARED,)))
+    report = source.read()
+    assert [d.uuid for d in report.devices] == ["GPU-bbbb", "MIG-1111", "MIG-2222"]
+    assert "hw.gpu.utilization/general" not in values(report, "GPU-bbbb")
+
+    driver.is_now(Node((replace(WHOLE, uuid="GPU-bbbb"),)))
+    report = source.read()
+    assert [d.uuid for d in report.devices] == ["GPU-bbbb"]
+    assert "hw.gpu.utilization/general" in values(report, "GPU-bbbb")
+    assert report.unsupported == ()
+
+
+def test_unsupported_is_found_once_and_named(driver: Driver, opened: Open) -> None:
+    """A call that a device refuses is asked once, is named in every report, and costs no other value."""
+    driver.is_now(Node((replace(WHOLE, encoder=None, energy=None, memory_temperature=None, mig=None),), trace=True))
+    source = opened()
+
+    reports = [source.read() for _ in range(3)]
+
+    for report in reports:
+        assert report.unsupported == (
+            Unsupported("GPU-aaaa", "hw.gpu.utilization", "nvmlDeviceGetEncoderUtilization", "not_supported"),
+            Unsupported("GPU-aaaa", "hw.energy", "nvmlDeviceGetTotalEnergyConsumption", "not_supported"),
+            Unsupported("GPU-aaaa", "hw.temperature", "NVML_FI_DEV_MEMORY_TEMP", "not_supported"),
+        )
+        assert len(values(report, "GPU-aaaa")) == 12
+    asked = Counter(call for _, call, _ in driver.calls())
+    assert asked["nvmlDeviceGetEncoderUtilization"] == 1
+    assert asked["nvmlDeviceGetMigMode"] == 1
+    assert asked["nvmlDeviceGetDecoderUtilization"] == 3
+
+
+def test_what_describes_is_read_once(driver: Driver, opened: Open) -> None:
+    """Names, serial numbers and placements are read once, not at every sample."""
+    driver.is_now(Node((SHARED,), trace=True))
+    source = opened()
+
+    for _ in range(3):
+        source.read()
+
+    asked = Counter((call, subject) for _, call, subject in driver.calls())
+    for call in ("nvmlDeviceGetSerial", "nvmlDeviceGetPciInfo_v3", "nvmlDeviceGetMemoryAffinity"):
+        assert asked[call, "gpu0"] == 1
+    assert asked["nvmlGpuInstanceGetInfo", "gpu0.mig0"] == 1
+    assert asked["nvmlDeviceGetMemoryInfo_v2", "gpu0.mig0"] == 3
+
+
+def test_another_gpu_in_the_slot_is_probed_anew(driver: Driver, opened: Open) -> None:
+    """What one GPU refused is asked again of the GPU that takes its place."""
+    driver.is_now(Node((replace(WHOLE, encoder=None),)))
+    source = opened()
+    assert len(source.read().unsupported) == 1
+
+    driver.is_now(Node((replace(WHOLE, uuid="GPU-cccc"),)))
+
+    report = source.read()
+    assert (report.devices[0].uuid, report.unsupported) == ("GPU-cccc", ())
+
+
+def test_a_call_that_fails_costs_only_itself(driver: Driver, opened: Open) -> None:
+    """A call that fails this time is told, its value is absent, and it is asked again the next time."""
+    fault = Fault("error", "gpu0", "nvmlDeviceGetTotalEnergyConsumption", 999)
+    driver.is_now(Node((WHOLE,), faults=(fault,)))
+    source = opened()
+
+    report = source.read()
+    assert report.failed == (Unsupported("GPU-aaaa", "hw.energy", fault.call, "unknown"),)
+    assert report.unsupported == ()
+    assert len(values(report, "GPU-aaaa")) == 14
+
+    driver.is_now(Node((WHOLE,)))
+    report = source.read()
+    assert report.failed == ()
+    assert values(report, "GPU-aaaa")["hw.energy"] == 123456.789
+
+
+def test_what_is_no_value_is_absent(driver: Driver, opened: Open) -> None:
+    """All bits set mean that there is no value, and 200 % is no utilization: neither is published."""
+    driver.is_now(Node((replace(WHOLE, power_instant=0xFFFF_FFFF, utilization=200),)))
+
+    report = opened().read()
+
+    assert "hw.power" not in values(report, "GPU-aaaa")
+    assert "hw.gpu.utilization/general" not in values(report, "GPU-aaaa")
+    assert [u.metric for u in report.failed] == ["hw.gpu.utilization"]
+
+
+def test_power_falls_back_to_the_function(driver: Driver, opened: Open) -> None:
+    """Where the field of instant power is refused, the function is asked, and the refusal is named."""
+    driver.is_now(Node((replace(WHOLE, power_instant=None),)))
+
+    report = opened().read()
+
+    assert values(report, "GPU-aaaa")["hw.power"] == 345.6
+    assert [(u.call, u.reason) for u in report.unsupported] == [("NVML_FI_DEV_POWER_INSTANT", "not_supported")]
+
+
+def test_symbols_that_an_old_driver_lacks_cost_only_their_values(driver: Driver, opened: Open, tmp_path: Path) -> None:
+    """Without newer symbols, older ones are used; what only the newer ones can tell is absent and named."""
+    missing = (
+        "nvmlDeviceGetMemoryInfo_v2",
+        "nvmlDeviceGetTemperatureV",
+        "nvmlDeviceGetFieldValues",
+        "nvmlDeviceGetMigMode",
+    )
+    old = build(tmp_path, without=missing)
+    driver.is_now(Node((WHOLE,)))
+
+    report = opened(library=old).read()
+
+    found = values(report, "GPU-aaaa")
+    assert found["hw.gpu.memory.limit"] == 80.0 * GIB
+    assert found["hw.temperature/core"] == 61.0
+    assert found["hw.power"] == 345.6
+    # The old call counts what the driver reserves as used: better absent than wrong.
+    assert not {"hw.gpu.memory.usage", "gpu.memory.reserved", "hw.temperature/memory"} & found.keys()
+    assert {u.reason for u in report.unsupported} == {"function_not_found"}
+    assert {u.call for u in report.unsupported} == {
+        *missing[:2],
+        "NVML_FI_DEV_POWER_INSTANT",
+        "NVML_FI_DEV_MEMORY_TEMP",
+    }
+
+
+def test_gpus_come_and_go(driver: Driver, opened: Open) -> None:
+    """A GPU is there from the first read that shows it and gone at the first that does not; none is a normal state."""
+    driver.is_now(Node())
+    source = opened()
+    assert source.read().devices == ()
+
+    driver.is_now(Node((WHOLE, SHARED)))
+    assert {d.uuid for d in source.read().devices} == {"GPU-aaaa", "GPU-bbbb", "MIG-1111", "MIG-2222"}
+
+    driver.is_now(Node((SHARED,)))
+    report = source.read()
+    assert [d.uuid for d in report.devices] == ["GPU-bbbb", "MIG-1111", "MIG-2222"]
+    assert dict(report.unresponsive) == {}
+
+
+def test_more_gpus_than_a_board_has(driver: Driver, opened: Open) -> None:
+    """Sixteen GPUs of seven instances are read in one sample."""
+    gpus = tuple(
+        Gpu(f"GPU-{i}", minor=i, mig=1, instances=tuple(Instance(f"MIG-{i}-{j}", gi=7 + j) for j in range(7)))
+        for i in range(16)
+    )
+    driver.is_now(Node(gpus))
+
+    report = opened().read()
+
+    assert len(report.devices) == 16 * 8
+    assert [d.index for d in report.devices if not d.is_instance] == list(range(16))
+
+
+def test_a_gpu_that_refuses_a_handle_is_named(driver: Driver, opened: Open) -> None:
+    """A GPU that never told its UUID is named by its index; the others are read."""
+    driver.is_now(Node((WHOLE, SHARED), faults=(Fault("error", "gpu0", "nvmlDeviceGetHandleByIndex_v2", 4),)))
+
+    report = opened().read()
+
+    assert [d.uuid for d in report.devices] == ["GPU-bbbb", "MIG-1111", "MIG-2222"]
+    assert report.failed == (Unsupported("index 0", "gpu.info", "nvmlDeviceGetHandleByIndex_v2", "no_permission"),)
+
+
+def test_without_a_library_nothing_is_started(driver: Driver, opened: Open, tmp_path: Path) -> None:
+    """A library that is not there is told with a remedy, and no process is started for it; when it comes it is used."""
+    absent = tmp_path / "absent" / "libnvidia-ml.so.1"
+    driver.is_now(Node((WHOLE,)))
+    source = opened(library=absent)
+
+    with pytest.raises(Trouble) as caught:
+        source.read()
+    assert caught.value.reason is Reason.MISSING
+    assert str(absent) in caught.value.message
+    assert "devices.nvidia.library" in caught.value.remedy
+    assert driver.calls() == []
+
+    absent.parent.mkdir()
+    absent.symlink_to(driver.library)
+    assert len(source.read().devices) == 1
+
+
+def test_a_file_that_is_no_library_is_told(driver: Driver, opened: Open, tmp_path: Path) -> None:
+    """A library that cannot be loaded is told with the loader's own words, and not tried again at once."""
+    broken = tmp_path / "libnvidia-ml.so.1"
+    broken.write_text("no library\n")
+    source = opened(library=broken)
+
+    for _ in range(2):
+        with pytest.raises(Trouble, match="libnvidia-ml") as caught:
+            source.read()
+        assert caught.value.reason is Reason.MISSING
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (9, Reason.MISSING),
+        (18, Reason.REJECTED),
+        (4, Reason.PERMISSION),
+        (17, Reason.PERMISSION),
+        (999, Reason.REJECTED),
+    ],
+)
+def test_a_driver_that_cannot_be_opened_is_told(driver: Driver, opened: Open, code: int, reason: Reason) -> None:
+    """Each way in which NVML refuses to open has its reason and a remedy."""
+    driver.is_now(Node((WHOLE,), faults=(Fault("error", "*", "nvmlInitWithFlags", code),)))
+
+    with pytest.raises(Trouble) as caught:
+        opened().read()
+
+    assert caught.value.reason is reason
+    assert caught.value.remedy
+
+
+def test_a_driver_that_goes_and_comes_back(driver: Driver, opened: Open) -> None:
+    """A driver that is unloaded is a trouble with its reason; the child lets go of it, and a new one reads when it is back."""
+    driver.is_now(Node((WHOLE,)))
+    source = opened()
+    source.read()
+
+    driver.is_now(Node((WHOLE,), faults=(Fault("error", "*", "*", 9),)))
+    with pytest.raises(Trouble, match="not loaded") as caught:
+        source.read()
+    assert caught.value.reason is Reason.MISSING
+
+    driver.is_now(Node((WHOLE,)))
+    assert len(read_until(source, lambda report: bool(report.devices)).readings) == 15
+    assert len({pid for pid, call, _ in driver.calls() if call == "nvmlInitWithFlags"}) >= 2
+
+
+def test_closing_shuts_nvml_down(driver: Driver, opened: Open) -> None:
+    """Closing the source ends the child by the end of its standard input, and the child closes NVML."""
+    driver.is_now(Node((WHOLE,)))
+    source = opened()
+    source.read()
+
+    source.close()
+
+    wait_until(lambda: [call for _, call, _ in driver.calls()] == ["nvmlInitWithFlags", "nvmlShutdown"])
+    with pytest.raises(Trouble, match="closed"):
+        source.read()

@@ -107,7 +107,10 @@ SOURCE = Attribute("inferometer.source.name", "Source of the agent")
 SOURCE_INSTANCE = Attribute("inferometer.source.instance", "Which one, where a source has several")
 REASON = Attribute("inferometer.reason", "Why, from a closed set")
 LEVEL = Attribute("inferometer.identity.level", "How much is known of owners", ("none", "name", "uid"))
-LIMIT = Attribute("inferometer.limit", "Which limit, or `page_` and why a scraped series was not believed")
+LIMIT = Attribute(
+    "inferometer.limit",
+    "Which limit; `page_` and why a scraped series was not believed; or `driver_call`, a call that failed this once",
+)
 VERSION = Attribute("inferometer.version", "Version of the agent")
 OUTPUT = Attribute("inferometer.output", "Output route", ("otlp",))
 SIMULATED = Attribute(

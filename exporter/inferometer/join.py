@@ -85,9 +85,10 @@ def join(frames: Frames, context: Context) -> Snapshot:
         engines=engines,
         sources=health,
         failures=tuple((f.source, f.instance, f.sequence, f.trouble.reason) for f in frames.outcomes if f.trouble),
-        dropped=MappingProxyType({**frames.dropped, **dropped}),
+        dropped=MappingProxyType({**frames.dropped, **dropped, "driver_call": len(report.failed) if report else 0}),
         exports=frames.exports,
         unsupported=report.unsupported if report else (),
+        failed=report.failed if report else (),
         points=draft.points(),
         simulated=context.simulated,
     )

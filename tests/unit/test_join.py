@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from frames import CONTEXT, NOW, busy, failed, frames, gpu, instance, memory
+from frames import CONTEXT, NOW, busy, failed, frame, frames, gpu, instance, memory
 from inferometer import catalog
 from inferometer.join import join
 from inferometer.model import (
@@ -11,7 +11,9 @@ from inferometer.model import (
     Allocation,
     Claim,
     Device,
+    DeviceReport,
     EngineReport,
+    Frames,
     Grant,
     Metric,
     Pod,
@@ -19,6 +21,7 @@ from inferometer.model import (
     Reason,
     Snapshot,
     Target,
+    Unsupported,
     Value,
 )
 
@@ -407,7 +410,19 @@ def test_an_engine_that_would_exceed_the_series_limit_is_left_out_and_counted() 
     )
 
     assert not snapshot.engines
-    assert snapshot.dropped == {"series": 1}
+    assert snapshot.dropped["series"] == 1
+    assert values(snapshot, catalog.GPU_MEMORY_USAGE)
+
+
+def test_a_driver_call_that_failed_this_once_is_counted_and_loses_only_itself() -> None:
+    """The device's other readings stand, and the failure is in the snapshot by name."""
+    device = gpu(0)
+    report = DeviceReport((device,), (memory(device, GB),), failed=(Unsupported("GPU-0", "hw.power", "call", "why"),))
+
+    snapshot = join(Frames(NOW, 0.0, good=(frame("nvidia", report),)), CONTEXT)
+
+    assert snapshot.dropped["driver_call"] == 1
+    assert [f.metric for f in snapshot.failed] == ["hw.power"]
     assert values(snapshot, catalog.GPU_MEMORY_USAGE)
 
 

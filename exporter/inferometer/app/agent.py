@@ -150,7 +150,6 @@ class Agent:
         log.info("configuration read again")
         return Pipeline(config, self._environ, self._stand, pipeline.state)
 
-
     def _move(self, config: Config) -> bool:
         """Listen as the new configuration says; if that cannot be, go on as before."""
         server = Server(config.server, self._published, self._alive)

@@ -82,7 +82,7 @@ def _off(config: Config, environ: Mapping[str, str]) -> list[Finding]:
 def _unsupported(snapshot: Snapshot) -> list[Finding]:
     """Name what a device cannot tell: a panel that is empty for this is not broken."""
     calls: dict[tuple[str, str, str], list[str]] = {}
-    for item in snapshot.unsupported:
+    for item in (*snapshot.unsupported, *snapshot.failed):
         calls.setdefault((item.metric, item.call, item.reason), []).append(item.device)
     return [
         Finding("nvidia", "degraded", f"{metric} is absent on {', '.join(devices)}: {call} answers {reason}")

@@ -122,5 +122,6 @@ class Snapshot:
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # at this tick, by limit
     exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # since the start, by outcome
     unsupported: tuple[Unsupported, ...] = ()
+    failed: tuple[Unsupported, ...] = ()  # calls that failed at this tick only
     points: tuple[Point, ...] = ()
     simulated: bool = False

@@ -265,6 +265,14 @@ ENGINE_INFO = _metric(
     JOIN,
     "Always 1; describes an engine.",
 )
+ENGINE_BLIND = _metric(
+    "inference.engine.blind",
+    "{engine}",
+    G,
+    _ENGINE,
+    SUM,
+    "1 where the endpoint answers and tells nothing of its requests: statistics are off, or it is no engine's page; else 0.",
+)
 TOKENS = _metric(
     "inference.tokens",
     "{token}",

@@ -262,6 +262,8 @@ def _put_engines(
             catalog.MODEL.key: report.models[0] if len(report.models) == 1 else None,
         }
         draft.put(catalog.ENGINE_INFO, described, 1.0, at=frame.at, resource=resource)
+        if report.kind != "router":
+            draft.put(catalog.ENGINE_BLIND, attributes, float(_is_blind(report)), at=frame.at, resource=resource)
         for reading in report.readings:
             draft.put(
                 reading.metric,
@@ -272,6 +274,11 @@ def _put_engines(
                 resource=resource,
             )
     return tuple(engines), dropped
+
+
+def _is_blind(report: EngineReport) -> bool:
+    """Tell whether a page that answers says nothing of its engine; one that we cannot map yet is not blamed for that."""
+    return not report.readings and (report.kind == "unknown" or bool(report.missing))
 
 
 def _engine_attributes(report: EngineReport, owner: Owner | None) -> dict[str, str | None]:

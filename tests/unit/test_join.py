@@ -403,6 +403,25 @@ def test_an_engine_without_a_pod_is_told_apart_by_its_address() -> None:
     assert "k8s.pod.name" not in running
 
 
+def test_an_engine_that_answers_and_tells_nothing_is_blind() -> None:
+    """Up but blind has a name: a page of no known engine, or a known one whose statistics are off; a router is neither."""
+    seeing = engine("ns/a:8000")
+    silent = replace(engine("ns/b:8000", pod="b", uid="uid-b"), readings=(), missing=("vllm:prompt_tokens_total",))
+    stranger = replace(
+        engine("h:1", pod="", uid="", url="http://h:1/"), engine="unknown", backend="", kind="unknown", readings=()
+    )
+    router = replace(engine("h:2", pod="", uid="", url="http://h:2/"), kind="router", readings=())
+    unmapped = replace(engine("h:3", pod="", uid="", url="http://h:3/"), engine="sglang", backend="sglang", readings=())
+
+    snapshot = join(frames(pods=[POD_A, POD_B], engines=[seeing, silent, stranger, router, unmapped]), CONTEXT)
+
+    blind = {
+        (dict(k).get("k8s.pod.name"), dict(k)["server.port"]): v
+        for k, v in values(snapshot, catalog.ENGINE_BLIND).items()
+    }
+    assert blind == {("a", "8000"): 0.0, ("b", "8000"): 1.0, (None, "1"): 1.0, (None, "3"): 0.0}
+
+
 def test_an_engine_that_would_exceed_the_series_limit_is_left_out_and_counted() -> None:
     """The limit drops whole engines, names itself, and leaves the rest alone."""
     snapshot = join(

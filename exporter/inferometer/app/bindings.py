@@ -25,6 +25,7 @@ COMPUTED = (
         (catalog.OWNER_MEMORY_USAGE, "the memory usage of a device with exactly one owner"),
         (catalog.OWNER_UTILIZATION, "the utilization of a GPU with exactly one owner"),
         (catalog.ENGINE_INFO, "the recognised page of an engine"),
+        (catalog.ENGINE_BLIND, "a page without an engine's families"),
         (catalog.IDENTITY_LEVEL, "which identity sources answer"),
         (catalog.SOURCE_UP, "the outcome of the source's newest read"),
         (catalog.SOURCE_AGE, "the read time of the source's newest good frame"),

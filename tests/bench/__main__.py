@@ -3,7 +3,7 @@
 
 import os
 
-from bench import encode, parse
+from bench import budgets, encode, parse
 from bench.measure import Part, run
 
 # Encoders and parser first: their rows stand within 30 seconds.
@@ -11,6 +11,7 @@ PARTS = (
     Part("encode", encode.measure),
     Part("parse", parse.measure),
     Part("page", parse.measure_to_outputs),
+    Part("dense", budgets.measure),
 )
 
 if __name__ == "__main__":

@@ -17,22 +17,27 @@ class MissingPartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measure. `reference` is what `against` costs in the same unit; `ratio` how many times better ours is."""
+    """One measure. `reference` is what `against` costs in the same unit; `ratio` how many times better ours is.
+
+    `goal` and `limit` are DESIGN's: the most that the value should and may be; `least_ratio` the least that the ratio may.
+    """
 
     name: str
     value: float
     unit: str
     reference: float | None = None
     against: str = ""
-    limit: float | None = None  # the least ratio, where DESIGN sets one
+    goal: float | None = None
+    limit: float | None = None
+    least_ratio: float | None = None
 
     def __str__(self) -> str:
         said: dict[str, object] = {"name": self.name, "value": _rounded(self.value), "unit": self.unit}
         if self.reference is not None:
             said |= {"reference": _rounded(self.reference), "ratio": _rounded(self.reference / self.value)}
             said |= {"against": self.against}
-        if self.limit is not None:
-            said |= {"limit": self.limit}
+        bounds = {"goal": self.goal, "limit": self.limit, "least_ratio": self.least_ratio}
+        said |= {key: _rounded(bound) for key, bound in bounds.items() if bound is not None}
         return json.dumps(said)
 
 

@@ -48,16 +48,18 @@ def measure_to_outputs() -> Iterator[Row]:
     text = pages[0].decode()
     points = _snapshot(Reader(TARGET), pages[0], State())[1].points
     ours, theirs = cpu(_to_outputs(pages), lambda: (list(text_string_to_metric_families(text)), sdk_encoded(points)))
-    yield Row("page.to_outputs", ours, "s", theirs, "prometheus_client.parser, opentelemetry-sdk encoder", limit=10.0)
+    yield Row(
+        "page.to_outputs", ours, "s", theirs, "prometheus_client.parser, opentelemetry-sdk encoder", least_ratio=10.0
+    )
 
 
 def _pages() -> list[bytes]:
     """Give pages as they follow one another: the engine's numbers grow, its series and their start times stay."""
     page = PAGE.read_text().splitlines()
-    return ["\n".join([*(_grown(line, factor) for line in page), ""]).encode() for factor in range(1, 33)]
+    return ["\n".join([*(grown(line, factor) for line in page), ""]).encode() for factor in range(1, 33)]
 
 
-def _grown(line: str, factor: int) -> str:
+def grown(line: str, factor: int) -> str:
     series, _, value = line.rpartition(" ")
     return f"{series} {float(value) * factor!r}" if series.startswith("vllm:") and "_created" not in series else line
 

@@ -4,14 +4,15 @@
 from collections.abc import Callable, Mapping
 
 from inferometer.model import Snapshot
-from inferometer.views import page
 from inferometer.views.prometheus import Exposition
+from inferometer.views.samples import NEEDED
 
 _RATES = 10.0  # seconds: what a person sees as "now"
+_APART = 2.0  # seconds between two that are kept, at least: a short period must not fill the memory
 
 
 class Window:
-    """The last few snapshots, so that a table can show rates over a steady while."""
+    """The last few snapshots, as much of them as a table needs, so that it can show rates over a steady while."""
 
     def __init__(self) -> None:
         self._snapshots: tuple[Snapshot, ...] = ()  # replaced whole: the page is drawn in another thread
@@ -19,7 +20,9 @@ class Window:
     def take(self, snapshot: Snapshot) -> Snapshot | None:
         """Add the newest snapshot; give the one to compare it with."""
         before = self.before(snapshot)
-        kept = (*self._snapshots, snapshot)
+        kept = self._snapshots
+        if not kept or snapshot.steady - kept[-1].steady >= _APART:
+            kept = (*kept, _for_a_table(snapshot))
         while len(kept) > 2 and snapshot.steady - kept[1].steady >= _RATES:
             kept = kept[1:]
         self._snapshots = kept
@@ -31,11 +34,23 @@ class Window:
         return older[0] if older else None
 
 
+def _for_a_table(snapshot: Snapshot) -> Snapshot:
+    """Leave out everything that no table shows: histograms above all."""
+    points = tuple(point for point in snapshot.points if point.metric in NEEDED)
+    return Snapshot(snapshot.at, snapshot.steady, snapshot.node, points=points)
+
+
 def forms(window: Window) -> Mapping[str, Callable[[Snapshot], bytes]]:
     """Give the renderer of every form that the endpoint serves."""
     exposition = Exposition()
     return {
         "text": lambda snapshot: exposition.render(snapshot, openmetrics=False),
         "openmetrics": lambda snapshot: exposition.render(snapshot, openmetrics=True),
-        "html": lambda snapshot: page.render(window.before(snapshot), snapshot),
+        "html": lambda snapshot: _status_page(window.before(snapshot), snapshot),
     }
+
+
+def _status_page(before: Snapshot | None, snapshot: Snapshot) -> bytes:
+    from inferometer.views import page  # noqa: PLC0415  # half a MiB that is only paid where a person looks
+
+    return page.render(before, snapshot)

@@ -4,20 +4,25 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from inferometer.app.pipeline import Stand
 from inferometer.config import Config, Seconds
-from inferometer.simulation.node import Endpoints, SimulatedNode
+
+if TYPE_CHECKING:
+    from inferometer.simulation.node import Endpoints
 
 
 @contextmanager
 def simulate(config: Config, seed: int = 1) -> Iterator[tuple[Config, Stand]]:
     """Start a simulated node; give the configuration that reads it, and its stand-in for NVML."""
+    from inferometer.simulation.node import SimulatedNode  # noqa: PLC0415  # 3 MiB that an agent never pays
+
     with SimulatedNode(seed=seed) as node:
         yield point_at(node.endpoints, config)
 
 
-def point_at(there: Endpoints, config: Config) -> tuple[Config, Stand]:
+def point_at(there: "Endpoints", config: Config) -> tuple[Config, Stand]:
     """Give `config` with every source turned to a simulated node, at a period of a second at most."""
     identity = replace(
         config.identity,

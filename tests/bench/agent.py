@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as a user starts it, on the dense node, and what all its processes together cost."""
+
+import gzip
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from bench import densenode, scraper
+from bench.densenode import Places
+from bench.measure import MissingPartError
+from bench.memory import held
+
+_PATIENCE = 30.0
+_CLIENTS = 8
+
+
+@contextmanager
+def surroundings(folder: Path, engines: int) -> Iterator[Places]:
+    """Start everything that is around the agent, in one process."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "bench.surroundings", str(folder), str(engines)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        if not said:
+            raise MissingPartError("the dense node's surroundings did not start")
+        try:
+            yield Places(*json.loads(said))
+        finally:
+            process.kill()
+
+
+class Cost(NamedTuple):
+    """CPU seconds that processes have used, and when that was (monotonic)."""
+
+    cpu: float
+    at: float
+
+
+class Running:
+    """A running agent: its address, and how long its first complete page took from the start of the process."""
+
+    def __init__(self, process: psutil.Process, host: str, port: int, start: float) -> None:
+        self.host, self.port, self.start = host, port, start
+        self._process = process
+
+    def processes(self) -> list[psutil.Process]:
+        """Give the agent and everything that it has started."""
+        return [self._process, *self._process.children(recursive=True)]
+
+    def scrape_for(self, seconds: float, period: float) -> None:
+        """Be the Prometheus of this node: one scrape a period."""
+        until = time.monotonic() + seconds
+        with socket.create_connection((self.host, self.port), timeout=_PATIENCE) as connection:
+            while time.monotonic() < until:
+                scraper.ask(connection, self.host)
+                time.sleep(max(0.0, min(period, until - time.monotonic())))
+
+    def cpu(self, seconds: float, period: float) -> float:
+        """Give the share of one core that all processes together use, being scraped."""
+        before = self._spent()
+        self.scrape_for(seconds, period)
+        after = self._spent()
+        return (after.cpu - before.cpu) / (after.at - before.at)
+
+    def memory(self, seconds: float, period: float) -> float:
+        """Give the most that all processes together hold (MiB, see `memory.held`) in a while of being scraped."""
+        most = 0.0
+        for _ in range(5):
+            self.scrape_for(seconds / 5, period)
+            most = max(most, held(process.pid for process in self.processes()))
+        return most
+
+    def latencies(self, gap: float, rounds: int) -> list[float]:
+        """Give the seconds of all answers to clients of a process each that ask at the same moments."""
+        begin = time.monotonic() + 1.0
+        arguments = [self.host, str(self.port), repr(begin), repr(gap), str(rounds)]
+        command = [sys.executable, "-m", "bench.scraper", *arguments]
+        clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(_CLIENTS)]
+        return [took for client in clients for took in json.loads(client.communicate()[0])]
+
+    def _spent(self) -> Cost:
+        times = [process.cpu_times() for process in self.processes()]
+        return Cost(sum(each.user + each.system for each in times), time.monotonic())
+
+
+@contextmanager
+def agent(places: Places, *, period: int, engines: int) -> Iterator[Running]:
+    """Run the agent until the block ends. It starts when everything around it is there."""
+    folder = Path(places.token).parent
+    file, log = folder / "inferometer.yaml", folder / "agent.log"
+    file.write_text(json.dumps(densenode.configuration(places, period, engines)))  # JSON is YAML
+    # A user's agent finds its bytecode made; who sets this variable would measure the compiler.
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    began = time.monotonic()
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "inferometer", "run", "--config", str(file)],
+            env={**environ, "FAKENVML": places.driver},
+            stderr=errors,
+        )
+    try:
+        host, port = _address(process, log)
+        _await_ready(f"http://{host}:{port}/readyz")
+        with closing(socket.create_connection((host, port), timeout=_PATIENCE)) as connection:
+            page = gzip.decompress(scraper.ask(connection, host)).decode()
+        start = time.monotonic() - began
+        if missing := densenode.missing(page, engines):
+            raise MissingPartError(f"the first page is not complete: {', '.join(missing)}; {log.read_text()[-2000:]}")
+        yield Running(psutil.Process(process.pid), host, port, start)
+    finally:
+        process.terminate()
+        process.wait(_PATIENCE)
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> tuple[str, int]:
+    """Wait for the agent to say where it listens."""
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        if found := re.search(r"listening on http://([0-9.]+):(\d+)", log.read_text()):
+            return found[1], int(found[2])
+        time.sleep(0.005)
+    raise MissingPartError(f"the agent did not start: {log.read_text()[-2000:]}")
+
+
+def _await_ready(url: str) -> None:
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=_PATIENCE):
+                return
+        except urllib.error.HTTPError:
+            time.sleep(0.005)
+    raise MissingPartError("the agent did not become ready")

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Prometheus keeps what the agent says, by scraping and by OTLP alike."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inferometer import app
+from inferometer.simulation.node import SimulatedNode
+from integration.agents import EVERYTHING, agent_on, kept, names, scrape_job, still
+from integration.backends import Prometheus
+from integration.programs import Needs, await_that
+from whole.pages import Page, scrape
+
+
+@pytest.fixture
+def receiver(tmp_path: Path, needs: Needs) -> Iterator[Prometheus]:
+    """A Prometheus that takes OTLP."""
+    needs("prometheus")
+    with Prometheus(tmp_path / "receiver", options=["--web.enable-otlp-receiver"]) as prometheus:
+        yield prometheus
+
+
+def scraped(directory: Path, agent: app.Agent, **options: object) -> tuple[Page, dict[str, dict[str, str]]]:
+    """Give what a Prometheus keeps that scrapes an agent, and what it knows of its metrics."""
+    with Prometheus(directory, scrape=[scrape_job(agent, **options)]) as prometheus:
+        await_that(lambda: prometheus.query("scrape_samples_scraped > 700"), "a scrape")
+        (target,) = prometheus.targets()
+        assert (target["health"], target["lastError"]) == ("up", "")
+        return kept(prometheus.query(EVERYTHING)), prometheus.metadata()
+
+
+@pytest.mark.parametrize("form", ["OpenMetricsText1.0.0", "PrometheusText1.0.0", "PrometheusText0.0.4"])
+def test_prometheus_keeps_the_page_as_it_is(node: SimulatedNode, tmp_path: Path, needs: Needs, form: str) -> None:
+    """In each form every series of /metrics is stored under its name and labels, with its value where that stands still."""
+    needs("prometheus")
+    with agent_on(node) as agent:
+        page = scrape(agent.url)
+        stored, metadata = scraped(tmp_path / "scraper", agent, scrape_protocols=[form])
+
+    assert names(stored) == names(page)
+    assert still(stored) == still(page)
+    assert metadata["gen_ai_server_time_to_first_token_seconds"]["type"] == "histogram"
+    assert metadata["hw_power_watts"]["type"] == "gauge"
+    counter = "hw_energy_joules" if form.startswith("OpenMetrics") else "hw_energy_joules_total"
+    assert metadata[counter]["type"] == "counter"
+    assert metadata[counter]["unit"] == ("joules" if form.startswith("OpenMetrics") else "")
+
+
+def test_prometheus_keeps_the_same_by_otlp(node: SimulatedNode, tmp_path: Path, receiver: Prometheus) -> None:
+    """What is pushed to the OTLP receiver equals what is scraped: names, labels and values; only `le` is written so or so."""
+    with agent_on(node, endpoint=receiver.otlp_url) as agent:
+        await_that(lambda: len(receiver.query(EVERYTHING)) > 700, "a push")
+        pushed = kept(receiver.query(EVERYTHING))
+        stored, _ = scraped(tmp_path / "scraper", agent)
+
+    assert names(pushed) == names(stored)
+    assert still(pushed) == still(stored)
+
+
+def test_a_pushed_series_ends_when_its_holding_ends(node: SimulatedNode, receiver: Prometheus) -> None:
+    """The staleness mark ends it at once: no query finds an owner for five more minutes."""
+    with agent_on(node, endpoint=receiver.otlp_url):
+        uid = node.ledger().pod("code").uid
+        mine = f'gpu_owner_info{{k8s_pod_uid="{uid}"}}'
+        await_that(lambda: receiver.query(mine), "the holding")
+        node.pod_dies("code")
+        await_that(lambda: not receiver.query(mine), "the holding's end")
+        assert receiver.query("gpu_owner_info")

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Build the Go programs that the integration tests run, one family after another, into the user's cache.
+#
+#   tools/build.sh [FAMILY...]     build what is missing, of all families or of these
+#   tools/build.sh --path PROGRAM  say where a program is; exit status 3 if it is not built, 4 if there is no Go for it
+#   tools/build.sh --clean         remove everything that was ever built, the compiler's cache too
+#
+# A family is a Go module in this folder: its go.mod and go.sum pin everything that is compiled. README.md says more.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+# One line per family: its folder, its own flags, and what it builds, as PROGRAM=PACKAGE.
+families=(
+  'builder ocb=go.opentelemetry.io/collector/cmd/builder'
+  'collector otelcol=.'
+  'alertmanager alertmanager=github.com/prometheus/alertmanager/cmd/alertmanager amtool=github.com/prometheus/alertmanager/cmd/amtool'
+  'helm helm=helm.sh/helm/v4/cmd/helm'
+  # Of the service discoveries only files, HTTP and Kubernetes: the clients of 24 clouds are most of what it would compile.
+  'prometheus -tags=remove_all_sd,enable_kubernetes_sd promtool=github.com/prometheus/prometheus/cmd/promtool prometheus=github.com/prometheus/prometheus/cmd/prometheus'
+)
+flags=(-trimpath -buildvcs=false '-ldflags=-s -w')
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/inferometer
+built=$cache/tools
+kept=30 # days that a build stays after another one has taken its place
+
+# The same result for everyone: of the user's own settings only those that say where modules come from.
+export GOCACHE=$cache/go-build GOFLAGS=-mod=readonly GOWORK=off CGO_ENABLED=0
+
+go=
+# Set `go` to the first Go that is new enough for the modules here.
+find_go() {
+  for go in go /usr/local/go/bin/go; do
+    if (cd builder && "$go" list -m) >/dev/null 2>&1; then return; fi
+  done
+  printf 'Go 1.26 or newer is needed, on PATH or in /usr/local/go\n' >&2
+  exit 4
+}
+
+# Print a family's folder under $built: named by everything that decides what its programs are.
+place() {
+  local key
+  key=$(
+    cd "$1"
+    {
+      "$go" env GOVERSION GOOS GOARCH GOAMD64 GOARM64
+      printf '%s\n' "${flags[@]}" "$@"
+      find . -type f \( -name go.mod -o -name go.sum -o -name '*.go' \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+    } | sha256sum
+  )
+  printf '%s/%s-%s\n' "$built" "$1" "${key:0:16}"
+}
+
+# Build one family, so that its folder is there whole or not at all.
+build() {
+  local family=$1 begin=$SECONDS final scratch word own=()
+  final=$(place "$@")
+  test ! -d "$final" || return 0
+  printf 'tools: building %s\n' "$family" >&2
+  scratch=$(mktemp -d "$built/.$family.XXXXXX")
+  # shellcheck disable=SC2064  # the folder as it is named now
+  trap "rm -rf '$scratch'" EXIT
+  for word in "${@:2}"; do
+    case $word in
+      -*) own+=("$word") ;;
+      # At the lowest priority: a build of minutes leaves the machine usable.
+      *) (cd "$family" && nice -n 19 "$go" build "${flags[@]}" "${own[@]}" -o "$scratch/${word%%=*}" "${word#*=}") ;;
+    esac
+  done
+  find "$built" -maxdepth 1 -name "$family-*" -mtime "+$kept" -exec rm -rf {} +
+  chmod 755 "$scratch"
+  mv -T "$scratch" "$final"
+  trap - EXIT
+  printf 'tools: built %s in %d s\n' "$family" $((SECONDS - begin)) >&2
+}
+
+# Print where a program is.
+path() {
+  local line word words file
+  for line in "${families[@]}"; do
+    read -ra words <<<"$line"
+    for word in "${words[@]:1}"; do
+      test "${word%%=*}" = "$1" || continue
+      file=$(place "${words[@]}")/$1
+      test -x "$file" || { printf '%s is not built: run make tools\n' "$1" >&2; exit 3; }
+      printf '%s\n' "$file"
+      return
+    done
+  done
+  printf 'no family builds %s\n' "$1" >&2
+  exit 2
+}
+
+case ${1:-} in
+  --path)
+    find_go
+    path "${2:?a program}"
+    ;;
+  --clean)
+    rm -rf "$built" "$GOCACHE"
+    ;;
+  -*)
+    printf 'unknown option %s\n' "$1" >&2
+    exit 2
+    ;;
+  *)
+    find_go
+    for family; do
+      test -f "$family/go.mod" || { printf 'no family %s\n' "$family" >&2; exit 2; }
+    done
+    mkdir -p "$built"
+    exec 9>"$cache/tools.lock"
+    flock 9 # two checkouts build one after another
+    for line in "${families[@]}"; do
+      read -ra words <<<"$line"
+      if test $# -eq 0 || [[ " $* " == *" ${words[0]} "* ]]; then build "${words[@]}"; fi
+    done
+    ;;
+esac

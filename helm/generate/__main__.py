@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m helm.generate [--check]`: write what is derived from values.yaml, or say what of it is out of date."""
+
+import argparse
+import difflib
+import json
+import sys
+from pathlib import Path
+
+from helm.generate.readme import fill_readme
+from helm.generate.schema import build_schema
+from helm.generate.values import UndocumentedError, read_values
+from inferometer.config.json_schema import schema as agent_schema
+
+CHART = Path(__file__).parents[1] / "inferometer"
+
+
+def generate(chart: Path = CHART) -> dict[Path, str]:
+    """Give the files that are derived, with what they have to hold."""
+    values = read_values((chart / "values.yaml").read_text(encoding="utf-8"))
+    schema = build_schema(values, agent_schema())
+    readme = chart / "README.md"
+    return {
+        chart / "values.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
+        readme: fill_readme(readme.read_text(encoding="utf-8"), values, schema),
+    }
+
+
+def main() -> int:
+    """Write the files; with `--check` compare them instead. Gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m helm.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 where a file is out of date")
+    check = parser.parse_args().check
+    try:
+        derived = generate()
+    except (UndocumentedError, ValueError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # a program for developers: it prints
+        return 1
+    stale = 0
+    for path, text in derived.items():
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if before == text:
+            continue
+        if not check:
+            path.write_text(text, encoding="utf-8")
+            continue
+        name = str(path.relative_to(CHART.parents[1]))
+        difference = difflib.unified_diff(
+            before.splitlines(), text.splitlines(), name, f"{name} (derived)", lineterm=""
+        )
+        print(*difference, f"{name} is out of date: run python -m helm.generate", sep="\n")  # noqa: T201  # it prints
+        stale = 1
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
+{{- /* Values that cannot both be meant. All of them are told at once, each in a sentence that names both. */ -}}
+
+{{- define "inferometer.refuseContradictions" -}}
+{{- $config := include "inferometer.config" . | fromJson -}}
+{{- $found := list -}}
+
+{{- /* Routes: the names are equal on both, so one backend would have everything twice. */ -}}
+{{- $pushes := include "inferometer.pushes" . -}}
+{{- if and .Values.podMonitor.enabled $pushes (not .Values.allowBothRoutes) -}}
+{{- $found = append $found (printf "podMonitor.enabled and %s are both set: one backend would count everything twice. Keep one route, or set allowBothRoutes where they lead into two backends." $pushes) -}}
+{{- end -}}
+{{- if and .Values.podMonitor.enabled (eq (dig "prometheus.io/scrape" "" (.Values.podAnnotations | default dict)) "true") -}}
+{{- $found = append $found "podMonitor.enabled and podAnnotations' prometheus.io/scrape are both set: every agent would be scraped twice. Keep one." -}}
+{{- end -}}
+
+{{- /* Rights. */ -}}
+{{- $grants := and .Values.rbac.create (include "inferometer.asksApiServer" .) -}}
+{{- if and $grants (eq (include "inferometer.serviceAccountName" .) "default") -}}
+{{- $found = append $found "rbac.create is true and the service account is the namespace's `default`: every pod of the namespace would be allowed to read all pods. Set serviceAccount.create or serviceAccount.name." -}}
+{{- end -}}
+{{- $security := .Values.securityContext | default dict -}}
+{{- range $place, $context := dict "securityContext" $security "podSecurityContext" (.Values.podSecurityContext | default dict) -}}
+{{- if and $context.runAsNonRoot (eq (get $security "runAsUser" | toString) "0") -}}
+{{- $found = append $found (printf "%s.runAsNonRoot is true and securityContext.runAsUser is 0: the kubelet would refuse the container. Name a user who may open the PodResources socket, which is root's with mode 0660, or leave runAsNonRoot out." $place) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.gpuAccess.migMonitor (ne .Values.gpuAccess.mode "runtimeClass") -}}
+{{- $found = append $found (printf "gpuAccess.migMonitor is true and gpuAccess.mode is %s: MIG access comes with the runtime class only." .Values.gpuAccess.mode) -}}
+{{- end -}}
+{{- if and (eq .Values.gpuAccess.mode "runtimeClass") (not (include "inferometer.readsGpus" .)) -}}
+{{- $found = append $found "gpuAccess.mode is runtimeClass and config.devices.nvidia.enabled is false: the agent would be given every GPU and read none. Set gpuAccess.mode to none." -}}
+{{- end -}}
+{{- if include "inferometer.asksKubelet" . -}}
+{{- $directory := include "inferometer.socketDirectory" . -}}
+{{- if not (regexMatch "^/.*/pod-resources$" $directory) -}}
+{{- $found = append $found (printf "config.identity.podresources.socket is in %s and the chart mounts the socket's directory: that has to be pod-resources below the kubelet's root, which holds nothing else." $directory) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Where the agents run. */ -}}
+{{- if and .Values.gpuNodeLabels (dig "nodeAffinity" nil (.Values.affinity | default dict)) -}}
+{{- $found = append $found "gpuNodeLabels and affinity.nodeAffinity both choose the nodes: set gpuNodeLabels to [], or use nodeSelector to narrow them." -}}
+{{- end -}}
+{{- with dig "node" "name" "" $config -}}
+{{- $found = append $found (printf "config.node.name is %s and a DaemonSet runs on many nodes: each agent gets its node's name by itself." .) -}}
+{{- end -}}
+{{- $listen := include "inferometer.listen" . -}}
+{{- if regexMatch "^(localhost|127\\.[0-9.]*|\\[::1\\]):" $listen -}}
+{{- $found = append $found (printf "config.server.listen is %s, which nothing outside the pod can reach, and the probes have to: write :9466." $listen) -}}
+{{- end -}}
+{{- if eq (include "inferometer.port" .) "0" -}}
+{{- $found = append $found (printf "config.server.listen is %s, a port that is chosen at the start, and probes and scrapers have to know it: write :9466." $listen) -}}
+{{- end -}}
+
+{{- /* Variables override the file, and the chart follows the file. */ -}}
+{{- $followed := dict "INFEROMETER_SERVER__LISTEN" "config.server.listen" "INFEROMETER_NODE__NAME" "the node's name" "NODE_NAME" "the node's name" "INFEROMETER_DEVICES__NVIDIA__ENABLED" "config.devices.nvidia.enabled" "INFEROMETER_IDENTITY__PODRESOURCES__ENABLED" "config.identity.podresources.enabled" "INFEROMETER_IDENTITY__PODRESOURCES__SOCKET" "config.identity.podresources.socket" "INFEROMETER_IDENTITY__PODS__SOURCE" "config.identity.pods.source" "NVIDIA_VISIBLE_DEVICES" "gpuAccess.mode" "NVIDIA_DRIVER_CAPABILITIES" "gpuAccess.mode" "NVIDIA_MIG_MONITOR_DEVICES" "gpuAccess.migMonitor" -}}
+{{- range .Values.extraEnv -}}
+{{- if hasKey $followed .name -}}
+{{- $found = append $found (printf "extraEnv sets %s and overrides %s, which the rest of the chart follows: leave the variable out." .name (get $followed .name)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Labels. */ -}}
+{{- $selector := include "inferometer.selector" . | fromYaml -}}
+{{- range $place, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels -}}
+{{- range $label, $_ := $labels -}}
+{{- if hasKey $selector $label -}}
+{{- $found = append $found (printf "%s sets %s, by which the DaemonSet and the Service know their pods: leave it out, or set nameOverride." $place $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- if $found -}}
+{{- printf "\n\nThe values contradict one another:\n- %s\n" (join "\n- " $found) | fail -}}
+{{- end -}}
+{{- end -}}

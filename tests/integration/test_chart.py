@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Helm lints, renders and refuses the chart as a user would see it.
+
+`INFEROMETER_UPDATE_GOLDENS=1` writes the golden renders anew.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from charts import CASES, CHART, GOLDENS, parse, pod_of, values_file
+from integration.programs import Needs, find
+
+KUBERNETES = ("1.29", kubernetes_validate.latest_version())  # what Chart.yaml admits: the oldest and the newest known
+UNKNOWN_TO_KUBERNETES = {"PodMonitor"}  # the Prometheus operator's
+
+
+@pytest.fixture(autouse=True)
+def _helm(needs: Needs, tmp_path: Path) -> None:
+    """Skip where Helm is not built."""
+    needs("helm")
+
+
+def helm(directory: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run Helm to its end, in a home of its own and without a cluster."""
+    environment = {"PATH": os.defpath, "HOME": str(directory), "KUBECONFIG": str(directory / "none")}
+    command = (find("helm"), *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+
+
+def render(directory: Path, *arguments: str | Path) -> str:
+    """Render the chart as release `inferometer` of a namespace of that name."""
+    answer = helm(directory, "template", "inferometer", CHART, "--namespace", "inferometer", *arguments)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr == ""
+    return answer.stdout
+
+
+def render_case(directory: Path, case: str, *arguments: str | Path) -> str:
+    values = values_file(case)
+    return render(directory, *(("--values", values) if values else ()), *arguments)
+
+
+def refusal(directory: Path, values: str) -> str:
+    """Render with values that have to be refused, and give what Helm says."""
+    file = directory / "values.yaml"
+    file.write_text(values, encoding="utf-8")
+    answer = helm(directory, "template", "inferometer", CHART, "--values", file)
+    assert answer.returncode != 0, answer.stdout
+    return answer.stderr
+
+
+def notes(directory: Path, values: str) -> str:
+    """Give what Helm prints after an installation."""
+    file = directory / "values.yaml"
+    file.write_text(values, encoding="utf-8")
+    answer = helm(directory, "install", "gauge", CHART, "-n", "gpus", "--dry-run=client", "--values", file)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.partition("NOTES:")[2]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_helm_lints_it_strictly(case: str, tmp_path: Path) -> None:
+    """`helm lint --strict` has no error and no warning."""
+    values = values_file(case)
+    answer = helm(tmp_path, "lint", "--strict", CHART, *(("--values", values) if values else ()))
+    assert answer.returncode == 0, answer.stdout
+    assert "[WARNING]" not in answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_renders_as_recorded(case: str, tmp_path: Path) -> None:
+    """Every change of what is installed is seen in review."""
+    rendered = render_case(tmp_path, case)
+    golden = GOLDENS / f"{case}.yaml"
+    if os.environ.get("INFEROMETER_UPDATE_GOLDENS"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("case", CASES)
+def test_kubernetes_knows_every_field(case: str, version: str, tmp_path: Path) -> None:
+    """Each manifest fits the strict schema of the oldest and of the newest Kubernetes."""
+    manifests = parse(render_case(tmp_path, case, "--kube-version", version))
+    for manifest in manifests:
+        if manifest["kind"] not in UNKNOWN_TO_KUBERNETES:
+            kubernetes_validate.validate(dict(manifest), version, strict=True)
+    assert len(manifests) >= 2
+
+
+def test_the_strict_schema_would_have_found_something(tmp_path: Path) -> None:
+    """The check above is no empty one: a misspelt field of a manifest is refused."""
+    (configmap, *_) = [m for m in parse(render(tmp_path)) if m["kind"] == "ConfigMap"]
+    with pytest.raises(kubernetes_validate.ValidationError, match="datas"):
+        kubernetes_validate.validate({**configmap, "datas": {}}, KUBERNETES[-1], strict=True)
+
+
+def test_helm_refuses_an_older_kubernetes(tmp_path: Path) -> None:
+    """What nobody tests is not installed."""
+    answer = helm(tmp_path, "template", "inferometer", CHART, "--kube-version", "1.28.0")
+    assert answer.returncode != 0
+    assert ">=1.29.0" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (
+            "podMonitor: {enabled: true}\nconfig: {otlp: {endpoint: 'http://c:4318'}}",
+            ["podMonitor.enabled", "config.otlp.endpoint"],
+        ),
+        (
+            "podMonitor: {enabled: true}\nextraEnv: [{name: OTEL_EXPORTER_OTLP_ENDPOINT, value: 'http://c:4318'}]",
+            ["podMonitor.enabled", "extraEnv's OTEL_EXPORTER_OTLP_ENDPOINT"],
+        ),
+        (
+            "podMonitor: {enabled: true}\npodAnnotations: {prometheus.io/scrape: 'true'}",
+            ["podMonitor.enabled", "prometheus.io/scrape"],
+        ),
+        ("serviceAccount: {create: false}", ["rbac.create", "`default`"]),
+        (
+            "podSecurityContext: {runAsNonRoot: true}",
+            ["podSecurityContext.runAsNonRoot", "securityContext.runAsUser is 0"],
+        ),
+        ("gpuAccess: {mode: none, migMonitor: true}", ["gpuAccess.migMonitor", "gpuAccess.mode is none"]),
+        ("config: {devices: {nvidia: {enabled: false}}}", ["gpuAccess.mode", "config.devices.nvidia.enabled"]),
+        (
+            "config: {identity: {podresources: {socket: /var/lib/kubelet/kubelet.sock}}}",
+            ["config.identity.podresources.socket", "/var/lib/kubelet and"],
+        ),
+        (
+            "config: {identity: {podresources: {socket: pod-resources/kubelet.sock}}}",
+            ["config.identity.podresources.socket", "pod-resources and"],
+        ),
+        (
+            "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}",
+            ["gpuNodeLabels", "affinity.nodeAffinity"],
+        ),
+        ("config: {node: {name: node-1}}", ["config.node.name is node-1", "DaemonSet"]),
+        ("config: {server: {listen: '127.0.0.1:9466'}}", ["config.server.listen is 127.0.0.1:9466", "probes"]),
+        ("config: {server: {listen: '[::1]:9466'}}", ["config.server.listen is [::1]:9466", "probes"]),
+        ("config: {server: {listen: ':0'}}", ["config.server.listen is :0", "scrapers"]),
+        ("extraEnv: [{name: NODE_NAME, value: a}]", ["extraEnv sets NODE_NAME", "the node's name"]),
+        (
+            "extraEnv: [{name: INFEROMETER_SERVER__LISTEN, value: ':1'}]",
+            ["extraEnv sets INFEROMETER_SERVER__LISTEN", "config.server.listen"],
+        ),
+        ("podLabels: {app.kubernetes.io/name: x}", ["podLabels", "app.kubernetes.io/name", "DaemonSet"]),
+    ],
+)
+def test_values_that_contradict_are_refused_in_a_sentence(values: str, named: list[str], tmp_path: Path) -> None:
+    """The render fails, and the one sentence that it fails with names both sides."""
+    said = refusal(tmp_path, values)
+    sentences = [line for line in said.splitlines() if line.startswith("- ")]
+    assert len(sentences) == 1, said
+    assert all(name in sentences[0] for name in named), said
+
+
+def test_all_contradictions_are_told_at_once(tmp_path: Path) -> None:
+    """Nobody mends one value after the other."""
+    said = refusal(
+        tmp_path, "serviceAccount: {create: false}\nconfig: {node: {name: a}, server: {listen: 'localhost:0'}}"
+    )
+    assert sum(line.startswith("- ") for line in said.splitlines()) == 4
+
+
+def test_both_routes_may_be_meant(tmp_path: Path) -> None:
+    """Two backends, one by each route, are a choice: it is said once."""
+    arguments = ("--set", "podMonitor.enabled=true", "--set", "config.otlp.endpoint=http://c:4318")
+    assert "kind: PodMonitor" in render(tmp_path, *arguments, "--set", "allowBothRoutes=true")
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ("serviceAcount: {create: true}", "serviceAcount"),
+        ("config: {server: {lisen: ':1'}}", "lisen"),
+        ("config: {engines: {targets: [{uri: 'http://a'}]}}", "uri"),
+        ("tolerations: [{operater: Exists}]", "operater"),
+        ("image: null", "image"),
+        ("image: {pullPolicy: Sometimes}", "/image/pullPolicy"),
+    ],
+)
+def test_helm_refuses_what_the_schema_does(values: str, place: str, tmp_path: Path) -> None:
+    """Helm reads the schema as the tests do, and names the place."""
+    said = refusal(tmp_path, values)
+    assert "schema" in said
+    assert place in said
+
+
+def test_what_has_a_default_can_be_cleared(tmp_path: Path) -> None:
+    """Every mapping and list may be null, and an empty section of the configuration is its defaults."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    sections = ("image", "gpuAccess", "serviceAccount", "rbac", "service", "podMonitor")
+    cleared = {name: None for name, value in values.items() if isinstance(value, dict | list) and name not in sections}
+    within = {
+        name: {key: None for key, value in values[name].items() if isinstance(value, dict | list)} for name in sections
+    }
+    for config in (None, {"server": None, "otlp": None, "identity": {"pods": None, "podresources": None}}):
+        file = tmp_path / "values.yaml"
+        file.write_text(yaml.safe_dump({**cleared, **within, "config": config}), encoding="utf-8")
+        pod = pod_of(parse(render(tmp_path, "--values", file)))
+        (container,) = pod["containers"]
+        assert not {"affinity", "tolerations", "nodeSelector", "imagePullSecrets"} & set(pod)
+        assert not {"resources", "securityContext", "envFrom"} & set(container)
+        assert container["ports"][0]["containerPort"] == 9466
+        assert "pod-resources" in [volume["name"] for volume in pod["volumes"]]
+
+
+def test_the_names_are_the_releases(tmp_path: Path) -> None:
+    """Two releases share nothing, in one namespace or in two."""
+    objects: set[tuple[str, ...]] = set()
+    for release, namespace in (("a", "x"), ("b", "x"), ("a", "y")):
+        answer = helm(tmp_path, "template", release, CHART, "--namespace", namespace)
+        rendered = parse(answer.stdout)
+        named = {(m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"]) for m in rendered}
+        assert len(named) == len(rendered)
+        assert not objects & named
+        objects |= named
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "unsaid"),
+    [
+        (
+            "",
+            ["Nothing collects yet", "without a registry", "kubectl get runtimeclass nvidia", "privileged"],
+            ["SYS_ADMIN"],
+        ),
+        (
+            "image: {repository: r/i}\npodMonitor: {enabled: true}",
+            ["does not know PodMonitors", "labels is empty"],
+            ["Nothing collects", "registry"],
+        ),
+        (
+            "config: {otlp: {endpoint: 'http://c:4318', headers: {a: hush}}}",
+            ["otlp.headers", "OTEL_EXPORTER_OTLP_HEADERS"],
+            ["Nothing collects", "hush"],
+        ),
+        (
+            "config: {engines: {targets: [{url: 'http://u:hush@a', headers: {a: hush}}]}}",
+            ["INFEROMETER_ENGINES__TARGETS"],
+            ["hush"],
+        ),
+        ("rbac: {create: false}", ["rbac.create is false", "bind gauge-inferometer"], []),
+        ("config: {identity: {pods: {source: off}}}", ["source is off"], ["rbac.create"]),
+        ("gpuAccess: {mode: none}", ["reports zero devices"], ["runtimeclass"]),
+        ("gpuAccess: {migMonitor: true}", ["SYS_ADMIN"], []),
+    ],
+)
+def test_the_notes_say_what_is_missing(values: str, said: list[str], unsaid: list[str], tmp_path: Path) -> None:
+    """After an installation a person reads what to do next, what is missing, and never a secret."""
+    text = notes(tmp_path, values)
+    assert "kubectl -n gpus rollout status daemonset/gauge-inferometer" in text
+    assert [words for words in said if words not in text] == []
+    assert [words for words in unsaid if words in text] == []

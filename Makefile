@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Everything a developer does, from a fresh clone with Python 3.11 or newer (with venv), make and gcc. `make help` lists it.
+# Everything a developer does, from a fresh clone with Python 3.11 or newer (with venv), make and gcc; the integration
+# tests need Go as well. `make help` lists it.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -27,7 +28,10 @@ STATIC ?= static
 # One worker per processor; a file's tests stay together, so what they share is started once.
 PYTEST_FLAGS ?= -n logical --dist loadfile
 # What `make test` runs; `make test TESTS=tests/unit/test_join.py` runs less.
-TESTS ?= tests
+TESTS ?= tests --ignore=tests/integration
+# What `make integration` runs, and which families of tools/ `make tools` builds: all of them.
+INTEGRATION ?= tests/integration
+TOOLS ?=
 DEMO_FLAGS ?=
 BENCH ?=
 UPGRADE ?=
@@ -59,6 +63,10 @@ setup-dynamo: .venv-dynamo/.installed ## create .venv-dynamo: a live engine for 
 	$(UV) pip sync --quiet --python .venv-dynamo/bin/python --require-hashes requirements/dynamo.txt
 	@touch $@
 
+.PHONY: tools
+tools: ## build the Go programs of the integration tests into the user's cache; does nothing when nothing changed
+	@tools/build.sh $(TOOLS)
+
 # --- use ----------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
@@ -83,6 +91,14 @@ test: setup $(STATIC) ## every check that needs no root, no Go and no GPU
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	TMPDIR=$$scratch $(BIN)/python -m pytest --no-fold-skipped $(PYTEST_FLAGS) $(TESTS)
 
+# The programs are parts that may be missing: what needs them is then skipped by name, or fails where CI=true.
+.PHONY: integration
+integration: setup ## the agent against a real Prometheus, Alertmanager, Collector, promtool and Helm (needs Go 1.26)
+	@$(MAKE) --no-print-directory tools \
+	  || { test "$${CI:-}" != true && echo 'make tools failed: the tests with its programs will be skipped' >&2; }
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	TMPDIR=$$scratch $(BIN)/python -m pytest --no-fold-skipped $(PYTEST_FLAGS) $(INTEGRATION)
+
 .PHONY: bench
 bench: setup ## one JSON object per measure (BENCH=encode,parse selects)
 	@BENCH='$(BENCH)' PYTHONPATH=tests $(BIN)/python -m bench
@@ -95,8 +111,11 @@ GENERATE = $(BIN)/inferometer metrics --markdown >$(1)/docs/metrics.md; \
 	$(BIN)/inferometer config --schema >$(1)/docs/configuration.schema.json
 
 .PHONY: docs
-docs: setup ## write the generated pages: metrics, configuration, schema
-	@$(call GENERATE,.)
+docs: setup ## write what is generated: reference pages, schemas, the chart's tables
+	@new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; mkdir "$$new/docs"; \
+	$(call GENERATE,$$new); \
+	cp "$$new"/docs/* docs/
+	@$(BIN)/python -m helm.generate
 
 .PHONY: docs-check
 docs-check: setup
@@ -105,12 +124,20 @@ docs-check: setup
 	for page in $(GENERATED); do \
 	  diff -u "$$page" "$$new/$$page" || { echo "$$page is out of date: run make docs" >&2; exit 1; }; \
 	done
+	@$(BIN)/python -m helm.generate --check
 
 .PHONY: proto
 proto: setup ## regenerate the vendored protocol's Python code
 	@$(BIN)/python -m grpc_tools.protoc --proto_path=exporter/inferometer/proto \
 	  --python_out=exporter/inferometer/proto --pyi_out=exporter/inferometer/proto \
 	  exporter/inferometer/proto/podresources.proto
+
+.PHONY: otelcol-source
+otelcol-source: ## regenerate the source of the integration tests' Collector from its manifest
+	@tools/build.sh builder; ocb=$$(tools/build.sh --path ocb); \
+	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	cd tools/collector; TMPDIR=$$scratch PATH=$$PATH:/usr/local/go/bin "$$ocb" --config manifest.yaml --skip-compilation --skip-strict-versioning=false; \
+	rm main_windows.go
 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
@@ -129,3 +156,7 @@ build: setup ## wheel and source distribution into dist/; SOURCE_DATE_EPOCH is h
 clean: ## remove environments, caches and build output
 	@rm -rf .venv .venv-dynamo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find exporter tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: clean-tools
+clean-tools: ## remove what `make tools` built, and the Go compiler's cache (gigabytes)
+	@tools/build.sh --clean

@@ -2,12 +2,16 @@
 """What holds for every test: a skip is a failure where CI=true, and Hypothesis never judges by the clock."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 COMPLETE = os.environ.get("CI") == "true"  # here every part must be present
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's `make test &` leaves it, and programs inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "inferometer", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=COMPLETE

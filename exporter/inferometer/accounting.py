@@ -37,6 +37,17 @@ class Seen(NamedTuple):
     steady: float
 
 
+class Failures(NamedTuple):
+    """How many reads of a source failed for one reason.
+
+    `start` is Unix seconds: when it was surely 0. `gone` is monotonic seconds: since when the source is not there.
+    """
+
+    total: int
+    start: float
+    gone: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything that outlives a tick. All of it is bounded: by the series of a snapshot, or by `Rules`."""
@@ -45,8 +56,9 @@ class State:
     began: float | None = None  # Unix seconds of the first snapshot: when our own counters were 0
     held: Mapping[Attributes, Held] = field(default_factory=lambda: MappingProxyType({}))
     seen: Mapping[Series, Seen] = field(default_factory=lambda: MappingProxyType({}))
-    errors: Mapping[tuple[str, str, str], int] = field(default_factory=lambda: MappingProxyType({}))
-    sequences: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))
+    errors: Mapping[tuple[str, str, str], Failures] = field(default_factory=lambda: MappingProxyType({}))
+    sequence: int = 0  # of the newest frame whose failure was counted
+    latest: float = 0.0  # Unix seconds of the latest snapshot: a clock that was set back is behind it
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
 
@@ -66,9 +78,10 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     """
     began = snapshot.at if state.began is None else state.began
     held, dropped_ended = _hold(state, snapshot, rules)
-    seen, points = _start(state.seen, snapshot, rules.linger)
-    errors, sequences = _count_errors(state, snapshot)
-    dropped = _add(_add(state.dropped, snapshot.dropped), {"ended": dropped_ended})
+    seen, points, dropped_seen = _start(state.seen, snapshot, rules)
+    errors, sequence, dropped_errors = _count_errors(state, snapshot, rules)
+    ended = {"ended": dropped_ended + dropped_seen + dropped_errors}
+    dropped = _add(_add(state.dropped, snapshot.dropped), ended)
 
     node, mark = snapshot.node, {catalog.SIMULATED.key: "true"} if snapshot.simulated else {}
 
@@ -81,10 +94,10 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     points += [
         own(
             catalog.SOURCE_ERRORS,
-            float(count),
+            float(failures.total),
             {catalog.SOURCE.key: source, catalog.SOURCE_INSTANCE.key: instance, catalog.REASON.key: reason},
-        )
-        for (source, instance, reason), count in errors.items()
+        )._replace(start=failures.start)
+        for (source, instance, reason), failures in errors.items()
     ]
     points += [own(catalog.DROPPED, float(n), {catalog.LIMIT.key: limit}) for limit, n in dropped.items()]
     points += [
@@ -93,7 +106,11 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     ]
     points.append(own(catalog.SERIES, float(sum(series_of(p.value) for p in points) + 1)))
     points.sort(key=lambda point: catalog.ORDER[point.metric])  # stable: the join's order within a metric stays
-    after = State(snapshot.steady, began, held, seen, errors, sequences, dropped)
+    if snapshot.at < state.latest:
+        # The clock was set back: until it has caught up, a start that lies ahead is unknown.
+        points = [p if p.start is None or p.start <= p.at else p._replace(start=None) for p in points]
+    latest = max(state.latest, snapshot.at)
+    after = State(snapshot.steady, began, held, seen, errors, sequence, latest, dropped)
     return after, replace(snapshot, points=tuple(points))
 
 
@@ -120,8 +137,13 @@ def _hold(state: State, snapshot: Snapshot, rules: Rules) -> tuple[dict[Attribut
     return {**running, **dict(staying[excess:])}, excess
 
 
-def _start(seen: Mapping[Series, Seen], snapshot: Snapshot, linger: float) -> tuple[dict[Series, Seen], list[Point]]:
-    """Give every counter that a device or engine keeps the start that is known, moved where its value fell."""
+def _start(
+    seen: Mapping[Series, Seen], snapshot: Snapshot, rules: Rules
+) -> tuple[dict[Series, Seen], list[Point], int]:
+    """Give every counter that a device or engine keeps the start that is known, moved where its value fell.
+
+    Gives also how many series that are not there now the limit made us forget.
+    """
     after: dict[Series, Seen] = {}
     points: list[Point] = []
     for point in snapshot.points:
@@ -135,11 +157,13 @@ def _start(seen: Mapping[Series, Seen], snapshot: Snapshot, linger: float) -> tu
             start = before.at
         after[key] = Seen(point.value, point.at, start, snapshot.steady)
         points.append(point._replace(start=start) if start is not None else point)
-    # An engine that misses a scrape or two is still the same counter.
-    for key, old in seen.items():
-        if key not in after and snapshot.steady - old.steady <= linger:
-            after[key] = old
-    return after, points
+    # An engine that misses a scrape or two is still the same counter. One whose labels are new in every scrape must not
+    # fill the memory with what it once said.
+    staying = [(k, s) for k, s in seen.items() if k not in after and snapshot.steady - s.steady <= rules.linger]
+    excess = max(0, len(staying) - rules.max_ended)
+    if excess:
+        staying.sort(key=lambda item: item[1].steady)
+    return {**after, **dict(staying[excess:])}, points, excess
 
 
 _CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)
@@ -155,18 +179,30 @@ def fell(before: Value, after: Value) -> bool:
 
 
 def _count_errors(
-    state: State, snapshot: Snapshot
-) -> tuple[dict[tuple[str, str, str], int], dict[tuple[str, str], int]]:
-    """Count each failed read once; forget the sources that are no more."""
+    state: State, snapshot: Snapshot, rules: Rules
+) -> tuple[dict[tuple[str, str, str], Failures], int, int]:
+    """Count each failed read once; give the counts, the newest frame counted, and how many counts the limit dropped.
+
+    The count of a source that is no more stays for the linger: after a reload, or as a pod of the same name, it is back.
+    """
     alive = {(s.source, s.instance) for s in snapshot.sources}
-    errors = {key: count for key, count in state.errors.items() if key[:2] in alive}
-    sequences = {key: sequence for key, sequence in state.sequences.items() if key in alive}
+    lasting = {key: failures._replace(gone=None) for key, failures in state.errors.items() if key[:2] in alive}
+    gone = [
+        (key, failures if failures.gone is not None else failures._replace(gone=snapshot.steady))
+        for key, failures in state.errors.items()
+        if key not in lasting
+    ]
+    staying = [(k, f) for k, f in gone if snapshot.steady - (f.gone or 0.0) <= rules.linger]
+    staying.sort(key=lambda item: item[1].gone or 0.0)
+    excess = max(0, len(staying) - rules.max_ended)
+    errors = {**lasting, **dict(staying[excess:])}
+    fresh = state.latest or snapshot.at
     for source, instance, sequence, reason in snapshot.failures:
-        if sequence > sequences.get((source, instance), 0):
-            sequences[(source, instance)] = sequence
+        if sequence > state.sequence:
             key = (source, instance, reason.value)
-            errors[key] = errors.get(key, 0) + 1
-    return errors, sequences
+            total, start, _ = errors.get(key, Failures(0, fresh))
+            errors[key] = Failures(total + 1, start)
+    return errors, max([state.sequence, *(failure[2] for failure in snapshot.failures)]), excess
 
 
 def _add(left: Mapping[K, int], right: Mapping[K, int]) -> dict[K, int]:

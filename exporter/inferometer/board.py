@@ -2,6 +2,7 @@
 """The board: the newest good frame and the newest outcome of every source; and the poller that fills it, tick by tick."""
 
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -13,6 +14,12 @@ from inferometer.model import Clock, Frame, Frames, Reason, Source, Trouble
 log = logging.getLogger(__name__)
 
 Key = tuple[str, str]  # source name, instance
+
+# Of the whole process: a source that is made anew, for a new configuration, must not repeat numbers that were counted.
+_sequences = itertools.count(1)
+
+_LONGEST_DEFECT = 300  # characters of an unexpected exception; one may quote a whole page
+_SHARE = 0.9  # of a period: how long a tick waits at most, so that the snapshot is made before the next one is due
 
 
 class Board:
@@ -80,7 +87,6 @@ class _Reader:
         self._clock = clock
         self._answered = answered
         self._go = threading.Semaphore(0)
-        self._sequence = 0
         self._began = 0.0
         self._stopped = False
         self._failing = ""
@@ -126,10 +132,12 @@ class _Reader:
             try:
                 value = self.source.read()
             except Trouble as expected:
-                trouble = expected
+                trouble = expected.bare()
             except Exception as error:
-                log.exception("%s: a defect of ours while reading", self._label())
-                trouble = Trouble(Reason.INTERNAL, f"{self._label()}: {error!r}", "Please report this with the log.")
+                if self._failing != Reason.INTERNAL:
+                    log.exception("%s: a defect of ours while reading", self._label())
+                what = repr(error)[:_LONGEST_DEFECT]
+                trouble = Trouble(Reason.INTERNAL, f"{self._label()}: {what}", "Please report this with the log.")
             with self._answered:
                 if not self._stopped:
                     self._report(time.monotonic() - began, value, trouble)
@@ -139,9 +147,10 @@ class _Reader:
             self.source.close()
 
     def _report(self, took: float, value: object, trouble: Trouble | None) -> None:
-        self._sequence += 1
         name, instance = self.key
-        self._board.put(Frame(name, instance, self._sequence, self._clock(), took, self.source.period, value, trouble))
+        self._board.put(
+            Frame(name, instance, next(_sequences), self._clock(), took, self.source.period, value, trouble)
+        )
         # Logged when it fails, when it fails otherwise, and when it recovers; never once a tick (law 9).
         if trouble is not None and self._failing != trouble.reason:
             log.warning("%s: %s", self._label(), trouble.told())
@@ -153,8 +162,8 @@ class _Reader:
 class Poller:
     """Reads all sources on one monotonic tick and puts what they say on the board.
 
-    `tick` returns when every source that was due has answered, met its deadline, or used up one period; what answers
-    later is in the next snapshot.
+    `tick` returns when every source that was due has answered or met its deadline, and before the next tick is due; what
+    answers later is in the next snapshot.
     """
 
     def __init__(self, board: Board, period: float, clock: Clock = time.time) -> None:
@@ -185,9 +194,9 @@ class Poller:
         self._readers[key].due = 0.0
 
     def tick(self, patience: float | None = None) -> None:
-        """Read what is due and wait for it: at most `patience` seconds, or one period."""
+        """Read what is due and wait for it: at most `patience` seconds, or nearly one period."""
         began = time.monotonic()
-        end = began + (self._period if patience is None else patience)
+        end = began + (_SHARE * self._period if patience is None else patience)
         with self._answered:
             asked = [r for r in self._readers.values() if r.due <= began and not r.busy]
             late = [r for r in self._readers.values() if r.due <= began and r.busy]

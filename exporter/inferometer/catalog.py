@@ -109,7 +109,8 @@ REASON = Attribute("inferometer.reason", "Why, from a closed set")
 LEVEL = Attribute("inferometer.identity.level", "How much is known of owners", ("none", "name", "uid"))
 LIMIT = Attribute(
     "inferometer.limit",
-    "Which limit; `page_` and why a scraped series was not believed; or `driver_call`, a call that failed this once",
+    "Which limit; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
+    "`driver_call`, a call that failed this once",
 )
 VERSION = Attribute("inferometer.version", "Version of the agent")
 OUTPUT = Attribute("inferometer.output", "Output route", ("otlp",))

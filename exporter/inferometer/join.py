@@ -85,7 +85,14 @@ def join(frames: Frames, context: Context) -> Snapshot:
         engines=engines,
         sources=health,
         failures=tuple((f.source, f.instance, f.sequence, f.trouble.reason) for f in frames.outcomes if f.trouble),
-        dropped=MappingProxyType({**frames.dropped, **dropped, "driver_call": len(report.failed) if report else 0}),
+        dropped=MappingProxyType(
+            {
+                **frames.dropped,
+                **dropped,
+                "repeated": draft.repeated,
+                "driver_call": len(report.failed) if report else 0,
+            }
+        ),
         exports=frames.exports,
         unsupported=report.unsupported if report else (),
         failed=report.failed if report else (),
@@ -101,8 +108,9 @@ class _Draft:
         self.now = now
         self._node = context.node
         self.common = {catalog.SIMULATED.key: "true"} if context.simulated else {}
-        self._points: dict[Metric, list[Point]] = {}
+        self._points: dict[Metric, dict[tuple[str | None, ...], Point]] = {}
         self.series = 0
+        self.repeated = 0
 
     def put(
         self,
@@ -130,14 +138,22 @@ class _Draft:
         start: float | None = None,
         resource: Resource | None = None,
     ) -> None:
-        """Add one point whose attributes are aligned with the metric's."""
+        """Add one point whose attributes are aligned with the metric's.
+
+        A series that is there already stays as it is (law 2): two targets may be one engine, or one port with two paths,
+        and a page that says a series twice is no page to Prometheus.
+        """
+        points = self._points.setdefault(metric, {})
+        if attributes in points:
+            self.repeated += series_of(value)
+            return
         at = self.now if at is None else at
-        self._points.setdefault(metric, []).append(Point(metric, attributes, value, at, start, resource or self._node))
+        points[attributes] = Point(metric, attributes, value, at, start, resource or self._node)
         self.series += series_of(value)
 
     def points(self) -> tuple[Point, ...]:
         """Give all points, in the catalogue's order of metrics."""
-        return tuple(point for metric in catalog.METRICS for point in self._points.get(metric, ()))
+        return tuple(point for metric in catalog.METRICS for point in self._points.get(metric, {}).values())
 
 
 # --- frames -------------------------------------------------------------------------------------------------------

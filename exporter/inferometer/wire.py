@@ -279,7 +279,7 @@ def _explain(error: Exception, deadline: float) -> tuple[Reason, str, str]:
         case Trouble():
             return error.reason, error.message, error.remedy
         case TimeoutError():
-            return Reason.TIMEOUT, f"no complete answer within {deadline:g} s", "see whether the server hangs"
+            return Reason.TIMEOUT, f"no complete answer within {round(deadline, 2):g} s", "see whether the server hangs"
         case socket.gaierror():
             return Reason.MISSING, "the host's name does not resolve", "correct the name"
         case ssl.SSLCertVerificationError():

@@ -93,7 +93,7 @@ def test_more_ended_counters_than_the_limit_are_dropped_oldest_first_and_counted
     assert set(seconds(last)) == {"uid-2", "uid-3"}
     index = catalog.DROPPED.keys.index("inferometer.limit")
     dropped = {p.attributes[index]: p.value for p in points(last, catalog.DROPPED)}
-    assert dropped == {"series": 0.0, "driver_call": 0.0, "ended": 2.0}
+    assert dropped == {"series": 0.0, "repeated": 0.0, "driver_call": 0.0, "ended": 2.0}
 
 
 def test_a_clock_that_is_set_back_takes_no_time_from_an_owner() -> None:
@@ -138,6 +138,22 @@ def test_a_start_that_the_source_knows_is_kept() -> None:
     assert points(only, catalog.PREEMPTIONS)[0].start == NOW - 99
 
 
+def test_series_that_an_engine_gave_up_are_remembered_up_to_the_limit_and_counted() -> None:
+    """Labels that are new in every scrape do not fill the memory: the oldest are forgotten first."""
+    state, target = State(), Target("e:1", "http://e:1/metrics")
+    for tick in range(5):
+        readings = tuple(
+            Reading("e:1", catalog.PREEMPTIONS, ((catalog.MODEL.key, f"{tick}-{i}"),), 1.0) for i in range(2)
+        )
+        report = EngineReport(target, "vllm", "vllm", "engine", "", (), readings)
+        state, last = account(state, join(frames(engines=[report], passed=5.0 * tick), CONTEXT), RULES)
+
+    model = catalog.PREEMPTIONS.keys.index(catalog.MODEL.key)
+    limit = catalog.DROPPED.keys.index("inferometer.limit")
+    assert {attributes[model] for _, attributes, _ in state.seen} == {"4-0", "4-1", "3-0", "3-1"}
+    assert {p.value for p in points(last, catalog.DROPPED) if p.attributes[limit] == "ended"} == {6.0}
+
+
 def test_each_failed_read_is_counted_once_by_reason() -> None:
     """The same outcome seen in two ticks is one error; the next one is another."""
     once = frames(troubles=[failed("pods", Reason.TIMEOUT, sequence=1)])
@@ -151,6 +167,37 @@ def test_each_failed_read_is_counted_once_by_reason() -> None:
         "timeout": 1.0,
         "rejected": 1.0,
     }
+
+
+def errors(snapshot: Snapshot) -> list[tuple[Value, float | None]]:
+    """Give the failed reads with the start of their count."""
+    return [(p.value, p.start) for p in points(snapshot, catalog.SOURCE_ERRORS)]
+
+
+def test_failures_are_counted_on_when_a_source_comes_back() -> None:
+    """A source that is away for a moment, as at a reload, goes on from its count; after the linger it begins anew."""
+
+    def tick(number: int, passed: float) -> Frames:
+        return frames(troubles=[failed("pods", Reason.TIMEOUT, sequence=number)], passed=passed)
+
+    first, away, back, _, forgotten, anew = run(
+        tick(1, 0), frames(passed=5), tick(2, 10), frames(passed=15), frames(passed=400), tick(3, 405)
+    )
+
+    assert [errors(s) for s in (first, away, back)] == [[(1.0, NOW)], [(1.0, NOW)], [(2.0, NOW)]]
+    assert errors(forgotten) == []
+    assert errors(anew) == [(1.0, NOW + 400)]
+
+
+def test_while_the_clock_is_behind_no_counter_begins_after_it_was_read() -> None:
+    """A clock that is set back makes a start unknown, not later than its value; when it has caught up the start is back."""
+    early = at(5, POD)
+    early = Frames(NOW - 3600, early.steady, early.outcomes, early.good, early.newest_good)
+
+    *_, behind, caught_up = run(at(0, POD), early, at(10, POD))
+
+    assert all(p.start is None or p.start <= p.at for p in behind.points)
+    assert [p.start for p in points(caught_up, catalog.DROPPED)] == [NOW] * 4
 
 
 def test_the_number_of_series_counts_itself() -> None:

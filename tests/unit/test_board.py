@@ -180,7 +180,7 @@ def test_a_defect_is_an_outcome_too_and_the_source_is_read_again(board: Board, p
     assert first.trouble is not None
     assert first.trouble.reason is Reason.INTERNAL
     assert outcome(board).value == "well"
-    assert outcome(board).sequence == 2
+    assert outcome(board).sequence > first.sequence
 
 
 def test_it_is_logged_when_a_source_fails_and_when_it_recovers_and_not_between(
@@ -196,6 +196,65 @@ def test_it_is_logged_when_a_source_fails_and_when_it_recovers_and_not_between(
             time.sleep(0.06)
 
     assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_a_source_made_anew_does_not_repeat_the_numbers_of_its_frames(board: Board, poller: Poller) -> None:
+    """After a reload its failures are counted on, not taken for those that were counted before."""
+    refused = failing(Trouble(Reason.REFUSED, "nobody there"))
+    poller.add(Scripted(refused))
+    poller.tick(patience=5.0)
+    before = outcome(board).sequence
+
+    poller.remove(("scripted", ""))
+    poller.add(Scripted(refused))
+    poller.tick(patience=5.0)
+
+    assert outcome(board).sequence > before
+
+
+def test_a_trouble_on_the_board_holds_on_to_nothing_that_was_being_read(board: Board, poller: Poller) -> None:
+    """A page that is refused is let go: neither traceback nor context keeps it in memory."""
+
+    def read() -> None:
+        try:
+            raise ValueError("a page of 8 MiB is in this frame")
+        except ValueError:
+            raise Trouble(Reason.MALFORMED, "no page", "Mend it.") from None
+
+    poller.add(Scripted(read))
+    poller.tick(patience=5.0)
+
+    trouble = outcome(board).trouble
+    assert trouble is not None
+    assert (trouble.message, trouble.remedy) == ("no page", "Mend it.")
+    assert trouble.__traceback__ is None
+    assert trouble.__context__ is None
+
+
+def test_a_defect_that_repeats_is_logged_once(poller: Poller, caplog: pytest.LogCaptureFixture) -> None:
+    """One traceback and one line for people, however many ticks it lasts."""
+    poller.add(Scripted(failing(ZeroDivisionError()), period=0.001))
+
+    for _ in range(3):
+        poller.tick(patience=5.0)
+        time.sleep(0.06)
+
+    assert [r.levelname for r in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_a_slow_source_does_not_cost_the_others_their_next_tick(board: Board) -> None:
+    """A tick that waits in vain is over before the next is due, so that the agent keeps its rhythm."""
+    release = threading.Event()
+    poller = Poller(board, period=2.0)
+    poller.add(Scripted(lambda: release.wait(20), deadline=60.0))
+
+    began = time.monotonic()
+    poller.tick()
+    took = time.monotonic() - began
+    release.set()
+    poller.close()
+
+    assert took < 2.0
 
 
 def test_a_source_is_not_read_before_its_period_is_over(poller: Poller) -> None:

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import PROGRAM, environment, run
+from commands import PATIENCE, PROGRAM, environment, run
 from inferometer import __version__, catalog
 from inferometer.cli.completion import tree
 from inferometer.cli.parser import build_parser
@@ -275,6 +276,22 @@ def test_check_engine_reads_a_url(server: str) -> None:
     assert "hunter2" not in fine.stdout + fine.stderr + wrong.stdout + wrong.stderr
 
 
+def test_check_engine_says_what_is_wrong_with_standard_input() -> None:
+    """An empty page is named without the advice to run this very command; a closed input is a sentence, no traceback."""
+    empty = run("check", "engine", "-")
+    closed = subprocess.run(
+        ["sh", "-c", f"{shlex.join(PROGRAM)} check engine - <&-"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert (empty.returncode, empty.stderr) == (1, "inferometer: -: the page is empty\n")
+    assert (closed.returncode, closed.stderr) == (1, "inferometer: standard input: is closed\n")
+
+
 def test_top_refuses_a_page_that_is_not_an_agents(server: str) -> None:
     """The table of something else would be empty, and look like an idle node."""
     done = run("top", f"{server}/metrics")
@@ -283,6 +300,14 @@ def test_top_refuses_a_page_that_is_not_an_agents(server: str) -> None:
     assert "is not the page of an Inferometer agent" in done.stderr
     assert "hunter2" not in done.stderr
     assert run("top", "127.0.0.1:1").returncode == 1
+
+
+def test_top_refuses_what_is_no_url() -> None:
+    """An address that cannot be parsed is a sentence on standard error, not a traceback."""
+    done = run("top", "http://[::1")
+    assert done.returncode == 1
+    assert "not an http:// or https:// URL" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_top_completes_a_url() -> None:

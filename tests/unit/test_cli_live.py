@@ -213,6 +213,15 @@ def test_check_says_what_to_do_on_a_bare_machine() -> None:
     assert all(set(finding) == {"source", "state", "reason", "remedy"} for finding in read["findings"])
 
 
+def test_check_names_an_engine_that_is_not_scraped() -> None:
+    """A target that cannot be used is a finding: its warning is not shown by `check`."""
+    done = run("check", "--json", env={"INFEROMETER_ENGINES__TARGETS": "[{url: 'http://127.0.0.1:99999/metrics'}]"})
+
+    (finding,) = [f for f in json.loads(done.stdout)["findings"] if f["source"].startswith("engine")]
+    assert (finding["source"], finding["state"]) == ("engine engines.targets[0]", "failed")
+    assert finding["reason"].startswith("not scraped: ")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_run_ends_on_a_signal_and_logs_json(number: signal.Signals, code: int) -> None:
     """The agent starts on a bare machine, logs one object a line, and ends in order."""

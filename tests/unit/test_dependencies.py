@@ -13,6 +13,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from kubelet.podresources import Kubelet, always
+
 # gRPC and protobuf for the kubelet's socket and OTLP, PyYAML for the configuration; typing_extensions comes with gRPC.
 AGENT = {"google", "grpc", "typing_extensions", "yaml"}
 # The driver's library, in the child alone.
@@ -84,9 +86,7 @@ def imports(tmp_path_factory: pytest.TempPathFactory) -> str:
         for name, value in os.environ.items()
         if not name.startswith(("INFEROMETER_", "OTEL_", "KUBERNETES_"))
     }
-    with socket.socket(socket.AF_UNIX) as kubelet, log.open("wb") as output:
-        kubelet.bind(str(socket_path))  # there, and silent: the client is loaded and its call runs into its deadline
-        kubelet.listen()
+    with Kubelet(socket_path, always(b"")), log.open("wb") as output:  # an empty list: nobody holds anything
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             await_ready(port, process)

@@ -433,6 +433,28 @@ def test_an_engine_that_would_exceed_the_series_limit_is_left_out_and_counted() 
     assert values(snapshot, catalog.GPU_MEMORY_USAGE)
 
 
+def test_a_series_stands_once_when_two_targets_or_devices_cannot_be_told_apart() -> None:
+    """One port with two paths, or an instance that the driver lists twice: the first stands, the rest is counted."""
+    first, second = (
+        engine(f"h:9000/{path}", pod="", uid="", url=f"http://h:9000/{path}") for path in ("metrics", "other")
+    )
+    parent, child = gpu(0, mig_enabled=True), instance(0, 0)
+    alone = join(frames(devices=[parent, child], readings=[memory(child, GB)], engines=[first]), CONTEXT)
+
+    both = join(
+        frames(
+            devices=[parent, child, child], readings=[memory(child, GB), memory(child, 2 * GB)], engines=[first, second]
+        ),
+        CONTEXT,
+    )
+
+    of_ours = {metric for metric in catalog.METRICS if metric.name.startswith("inferometer.")}
+    told = [p for p in both.points if p.metric not in of_ours]
+    assert told == [p for p in alone.points if p.metric not in of_ours]
+    assert alone.dropped["repeated"] == 0
+    assert both.dropped["repeated"] > 0
+
+
 def test_a_driver_call_that_failed_this_once_is_counted_and_loses_only_itself() -> None:
     """The device's other readings stand, and the failure is in the snapshot by name."""
     device = gpu(0)

@@ -324,3 +324,14 @@ def test_the_endpoint_is_ready_and_healthy(node: SimulatedNode) -> None:
     with agent_on(node) as agent:
         assert get(f"{agent.url}/readyz")
         assert get(f"{agent.url}/healthz")
+
+
+def test_check_finds_nothing_wrong_with_a_node_that_has_mig(node: SimulatedNode) -> None:
+    """What a GPU does not tell while MIG is on is named, and is no fault; everything else works."""
+    config, stand = point_at(node.endpoints, Config())
+    findings = app.check(config, {}, stand)
+
+    assert {finding.state for finding in findings} == {"ok", "absent"}
+    (absent, *_) = [finding.reason for finding in findings if finding.state == "absent"]
+    assert absent.startswith("hw.gpu.utilization is absent on GPU-")
+    assert absent.endswith("nvmlDeviceGetUtilizationRates answers not_while_mig_is_enabled")

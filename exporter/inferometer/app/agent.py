@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from inferometer.app.allocator import hold_little
 from inferometer.app.outputs import Window, forms
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand
 from inferometer.config import Config, ConfigError, load
@@ -20,6 +21,7 @@ from inferometer.views.otlp import Encoder
 log = logging.getLogger(__name__)
 
 OnSnapshot = Callable[[Snapshot | None, Snapshot], None]
+OnConfig = Callable[[Config], None]
 
 _STACK = 512 * 1024  # a reader's thread needs little; 8 MiB of address space for each frightens limit tools
 _STUCK = 30.0  # seconds past its time after which a tick has hung and the process no longer works
@@ -30,7 +32,11 @@ _SWITCH = 0.001  # seconds that a tick's computing may hold up a scrape: p99 is 
 
 
 class Agent:
-    """Runs from `start` to `stop`. `on_snapshot` is told of every snapshot and the one before, in the tick's thread."""
+    """Runs from `start` to `stop`.
+
+    In the tick's thread `on_snapshot` is told of every snapshot and the one before, `on_config` of every configuration
+    that was read again and is used.
+    """
 
     def __init__(
         self,
@@ -40,12 +46,14 @@ class Agent:
         config_path: str | None = None,
         stand: Stand = REAL,
         on_snapshot: OnSnapshot | None = None,
+        on_config: OnConfig | None = None,
     ) -> None:
         self._config = config
         self._config_path = config_path
         self._environ = environ
         self._stand = stand
         self._on_snapshot = on_snapshot
+        self._on_config = on_config
         self._window = Window()
         self._published = Published(forms(self._window))
         self._stop = threading.Event()
@@ -147,22 +155,34 @@ class Agent:
             self._push.start()
         pipeline.close()
         self._config = config
+        if self._on_config:
+            self._on_config(config)
         log.info("configuration read again")
         return Pipeline(config, self._environ, self._stand, pipeline.state)
 
     def _move(self, config: Config) -> bool:
         """Listen as the new configuration says; if that cannot be, go on as before."""
-        server = Server(config.server, self._published, self._alive)
-        if config.server.listen == self._config.server.listen:
-            self._server.close()  # the address is free only then
+        server, old = Server(config.server, self._published, self._alive), self._server
+        in_the_way = _port(config) == _port(self._config) != "0"  # 0.0.0.0:9466 is taken while 127.0.0.1:9466 is
+        if in_the_way:
+            old.close()
         try:
             server.start()
         except Trouble as trouble:
             log.error("the new configuration is refused, the old one stays: %s", trouble.told())  # noqa: TRY400  # no defect
+            if in_the_way:
+                self._listen_again()
             return False
-        self._server, old = server, self._server
+        self._server = server
         old.close()
         return True
+
+    def _listen_again(self) -> None:
+        self._server = Server(self._config.server, self._published, self._alive)
+        try:
+            self._server.start()
+        except Trouble as trouble:  # somebody else was faster
+            log.error("%s", trouble.told())  # noqa: TRY400  # no defect
 
     def _dropped(self) -> Mapping[str, int]:
         """Count the points that no request could hold since the last tick."""
@@ -174,13 +194,24 @@ class Agent:
         return dict(Counter(self._exports) + Counter(self._push.outcomes))
 
 
-def run(config: Config, *, environ: Mapping[str, str], config_path: str | None = None) -> int:
+def _port(config: Config) -> str:
+    return config.server.listen.rpartition(":")[2]
+
+
+def run(
+    config: Config,
+    *,
+    environ: Mapping[str, str],
+    config_path: str | None = None,
+    on_config: OnConfig | None = None,
+) -> int:
     """Run the agent in the foreground until SIGTERM or SIGINT. Gives the exit code.
 
-    SIGHUP reads the configuration again.
+    SIGHUP reads the configuration again; `on_config` is told where it is used.
     """
+    hold_little()
     ended: list[int] = []
-    agent = Agent(config, environ=environ, config_path=config_path)
+    agent = Agent(config, environ=environ, config_path=config_path, on_config=on_config)
 
     def end(number: int, _: object) -> None:
         ended.append(number)
@@ -199,4 +230,4 @@ def run(config: Config, *, environ: Mapping[str, str], config_path: str | None =
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    return 130 if ended == [signal.SIGINT] else 0
+    return 130 if ended[:1] == [signal.SIGINT] else 0

@@ -11,7 +11,10 @@ from inferometer.sources.identity import pods
 
 
 class Finding(NamedTuple):
-    """One line of `inferometer check`. `state` is `ok`, `missing`, `degraded`, `failed` or `off`."""
+    """One line of `inferometer check`. `state` is `ok`, `missing`, `degraded`, `failed`, `absent` or `off`.
+
+    `absent` is what a device does not have, and nothing is wrong with it; `degraded` is a call that failed just now.
+    """
 
     source: str
     state: str
@@ -26,7 +29,12 @@ def check(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tu
         snapshot = pipeline.step(patience=max(FIRST_PATIENCE, config.identity.pods.deadline))
     finally:
         pipeline.close()
-    return (*_sources(snapshot), *_off(config, environ), *_unsupported(snapshot), *_engines(config, snapshot))
+    refused = [
+        Finding(f"engine {refusal.place}", "failed", f"not scraped: {refusal.reason}", "Correct the target or the pod.")
+        for refusal in pipeline.refused
+    ]
+    engines = refused or _engines(config, snapshot)
+    return (*_sources(snapshot), *_off(config, environ), *_unsupported(snapshot), *engines)
 
 
 def _sources(snapshot: Snapshot) -> list[Finding]:
@@ -81,12 +89,13 @@ def _off(config: Config, environ: Mapping[str, str]) -> list[Finding]:
 
 def _unsupported(snapshot: Snapshot) -> list[Finding]:
     """Name what a device cannot tell: a panel that is empty for this is not broken."""
-    calls: dict[tuple[str, str, str], list[str]] = {}
-    for item in (*snapshot.unsupported, *snapshot.failed):
-        calls.setdefault((item.metric, item.call, item.reason), []).append(item.device)
+    calls: dict[tuple[str, str, str, str], list[str]] = {}
+    for state, items in (("absent", snapshot.unsupported), ("degraded", snapshot.failed)):
+        for item in items:
+            calls.setdefault((state, item.metric, item.call, item.reason), []).append(item.device)
     return [
-        Finding("nvidia", "degraded", f"{metric} is absent on {', '.join(devices)}: {call} answers {reason}")
-        for (metric, call, reason), devices in calls.items()
+        Finding("nvidia", state, f"{metric} is absent on {', '.join(devices)}: {call} answers {reason}")
+        for (state, metric, call, reason), devices in calls.items()
     ]
 
 

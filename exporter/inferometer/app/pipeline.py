@@ -91,14 +91,25 @@ class Pipeline:
             exports: pushes by outcome since the start.
             dropped: what the outputs' limits have dropped since the last step, by limit.
         """
-        self._poller.tick(patience)
+        self._read(patience)
         seen = self._board.frames()
         if self._follow_engines(_newest(seen, "pods")) | self._follow_claims(_newest(seen, "podresources")):
-            self._poller.tick(patience)
+            self._read(patience)
         limits = {"targets": self._targets_dropped, **dropped}
         joined = join(self._board.frames(exports, limits), self._context)
         self.state, snapshot = account(self.state, joined, self._rules)
         return snapshot
+
+    def _read(self, patience: float | None) -> None:
+        began = time.monotonic()
+        self._poller.tick(patience)
+        if time.monotonic() - began > self.config.period:  # waiting for one has cost the others their grace
+            self._poller.tick()
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """The engines that are announced and not scraped, by place."""
+        return tuple(sorted(self._refused))
 
     def close(self) -> None:
         """Stop reading and release the sources."""

@@ -11,13 +11,13 @@ from inferometer.cli.settings import settle
 from inferometer.views.json import dump
 from inferometer.views.text import clean
 
-_FINE = ("ok", "off")
-_COLOURS = {"ok": "\x1b[32m", "off": "\x1b[2m", "degraded": "\x1b[33m"}
+_FINE = ("ok", "off", "absent")
+_COLOURS = {"ok": "\x1b[32m", "off": "\x1b[2m", "absent": "\x1b[2m", "degraded": "\x1b[33m"}
 _RED, _RESET = "\x1b[31m", "\x1b[0m"
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print all findings; the exit code is 1 unless each source works or is switched off."""
+    """Print all findings; the exit code is 1 unless each source works, as far as its devices can, or is switched off."""
     end_on_sigterm()
     config, environ = settle(arguments, level="error")  # the findings say it better
     findings = app.check(config, environ)

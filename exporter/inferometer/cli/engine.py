@@ -22,7 +22,9 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         found = describe(page, content_type)
     except Trouble as trouble:
-        raise Failure(1, f"{shown(arguments.page)}: {trouble.message}", *filter(None, [trouble.remedy])) from None
+        # What a malformed page's remedy tells to do is this very command.
+        remedy = [] if trouble.reason is Reason.MALFORMED else filter(None, [trouble.remedy])
+        raise Failure(1, f"{shown(arguments.page)}: {trouble.message}", *remedy) from None
     write(dump(_document(found)) + "\n" if arguments.json else _text(found))
     return 0
 
@@ -38,6 +40,8 @@ def _read(place: str, deadline: float, most: int) -> tuple[bytes, str]:
         if response.status != 200:
             raise Trouble(Reason.REJECTED, f"the page answers with status {response.status}")
         return response.body, response.headers.get("content-type", "")
+    if place == "-" and sys.stdin is None:
+        raise Failure(1, "standard input: is closed")
     try:
         with sys.stdin.buffer if place == "-" else Path(place).open("rb") as file:
             page = file.read(most + 1)

@@ -35,8 +35,11 @@ def execute(arguments: argparse.Namespace) -> NoReturn:
 
 
 def metrics_url(url: str) -> str:
-    """Complete what a person types: `node-7:9466` means its metrics page over HTTP."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    """Complete what a person types: `node-7:9466` means its metrics page over HTTP. What is no URL stays as it is."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+    except ValueError:  # the client says what is wrong with it
+        return url
     return urlunsplit(parts._replace(path="/metrics")) if parts.path in ("", "/") else urlunsplit(parts)
 
 

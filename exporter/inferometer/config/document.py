@@ -32,11 +32,12 @@ class Problem(NamedTuple):
 
 @dataclass(slots=True)
 class Document:
-    """Plain values, where each of them came from, and what was wrong so far."""
+    """Plain values, where each of them came from, and what was wrong so far. `root` is the class that they are to fill."""
 
     tree: Any = None
     places: dict[Path, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    root: type = object
 
     def place(self, path: Path) -> str:
         """Say where a key stands, or the nearest key above it."""

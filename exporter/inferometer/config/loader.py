@@ -4,13 +4,15 @@
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from inferometer.config.document import Document, Path, Problem, read_file
 from inferometer.config.environment import overlay
 from inferometer.config.keys import ITEM, Key, dotted, every_key, keys_of
 from inferometer.config.quantities import UnfitError, format_seconds, format_size, parse_seconds, parse_size
 from inferometer.config.schema import Config
+
+T = TypeVar("T")
 
 
 class ConfigError(Exception):
@@ -38,7 +40,13 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
 
 def build(document: Document) -> Config:
     """Build the configuration that a document describes; what is wrong with it joins the document's problems."""
-    return cast("Config", _section(Config, (), document.tree, (), document))
+    return build_as(Config, document)
+
+
+def build_as(cls: type[T], document: Document) -> T:
+    """Build any dataclass of keys (`keys.keys_of`) as `build` does the configuration."""
+    document.root = cls
+    return cast("T", _section(cls, (), document.tree, (), document))
 
 
 def _section(cls: type, shape: tuple[str, ...], data: Any, path: Path, document: Document) -> Any:
@@ -51,7 +59,7 @@ def _section(cls: type, shape: tuple[str, ...], data: Any, path: Path, document:
         return cls()
     for name in data:
         if name not in known:
-            _report(document, (*path, name), f"is not a known key; {_nearest(name, known)}")
+            _report(document, (*path, name), f"is not a known key; {_nearest(name, known, document.root)}")
     for key in known.values():
         if key.required and key.name not in data:
             _report(document, (*path, key.name), "is required")
@@ -163,12 +171,12 @@ def _word(data: Any) -> str:
     return next(word for kind, word in kinds if isinstance(data, kind))
 
 
-def _nearest(name: str, known: Mapping[str, Key]) -> str:
+def _nearest(name: str, known: Mapping[str, Key], root: type) -> str:
     """Name the valid key that was probably meant: of the same section, else of the same name anywhere, else the least far."""
     here = difflib.get_close_matches(name, known, 1, 0.6)
     if here:
         return f"did you mean {known[here[0]].dotted}?"
-    everywhere = {key.name: key.dotted for key in every_key()}
+    everywhere = {key.name: key.dotted for key in every_key(root)}
     there = difflib.get_close_matches(name, everywhere, 1, 0.75)
     if there:
         return f"did you mean {everywhere[there[0]]}?"

@@ -180,7 +180,7 @@ class Engines:
     targets: tuple[TargetConfig, ...] = _key((), "Engines that no pod announces.")
     discovery: Discovery = _section(Discovery)
     deadline: Seconds = _key(Seconds(3), "Longest wait for one page, from connect to last byte.", minimum=0.01)
-    max_page: Size = _key(Size(8 << 20), "Largest page, after decompression.", minimum=1024)
+    max_page: Size = _key(Size(4 << 20), "Largest page, after decompression.", minimum=1024)
     max_samples: int = _key(20_000, "Most samples of one page.", minimum=1)
     max_targets: int = _key(64, "Most engines scraped on one node; more are dropped and counted.", minimum=1)
 

@@ -35,6 +35,10 @@ class Trouble(Exception):  # noqa: N818  # it is raised, counted and shown to pe
         self.message = message
         self.remedy = remedy
 
+    def bare(self) -> "Trouble":
+        """Give one that says the same, to be kept: a raised one holds on to its traceback, and to all that was being read."""
+        return Trouble(self.reason, self.message, self.remedy)
+
     def told(self) -> str:
         """Say what is wrong and what to do, as one line for a person."""
         if not self.remedy:
@@ -81,7 +85,8 @@ class Source(Protocol[T_co]):
 class Frame(Generic[T]):
     """What one source read at one time: `value`, or the trouble it had.
 
-    `at` is Unix seconds when the read ended and `took` its duration. `sequence` counts this source's frames.
+    `at` is Unix seconds when the read ended and `took` its duration. `sequence` rises from frame to frame, and
+    no two frames of a process share one.
     """
 
     source: str

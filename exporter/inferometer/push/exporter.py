@@ -124,7 +124,7 @@ class Push:
         try:
             outcome = self._deliver(settings, snapshot, until)
         except Trouble as trouble:
-            outcome = _Outcome(trouble.reason, f"{trouble.message} {trouble.remedy}".strip())
+            outcome = _Outcome(trouble.reason, trouble.told())
         except Exception as error:
             log.debug("The push failed by a defect.", exc_info=True)
             outcome = _Outcome(Reason.INTERNAL, repr(error))

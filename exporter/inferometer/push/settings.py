@@ -9,6 +9,7 @@ value that cannot be used is named and ignored.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -67,6 +68,10 @@ def resolve(file: config.Otlp, environ: Mapping[str, str]) -> Resolved:
     if preference not in {"", "cumulative"}:
         remedy = "Leave it unset; a Collector's cumulativetodelta processor makes deltas."
         reading.refuse(f"{_METRICS}TEMPORALITY_PREFERENCE", "only cumulative is supported", remedy, Reason.UNSUPPORTED)
+    histograms = environ.get(f"{_METRICS}DEFAULT_HISTOGRAM_AGGREGATION", "").strip().lower()
+    if histograms not in {"", "explicit_bucket_histogram"}:
+        why = "a scraped histogram keeps the bounds of its engine"
+        reading.refuse(f"{_METRICS}DEFAULT_HISTOGRAM_AGGREGATION", why, "Leave it unset.", Reason.UNSUPPORTED)
     try:
         _pairs(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
     except ValueError as error:
@@ -129,7 +134,10 @@ class _Reading:
             target=found[0],
             secure=found[1],
             interval=max(_LEAST_INTERVAL, self._milliseconds("OTEL_METRIC_EXPORT_INTERVAL", float(file.interval))),
-            timeout=self.take("TIMEOUT", _milliseconds, float(file.timeout)),
+            timeout=min(
+                self.take("TIMEOUT", _milliseconds, float(file.timeout)),
+                self._milliseconds("OTEL_METRIC_EXPORT_TIMEOUT", inf),  # of a whole export, as the timeout here is
+            ),
             compression=self.take("COMPRESSION", _compression, str(file.compression)),
             max_request=int(file.max_request),
             headers=self.take("HEADERS", _headers, {key.lower(): value for key, value in file.headers.items()}),

@@ -26,7 +26,7 @@ thead th{border-top:0;color:var(--soft);font-size:.8rem;font-weight:600;white-sp
 .up{color:var(--good)}.down{color:var(--bad)}
 .up::before{content:"\\25CF  "}.down::before{content:"\\25B2  "}
 @media (max-width:44rem){
-thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}
+thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
 table,tbody,tr{display:block}
 tr{padding:.5rem .75rem;border-top:1px solid var(--line)}
 tr:first-child{border-top:0}

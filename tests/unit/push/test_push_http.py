@@ -317,9 +317,10 @@ def test_an_outage_costs_nothing_but_resolution(make: Start, caplog: pytest.LogC
         wait_until(lambda: push.outcomes.get("refused", 0) >= 3)
         newest.snapshot = without(SNAPSHOT, catalog.STATUS)
         with HttpReceiver(port) as receiver:
-            (received,) = receiver.wait_for(1)
+            received = receiver.wait_for(1)[0]
             assert len(series(received)) == len(newest.snapshot.points)
             wait_until(lambda: push.outcomes.get("success", 0) == 1)
+            wait_until(lambda: any("works again" in r.getMessage() for r in caplog.records))  # counted first, then said
             messages = [r.getMessage() for r in caplog.records]
     assert sum("fails" in message for message in messages) == 1
     assert sum("works again" in message for message in messages) == 1

@@ -129,6 +129,13 @@ def test_the_interval_has_one_variable() -> None:
     assert settle({"OTEL_METRIC_EXPORT_INTERVAL": "2500"}).interval == 2.5
 
 
+def test_the_shorter_of_two_timeouts_holds() -> None:
+    """OTEL_METRIC_EXPORT_TIMEOUT bounds a whole push, as the exporter's own timeout does here."""
+    assert settle({"OTEL_METRIC_EXPORT_TIMEOUT": "2500"}).timeout == 2.5
+    assert settle({"OTEL_METRIC_EXPORT_TIMEOUT": "2500", "OTEL_EXPORTER_OTLP_TIMEOUT": "2000"}).timeout == 2.0
+    assert settle({"OTEL_METRIC_EXPORT_TIMEOUT": "30000"}).timeout == 10.0
+
+
 @pytest.mark.parametrize(
     ("environ", "on"),
     [
@@ -164,12 +171,19 @@ def test_headers_are_percent_decoded() -> None:
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1", "timeout", 10.0),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "compression", "gzip"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "interval", 60.0),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "soon", "timeout", 10.0),
         ("OTEL_EXPORTER_OTLP_HEADERS", "sesame", "headers", {}),
         ("OTEL_EXPORTER_OTLP_HEADERS", "k=sesame%0d%0aevil:%20x", "headers", {}),
         ("OTEL_EXPORTER_OTLP_HEADERS", "bad name=sesame", "headers", {}),
         ("OTEL_EXPORTER_OTLP_HEADERS", "k=sesame%ff", "headers", {}),
         ("OTEL_METRICS_EXPORTER", "oltp", "protocol", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta", "protocol", "http/protobuf"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            "base2_exponential_bucket_histogram",
+            "protocol",
+            "http/protobuf",
+        ),
         ("OTEL_RESOURCE_ATTRIBUTES", "a=b,sesame", "protocol", "http/protobuf"),
     ],
 )

@@ -21,7 +21,7 @@ class Backoff:
         """Note a failure, and give it back."""
         self._delay = min(_LONGEST, self._delay * 2 or _FIRST)
         self._until = time.monotonic() + self._delay
-        self._trouble = trouble
+        self._trouble = trouble.bare()
         return trouble
 
     def succeeded(self) -> None:
@@ -33,4 +33,4 @@ class Backoff:
         """Raise the last trouble again while the wait is not over."""
         if self._trouble is not None and time.monotonic() < self._until:
             # A new one each time: an exception that is raised again and again would gather tracebacks.
-            raise Trouble(self._trouble.reason, self._trouble.message, self._trouble.remedy)
+            raise self._trouble.bare()

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 MAX_FRAME = 1 << 20  # a GPU with 64 instances needs 30 KiB
 _MAX_STDERR = 64 * 1024  # kept in the pipe between two reads; what the child writes beyond is lost, and never blocks it
-_MAX_LINES = 20
+_MAX_LINES = 20  # logged of one call of `frames`, however much the child complains meanwhile
 
 
 class Child:
@@ -68,6 +68,7 @@ class Child:
         os.set_blocking(self._commands.fileno(), False)
         os.set_blocking(self._frames.fileno(), False)
         self._received = bytearray()
+        self._lines_left = _MAX_LINES
         self.started = time.monotonic()
         self.last_words = ""  # the last line of its standard error
 
@@ -86,6 +87,7 @@ class Child:
 
         Raises Trouble (TOO_LARGE, MALFORMED) for what is no frame.
         """
+        self._lines_left = _MAX_LINES
         poll = select.poll()
         poll.register(self._frames, select.POLLIN)
         poll.register(self._errors, select.POLLIN)
@@ -133,8 +135,9 @@ class Child:
         except BlockingIOError:
             return True
         lines = [line[:200] for line in written.decode(errors="replace").splitlines() if line.strip()]
-        for line in lines[:_MAX_LINES]:
+        for line in lines[: self._lines_left]:
             log.debug("sampler %d: %s", self.pid, line)
+        self._lines_left -= min(len(lines), self._lines_left)
         if lines:
             self.last_words = lines[-1].strip()
         return bool(written)

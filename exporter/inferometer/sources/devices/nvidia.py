@@ -57,6 +57,7 @@ class Nvidia:
         self._backoff = Backoff()
         self._answers: dict[int, Answer] = {}  # the last good answer of every GPU, by NVML index
         self._driver: Mapping[str, str] = EMPTY
+        self._mute_since: float | None = None  # monotonic: the first question since which the child has said nothing
         self._silent: frozenset[int] = frozenset()
         self._why_silent: dict[int, str] = {}
 
@@ -129,16 +130,19 @@ class Nvidia:
         path = self._config.library
         if path and not os.path.exists(path):  # noqa: PTH110  # a look, before a process is started
             raise Trouble(Reason.MISSING, f"{path} was not found", troubles.INSTALL)
-        self._child = self._start()
+        self._child, self._mute_since = self._start(), None
         return self._child
 
     def _sample(self, child: Child) -> tuple[set[int], bool]:
         """Ask for a sample; give the GPUs that answered it in time, and whether the child saw its end."""
         until = time.monotonic() + self._config.deadline
         skip = self._quarantine.indexes
+        if self._mute_since is None:
+            self._mute_since = time.monotonic()
         child.ask(" ".join(["sample", str(self._number), *(["skip", *map(str, skip)] if skip else [])]))
         answered: set[int] = set()
         for frame in child.frames(until):
+            self._mute_since = None
             if "fatal" in frame:
                 self._answers = {}  # whatever GPUs the next driver shows are found anew
                 raise troubles.gave_up(str(frame["fatal"]))
@@ -184,8 +188,9 @@ class Nvidia:
         return self._backoff.failed(Trouble(Reason.CRASHED, message, "It is started again."))
 
     def _release_stuck(self, child: Child, under_way: UnderWay) -> None:
-        """Kill a child that is stuck in a call for too long, or that holds on to a GPU that is lost."""
+        """Kill a child that is stuck in a call, or outside of one, for too long, or that holds on to a GPU that is lost."""
         now = time.monotonic()
+        mute = self._mute_since is not None and now - self._mute_since >= self._config.kill_after
         stuck = {word: call for word, (call, since) in under_way.items() if now - since >= self._config.kill_after}
         lost = [
             index
@@ -194,8 +199,8 @@ class Nvidia:
         ]
         for index in (*(word - 1 for word in stuck if word != LIBRARY), *lost):
             self._quarantine.hold(index, self._config.kill_after)
-        if stuck:
-            at = ", ".join(troubles.place(word, call) for word, call in sorted(stuck.items()))
+        if stuck or (mute and not under_way):  # stopped, starved or dead-locked: no GPU is to blame
+            at = ", ".join(troubles.place(word, call) for word, call in sorted(stuck.items())) or "no call"
             log.warning("nvidia: the sampler is stuck in %s: it is killed, and another one started", at)
             self._child = None
             self._departures.kill(child)

@@ -15,6 +15,7 @@ from inferometer.sources.engines import syntax
 
 _OPENMETRICS = "application/openmetrics-text"
 _LINES_PER_SAMPLE = 4  # HELP, TYPE, the sample and a blank line is the most that any exporter writes
+_LONGEST_LINE = 16 << 10  # characters; recorded pages have none of more than about a thousand
 _REMEDY = "Open the URL and look: `inferometer check engine URL` says what it is."
 
 
@@ -73,7 +74,7 @@ class Parser:
 
         Raises:
             Trouble: MALFORMED for what is no metrics page (empty, not UTF-8, HTML, a cut-off or invalid line, a series
-                twice); TOO_LARGE for more than `max_samples` samples. The memory then stays what it was.
+                twice); TOO_LARGE for more than `max_samples` samples, or a line beyond any engine's. The memory then stays what it was.
         """
         if body.count(b"\n") > _LINES_PER_SAMPLE * (self._max_samples + 1):
             raise Trouble(
@@ -119,6 +120,8 @@ class Parser:
         pairs: dict[tuple[str, str], tuple[str, str]] = {}
         for number, line in enumerate(lines, 1):
             slots.append(len(values))
+            if len(line) > _LONGEST_LINE:  # its labels would take many times the page's memory
+                raise Trouble(Reason.TOO_LARGE, f"line {number} has more than {_LONGEST_LINE} characters", _REMEDY)
             stripped = line.strip()
             if not stripped or stripped[0] == "#":
                 keys.append("")

@@ -38,7 +38,13 @@ class Engine:
             Trouble: what the client raises for connections and sizes; REJECTED for any status but 200; MALFORMED and
                 TOO_LARGE for what is no metrics page.
         """
-        response = self._client.get(self._target.url, accept=_ACCEPT, headers=_UNCOMPRESSED)
+        try:
+            response = self._client.get(self._target.url, accept=_ACCEPT, headers=_UNCOMPRESSED)
+        except Trouble as trouble:
+            if trouble.reason is not Reason.TOO_LARGE:
+                raise
+            remedy = "Raise engines.max_page if the page is right."  # the client knows the limit, not its key
+            raise Trouble(trouble.reason, trouble.message, remedy) from None
         if response.status != HTTPStatus.OK:
             raise Trouble(
                 Reason.REJECTED,

@@ -11,10 +11,11 @@ from inferometer.proto import podresources_pb2
 DRIVER = "gpu.nvidia.com"  # the DRA driver whose devices are GPUs; compute-domain.nvidia.com's are IMEX channels
 DEVICE_PREFIXES = ("GPU-", "MIG-")  # NVIDIA's device plugin; an RDMA card's or another vendor's id begins otherwise
 UID_LENGTH = 36
+MOST = 20_000  # holdings of one node; some hundred pods share some dozen GPUs or instances, so more is no node's answer
 
 
 def parse(answer: bytes) -> tuple[Allocation, ...]:
-    """Read a serialized ListPodResourcesResponse. Raises ValueError, if it is none.
+    """Read a serialized ListPodResourcesResponse. Raises ValueError, if it is none or lists more than a node can hold.
 
     Gives each (container, device, replica) and each (container, claim, device) once, in a stable order.
 
@@ -25,12 +26,13 @@ def parse(answer: bytes) -> tuple[Allocation, ...]:
         listed = podresources_pb2.ListPodResourcesResponse.FromString(answer)
     except DecodeError:
         raise ValueError("not a ListPodResourcesResponse") from None
-    found = {
-        allocation
-        for pod in listed.pod_resources
-        for container in pod.containers
-        for allocation in _of_container(pod, container)
-    }
+    found: set[Allocation] = set()
+    for pod in listed.pod_resources:
+        for container in pod.containers:
+            for allocation in _of_container(pod, container):
+                found.add(allocation)
+                if len(found) > MOST:
+                    raise ValueError(f"more than {MOST} devices are held")
     return tuple(sorted(found, key=_order))
 
 

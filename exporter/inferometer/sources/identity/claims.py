@@ -2,6 +2,7 @@
 """The ResourceClaims that local pods use, one GET each: request, admin access and share, which the kubelet leaves out."""
 
 import json
+import logging
 import random
 import threading
 import time
@@ -14,11 +15,15 @@ from inferometer.model import AllocatedClaim, Binding, Grant, Reason, Trouble
 from inferometer.sources.identity.apiserver import connect, server_url
 from inferometer.wire import shown
 
+log = logging.getLogger(__name__)
+
 AT_ONCE = 20  # claims read in one tick; the rest is read in the next ones
 AGE = (540.0, 660.0)  # seconds after which a claim is read again: ten minutes, spread
 AGAIN = 10.0  # seconds until a claim that was not found, or was another one of that name, is asked for again
 BACKOFF = (5.0, 300.0)  # seconds between attempts while the API server refuses
 GRANT = 'grant a ClusterRole with apiGroups: ["resource.k8s.io"], resources: ["resourceclaims"], verbs: ["get"]'
+
+_UNREACHABLE = (Reason.TIMEOUT, Reason.REFUSED, Reason.MISSING)
 
 BINDINGS: tuple[Binding, ...] = ()  # what a claim adds is attributes of other sources' metrics
 
@@ -27,7 +32,9 @@ Wanted = tuple[str, str, str | None]  # namespace, name, UID as the node knows i
 
 class _Read(NamedTuple):
     claim: AllocatedClaim | None
-    until: float  # monotonic
+    until: float  # monotonic: when it is asked for again
+    pause: float = 0.0  # seconds of the newest pause after a failure
+    trouble: Trouble | None = None
 
 
 class Claims:
@@ -49,9 +56,7 @@ class Claims:
         self._client: Client | None = None
         # Of the reading thread alone:
         self._read: dict[tuple[str, str], _Read] = {}
-        self._trouble: Trouble | None = None
-        self._pause = 0.0
-        self._not_before = 0.0
+        self._told = ""
 
     def aim(self, wanted: frozenset[Wanted]) -> bool:
         """Say which claims local pods use; gives whether there are new ones."""
@@ -63,20 +68,24 @@ class Claims:
     def read(self) -> tuple[AllocatedClaim, ...]:
         """Give the claims that are known of those wanted, after asking for what is missing or old.
 
+        What was read of a claim holds as long as its UID does: an allocation does not change under a running pod. So a
+        claim that cannot be read now takes nothing from the others, nor from what is known of itself.
+
         Raises:
-            Trouble: the API server cannot be asked; PERMISSION names the rule that is missing.
+            Trouble: nothing is known because the API server cannot be asked; PERMISSION names the rule that is missing.
         """
         with self._lock:
             wanted = sorted(self._wanted, key=lambda w: w[:2])
         names = {w[:2] for w in wanted}
         self._read = {name: read for name, read in self._read.items() if name in names}
         now = time.monotonic()
-        missing = [w for w in wanted if self._is_due(w, now)][:AT_ONCE]
-        if missing:
-            self._ask(missing, now)
-        elif self._trouble is not None and not wanted:
-            self._trouble = None
-        return tuple(read.claim for _, read in sorted(self._read.items()) if read.claim is not None)
+        self._ask([w[:2] for w in wanted if self._is_due(w, now)][:AT_ONCE], now)
+        known = tuple(read.claim for _, read in sorted(self._read.items()) if read.claim is not None)
+        troubles = [read.trouble for read in self._read.values() if read.trouble is not None]
+        if troubles and not known:
+            raise troubles[0].bare()
+        self._tell(troubles)
+        return known
 
     def close(self) -> None:
         """Hang up."""
@@ -90,24 +99,33 @@ class Claims:
             return True
         # A claim that was deleted and made again under its name has a new UID on the node.
         other = read.claim is not None and uid is not None and read.claim.uid != uid
-        return other and now >= read.until - AGE[0] + AGAIN
+        return other and not read.trouble and now >= read.until - AGE[0] + AGAIN
 
-    def _ask(self, missing: list[Wanted], now: float) -> None:
-        if now < self._not_before and self._trouble is not None:
-            raise Trouble(self._trouble.reason, self._trouble.message, self._trouble.remedy)
-        try:
-            client = self._client = self._client or connect(self._config, self._server)
-            for namespace, name, _ in missing:
-                claim = self._get(client, namespace, name)
+    def _ask(self, names: list[tuple[str, str]], now: float) -> None:
+        """Read these claims; stop at the first that the API server does not answer at all."""
+        unreachable: Trouble | None = None
+        for namespace, name in names:
+            before = self._read.get((namespace, name), _Read(None, now))
+            try:
+                if unreachable is not None:
+                    raise unreachable
+                self._client = self._client or connect(self._config, self._server)
+                claim = self._get(self._client, namespace, name)
                 lasting = random.uniform(*AGE) if claim else AGAIN  # noqa: S311  # spread over nodes, no secret
                 self._read[(namespace, name)] = _Read(claim, now + lasting)
-        except Trouble as trouble:
-            first, longest = BACKOFF
-            self._pause = min(longest, max(first, 2 * self._pause))
-            self._not_before = now + self._pause
-            self._trouble = trouble
-            raise
-        self._trouble, self._pause = None, 0.0
+            except Trouble as trouble:
+                if trouble.reason in _UNREACHABLE:
+                    unreachable = trouble.bare()
+                first, longest = BACKOFF
+                pause = min(longest, max(first, 2 * before.pause))
+                self._read[(namespace, name)] = _Read(before.claim, now + pause, pause, trouble.bare())
+
+    def _tell(self, troubles: list[Trouble]) -> None:
+        """Log a claim that cannot be read while others can, once."""
+        telling = troubles[0].told() if troubles else ""
+        if telling and telling != self._told:
+            log.warning("claims: %s", telling)
+        self._told = telling
 
     def _get(self, client: Client, namespace: str, name: str) -> AllocatedClaim | None:
         """Read one claim; None if there is none of that name, or if what is there has no form that we know."""

@@ -70,8 +70,7 @@ class Pods:
                 self._thread.start()
             self._change.wait_for(lambda: self._pods is not None or self._trouble is not None, self.deadline)
             if self._trouble is not None:
-                trouble = self._trouble
-                raise Trouble(trouble.reason, trouble.message, trouble.remedy)
+                raise self._trouble.bare()
             if self._pods is None:
                 message = f"{self._place}: no list of pods within {self.deadline:g} s"
                 raise Trouble(Reason.TIMEOUT, message, "see whether the API server answers")
@@ -134,7 +133,12 @@ class Pods:
         # resourceVersion=0 lets the API server answer from its watch cache instead of asking etcd for each node.
         url = self._url(resourceVersion="0") if self._cached else self._url()
         # The watch has a connection of its own; this one would idle for hours.
-        response = client.get(url, accept="application/json", headers={"Connection": "close"})
+        try:
+            response = client.get(url, accept="application/json", headers={"Connection": "close"})
+        except Trouble as trouble:
+            if trouble.reason is not Reason.TOO_LARGE:
+                raise
+            raise Trouble(trouble.reason, trouble.message, "Raise identity.pods.max_body.") from None
         if response.status != 200:
             raise self._refusal(response.status, _status_message(response))
         listed = self._decode(response.body)
@@ -217,7 +221,7 @@ class Pods:
 
     def _say(self, trouble: Trouble) -> None:
         with self._change:
-            self._trouble = trouble
+            self._trouble = trouble.bare()
             self._change.notify_all()
 
     def _url(self, **query: str) -> str:

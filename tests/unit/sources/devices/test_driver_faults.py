@@ -194,6 +194,20 @@ def test_a_child_that_is_killed_by_others_is_replaced(driver: Driver, opened: Op
     assert len(speaking(read_until(source, lambda report: bool(report.readings)))) == 4
 
 
+def test_a_child_that_is_stopped_outside_of_a_call_is_replaced(driver: Driver, opened: Open) -> None:
+    """A sampler that says nothing for too long is killed although it is in no call, and no GPU is left out for it."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.6, kill_after=1.5)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+    (child,) = children()
+
+    os.kill(child, signal.SIGSTOP)
+    read_until(source, lambda report: not speaking(report))
+    read_until(source, lambda report: len(speaking(report)) == 4)
+
+    assert child not in children()
+
+
 def test_a_lost_gpu_is_let_go_and_comes_back(driver: Driver, opened: Open) -> None:
     """A GPU that is lost is unresponsive, nobody holds it open, and it is read again when it is back."""
     driver.is_now(HEALTHY)

@@ -149,7 +149,9 @@ def test_sizes_are_limited_before_anything_is_read() -> None:
     small = config.Engines(max_page=config.Size(100_000))
     with serving() as (site, url), engine(url, small) as source:
         site.body = b"a 1\n" * 50_000
-        assert trouble(source).reason is Reason.TOO_LARGE
+        refused = trouble(source)
+        assert refused.reason is Reason.TOO_LARGE
+        assert "engines.max_page" in refused.remedy
         site.zipped = True
         assert trouble(source).reason is Reason.TOO_LARGE
         site.zipped, site.endless = False, True

@@ -153,6 +153,33 @@ def test_a_refusal_names_the_claim_and_is_not_repeated_at_once(
     assert len(api.claims_asked) == 1
 
 
+def test_a_claim_that_cannot_be_read_takes_nothing_from_the_others(api: ApiServer, source: Claims) -> None:
+    """One broken claim among three: the two others are known, and it is asked for again only after a pause."""
+    for name in ("a", "c"):
+        api.put_claim(claim(name, f"uid-{name}"))
+    api.put_claim({"metadata": {"namespace": "ns", "name": "b"}})
+    source.aim(wanted(("a", "uid-a"), ("b", "uid-b"), ("c", "uid-c")))
+
+    first, second = source.read(), source.read()
+
+    assert [c.name for c in first] == [c.name for c in second] == ["a", "c"]
+    assert sum(path.endswith("/b") for path in api.claims_asked) == 1
+
+
+def test_what_is_known_holds_while_the_api_server_is_away(
+    api: ApiServer, source: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An allocation does not change under a running pod: an outage of the API server does not unmake an owner."""
+    monkeypatch.setattr(module, "AGE", (0.0, 0.0))
+    api.put_claim(claim("x"))
+    source.aim(wanted(("x", "uid-x")))
+    source.read()
+    api.claim_fault = 500
+
+    assert [c.name for c in source.read()] == ["x"]
+    assert len(api.claims_asked) == 2
+
+
 def test_the_missing_right_is_named(api: ApiServer, source: Claims) -> None:
     """The remedy is the rule to grant."""
     api.claim_fault = 403

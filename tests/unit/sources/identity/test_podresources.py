@@ -296,6 +296,16 @@ def test_too_large(path: Path) -> None:
             assert reading.read() == ()
 
 
+def test_more_than_a_node_can_hold(path: Path) -> None:
+    """An answer with more holdings than any node has is refused before it fills the memory."""
+    ids = [f"GPU-{number}" for number in range(20_001)]
+    crowded = listed({"name": "c", "devices": [{"resource_name": "nvidia.com/gpu", "device_ids": ids}]})
+    with Kubelet(path, always(crowded)):
+        found = trouble(path)
+        assert found.reason is Reason.MALFORMED
+        assert "20000" in found.message
+
+
 def test_beyond_grpc_default(path: Path) -> None:
     """An answer of more than gRPC's default of 4 MiB passes."""
     with Kubelet(path, always(listed({"name": "c" * (5 << 20)}))), source(path) as reading:

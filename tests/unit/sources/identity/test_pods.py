@@ -279,7 +279,9 @@ def test_oversized_list(api: ApiServer, settings: config.Pods) -> None:
     """A list beyond the limit is refused by name."""
     for index in range(10):
         api.put(raw(f"p{index}", annotations={"a": "x" * 1000}))
-    assert trouble(replace(settings, max_body=config.Size(5000))).reason is Reason.TOO_LARGE
+    refused = trouble(replace(settings, max_body=config.Size(5000)))
+    assert refused.reason is Reason.TOO_LARGE
+    assert "identity.pods.max_body" in refused.remedy
 
 
 def test_absent_server(api: ApiServer, settings: config.Pods) -> None:

@@ -57,7 +57,7 @@ class State:
     held: Mapping[Attributes, Held] = field(default_factory=lambda: MappingProxyType({}))
     seen: Mapping[Series, Seen] = field(default_factory=lambda: MappingProxyType({}))
     errors: Mapping[tuple[str, str, str], Failures] = field(default_factory=lambda: MappingProxyType({}))
-    sequence: int = 0  # of the newest frame whose failure was counted
+    sequence: int = 0  # of the newest frame that was counted
     latest: float = 0.0  # Unix seconds of the latest snapshot: a clock that was set back is behind it
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
@@ -79,9 +79,9 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     began = snapshot.at if state.began is None else state.began
     held, dropped_ended = _hold(state, snapshot, rules)
     seen, points, dropped_seen = _start(state.seen, snapshot, rules)
-    errors, sequence, dropped_errors = _count_errors(state, snapshot, rules)
+    errors, dropped_errors = _count_errors(state, snapshot, rules)
     ended = {"ended": dropped_ended + dropped_seen + dropped_errors}
-    dropped = _add(_add(state.dropped, snapshot.dropped), ended)
+    dropped = _add(_add(_add(state.dropped, snapshot.dropped), ended), _drops(state, snapshot))
 
     node, mark = snapshot.node, {catalog.SIMULATED.key: "true"} if snapshot.simulated else {}
 
@@ -110,7 +110,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         # The clock was set back: until it has caught up, a start that lies ahead is unknown.
         points = [p if p.start is None or p.start <= p.at else p._replace(start=None) for p in points]
     latest = max(state.latest, snapshot.at)
-    after = State(snapshot.steady, began, held, seen, errors, sequence, latest, dropped)
+    after = State(snapshot.steady, began, held, seen, errors, max(state.sequence, snapshot.sequence), latest, dropped)
     return after, replace(snapshot, points=tuple(points))
 
 
@@ -178,10 +178,8 @@ def fell(before: Value, after: Value) -> bool:
     return after < before
 
 
-def _count_errors(
-    state: State, snapshot: Snapshot, rules: Rules
-) -> tuple[dict[tuple[str, str, str], Failures], int, int]:
-    """Count each failed read once; give the counts, the newest frame counted, and how many counts the limit dropped.
+def _count_errors(state: State, snapshot: Snapshot, rules: Rules) -> tuple[dict[tuple[str, str, str], Failures], int]:
+    """Count each failed read once; give the counts, and how many of them the limit dropped.
 
     The count of a source that is no more stays for the linger: after a reload, or as a pod of the same name, it is back.
     """
@@ -202,7 +200,15 @@ def _count_errors(
             key = (source, instance, reason.value)
             total, start, _ = errors.get(key, Failures(0, fresh))
             errors[key] = Failures(total + 1, start)
-    return errors, max([state.sequence, *(failure[2] for failure in snapshot.failures)]), excess
+    return errors, excess
+
+
+def _drops(state: State, snapshot: Snapshot) -> dict[str, int]:
+    """Count what frames cost, once a frame: one that stands in two snapshots has cost it once."""
+    counted: dict[str, int] = {}
+    for limit, sequence, number in snapshot.drops:
+        counted[limit] = counted.get(limit, 0) + (number if sequence > state.sequence else 0)
+    return counted
 
 
 def _add(left: Mapping[K, int], right: Mapping[K, int]) -> dict[K, int]:

@@ -205,3 +205,14 @@ def test_the_number_of_series_counts_itself() -> None:
     (only,) = run(at(0, POD))
 
     assert points(only, catalog.SERIES)[0].value == len(only.points)
+
+
+def test_what_a_frame_costs_is_counted_once_however_many_snapshots_it_stands_in() -> None:
+    """A page that two ticks show has dropped its series once."""
+    target = Target("e:1", "http://e:1/metrics")
+    report = EngineReport(target, "vllm", "vllm", "engine", "", (), (), dropped={"type": 3})
+
+    *_, last = run(frames(engines=[report]), frames(engines=[report], passed=5))
+
+    index = catalog.DROPPED.keys.index("inferometer.limit")
+    assert {p.attributes[index]: p.value for p in points(last, catalog.DROPPED)}["page_type"] == 3.0

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from inferometer.model.reading import Reason
 from inferometer.model.values import Point, Resource
-from inferometer.model.worlds import Claim, Device, Target, Unsupported
+from inferometer.model.worlds import Claim, Device, Target, Unsupported, Xid
 
 
 class Role(StrEnum):
@@ -118,10 +118,13 @@ class Snapshot:
     tenures: tuple[Tenure, ...] = ()
     engines: tuple[Engine, ...] = ()
     sources: tuple[SourceHealth, ...] = ()
+    sequence: int = 0  # of the newest frame in it
     failures: tuple[tuple[str, str, int, Reason], ...] = ()  # source, instance, sequence and reason of failed reads
+    drops: tuple[tuple[str, int, int], ...] = ()  # limit or doubt, sequence of the frame, and how many it cost there
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # at this tick, by limit
     exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # since the start, by outcome
     unsupported: tuple[Unsupported, ...] = ()
     failed: tuple[Unsupported, ...] = ()  # calls that failed at this tick only
+    xids: tuple[Xid, ...] = ()  # the newest, by their numbers; those of earlier ticks among them
     points: tuple[Point, ...] = ()
     simulated: bool = False

@@ -47,10 +47,28 @@ class Unsupported:
 
 
 @dataclass(frozen=True, slots=True)
+class Xid:
+    """An XID that the driver reported of a GPU, `times` over since the source last looked.
+
+    `number` rises from one to the next, and no two of a process share one. `action` is what NVIDIA's catalogue recommends
+    first. The instances' ids are None where the whole GPU is meant.
+    """
+
+    number: int
+    device: str
+    code: int
+    action: str
+    gpu_instance: int | None = None
+    compute_instance: int | None = None
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceReport:
     """What the devices source read: GPUs before their instances, in NVML order.
 
-    `unresponsive` maps a device UUID to the age in seconds of its last good answer; it contributes no readings.
+    `unresponsive` maps a device UUID to the age in seconds of its last good answer; it contributes no readings. `events`
+    are the newest, by their numbers, those of earlier reports among them: a report that nobody looked at loses none.
     """
 
     devices: tuple[Device, ...]
@@ -59,6 +77,7 @@ class DeviceReport:
     unresponsive: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     details: Mapping[str, str] = field(default_factory=no_words)  # driver and CUDA version
     failed: tuple[Unsupported, ...] = ()  # calls that failed this time, though they may work the next
+    events: tuple[Xid, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,9 +210,11 @@ def _tenures(
         if len({h.owner.key for h in held}) > 1 or (uid_known and owner.uid is None):
             continue
         device = devices.get(uuid)
+        if device is None:
+            continue  # without the driver's word the series would go on under another identity
         if any(h.role is Role.UNKNOWN for h in held):
             attribution = Attribution.DECLARED
-        elif uuid.startswith("MIG-"):
+        elif device.is_instance:
             attribution = Attribution.MIG
         else:
             attribution = Attribution.EXCLUSIVE

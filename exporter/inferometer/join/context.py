@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the join must know that no frame tells."""
+
+from dataclasses import dataclass
+
+from inferometer.model import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the join must know that no frame tells. `node` is the resource of everything that is not an engine's."""
+
+    node: Resource
+    team_keys: tuple[str, ...] = ()
+    cost_center_keys: tuple[str, ...] = ()
+    max_series: int = 50_000
+    simulated: bool = False

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices and their owners on the points: what each device does, and whose it is."""
+
+from collections.abc import Mapping
+
+from inferometer import catalog
+from inferometer.join.draft import Draft
+from inferometer.join.ownership import Ownership, device_attributes, holding_attributes
+from inferometer.model import Device, DeviceReport
+
+
+def put_devices(draft: Draft, report: DeviceReport, at: float) -> None:
+    """Put what each device is and does, with its own identity only (law 6); `at` is when it was read."""
+    named = {device.uuid: device_attributes(device.uuid, device) for device in report.devices}
+    for device in report.devices:
+        attributes = named[device.uuid]
+        if device.is_instance:
+            draft.put(catalog.MIG_INFO, {**attributes, **_instance_details(device)}, 1.0, at=at)
+            continue
+        draft.put(catalog.GPU_INFO, {**attributes, **report.details, **device.details}, 1.0, at=at)
+        silent_for = report.unresponsive.get(device.uuid)
+        state = "ok" if silent_for is None else "failed"
+        for possible in catalog.HW_STATE.values:
+            draft.put(
+                catalog.STATUS, {**attributes, **_HW, catalog.HW_STATE.key: possible}, float(possible == state), at=at
+            )
+        draft.put(catalog.GPU_READING_AGE, attributes, max(0.0, draft.now - at) + (silent_for or 0.0))
+    draft.put(catalog.GPU_DEVICES, {}, float(sum(not d.is_instance for d in report.devices)), at=at)
+    for reading in report.readings:
+        if reading.subject in named:  # a device that went while it was read contributes nothing
+            attributes = {**named[reading.subject], **_HW, **dict(reading.attributes)}
+            draft.put(reading.metric, attributes, reading.value, at=at, start=reading.start)
+
+
+_HW: Mapping[str, str | None] = {catalog.HW_TYPE.key: "gpu"}
+
+
+def _instance_details(device: Device) -> dict[str, str | None]:
+    numbers = {
+        catalog.MIG_GI.key: device.gpu_instance,
+        catalog.MIG_CI.key: device.compute_instance,
+        catalog.MIG_PLACEMENT.key: device.placement,
+    }
+    return {key: None if number is None else str(number) for key, number in numbers.items()}
+
+
+# What a sole owner's use is read from: the device's own readings, by the metric that carries them.
+_OWNED = {
+    (catalog.GPU_MEMORY_USAGE, ()): catalog.OWNER_MEMORY_USAGE,
+    (catalog.MIG_MEMORY_USAGE, ()): catalog.OWNER_MEMORY_USAGE,
+    (catalog.GPU_UTILIZATION, ((catalog.HW_GPU_TASK.key, "general"),)): catalog.OWNER_UTILIZATION,
+}
+
+
+def put_owners(draft: Draft, ownership: Ownership, report: DeviceReport | None, at: float) -> None:
+    """Put who holds what, and the use of the devices that one pod holds alone, once per pod and device (law 2)."""
+    devices = {device.uuid: device for device in report.devices} if report else {}
+    for holding in ownership.holdings:
+        attributes = holding_attributes(holding, devices.get(holding.device))
+        draft.put(catalog.OWNER_INFO, {**attributes, catalog.ROLE.key: holding.role.value}, 1.0)
+    if ownership.level != "none":
+        draft.put(catalog.OWNER_UNRESOLVED, {}, float(ownership.unresolved))
+    tenures = {tenure.device: tenure for tenure in ownership.tenures}
+    for reading in report.readings if report else ():
+        metric = _OWNED.get((reading.metric, reading.attributes))
+        tenure = tenures.get(reading.subject)
+        if metric is not None and tenure is not None:
+            draft.put_aligned(metric, tenure.attributes, reading.value, at=at)

@@ -40,27 +40,37 @@ def scrape(url: str) -> Page:
 
 
 def received(requests: Iterable[Any]) -> Page:
-    """Read ExportMetricsServiceRequests as Prometheus would: names translated, histograms as cumulative buckets."""
+    """Read ExportMetricsServiceRequests as Prometheus would: names translated, histograms as cumulative buckets.
+
+    The newest value of a series counts; one that was ended is gone. A series that stands twice in one request fails.
+    """
     page: dict[Series, float] = {}
     for request in requests:
-        for resource in request.resource_metrics:
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    for series, value in _samples(metric):
-                        assert series not in page, f"{series} stands twice"
-                        page[series] = value
+        told: dict[Series, float] = {}
+        ended: set[Series] = set()
+        metrics = (m for r in request.resource_metrics for scope in r.scope_metrics for m in scope.metrics)
+        for series, value in (sample for metric in metrics for sample in _samples(metric)):
+            assert series not in told, f"{series} stands twice"
+            if value is None:
+                ended.add(series)
+            else:
+                told[series] = value
+        page = {s: v for s, v in {**page, **told}.items() if s not in ended}
     return page
 
 
-def _samples(metric: Any) -> Iterable[tuple[Series, float]]:
+def _samples(metric: Any) -> Iterable[tuple[Series, float | None]]:
     name = translated(metric)
     kind = metric.WhichOneof("data")
     for point in getattr(metric, kind).data_points:
+        gone = bool(point.flags & 1)  # NO_RECORDED_VALUE
         labels = {pair.key.replace(".", "_"): pair.value.string_value for pair in point.attributes}
         if kind != "histogram":
-            yield (name, frozenset(labels.items())), point.as_double
+            yield (name, frozenset(labels.items())), None if gone else point.as_double
             continue
         running = 0
+        if gone:
+            continue  # no test here ends a histogram
         for bound, count in zip([*point.explicit_bounds, math.inf], point.bucket_counts, strict=True):
             running += count
             yield (f"{name}_bucket", frozenset({**labels, "le": repr(float(bound))}.items())), float(running)

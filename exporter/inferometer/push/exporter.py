@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from inferometer import config
-from inferometer.model import Point, Reason, Snapshot, Trouble
+from inferometer.model import Reason, Snapshot, Trouble
 from inferometer.push.answer import Verdict
+from inferometer.push.changes import find_ended, find_fresh
 from inferometer.push.sender import HttpSender, Sender
 from inferometer.push.settings import Settings, resolve
 
@@ -42,7 +43,8 @@ class Push:
     """Pushes the newest snapshot from a thread of its own. Without an endpoint it does nothing.
 
     A push that fails is dropped: counters are cumulative, so the next one brings what was missed, at the newest time.
-    A series that the last successful push had and the newest snapshot lacks is ended once, by its points in `ended`.
+    A point that the last successful push had already, of the same read, is not sent again. A series that it had and the
+    newest snapshot lacks is ended once, by its points in `ended`.
 
     Args:
         config: the file's keys; the OTEL_* variables in `environ` stand over them.
@@ -139,10 +141,10 @@ class Push:
 
     def _deliver(self, settings: Settings, snapshot: Snapshot, until: float) -> _Outcome:
         """Encode and send. A request that is too large for the receiver is split smaller, once a push, and so from then on."""
-        ended = find_ended(self._sent, snapshot)
+        ended, fresh = find_ended(self._sent, snapshot), find_fresh(self._sent, snapshot)
         for last in (False, True):
             rejected, message = 0, ""
-            for request in self._encode(snapshot, max_bytes=self._max_request, ended=ended):
+            for request in self._encode(fresh, max_bytes=self._max_request, ended=ended):
                 verdict = self._send(settings, request, until)
                 if verdict.reason is not None:
                     break
@@ -196,21 +198,6 @@ class Push:
             text = "%s took a push without %d of its points: %s"
             log.warning(text, settings.place, outcome.rejected, outcome.message or "it gives no reason")
         self._refusing = refusing
-
-
-def find_ended(sent: Snapshot | None, newest: Snapshot) -> tuple[Point, ...]:
-    """Give the last points of the series that `sent` has and `newest` lacks. Pure."""
-    if sent is None:
-        return ()
-    same = len(sent.points) == len(newest.points) and all(map(_is_same_series, sent.points, newest.points))
-    if same:  # nearly always, and cheaper to see than by the set
-        return ()
-    alive = {(point.metric, point.attributes, point.resource) for point in newest.points}
-    return tuple(point for point in sent.points if (point.metric, point.attributes, point.resource) not in alive)
-
-
-def _is_same_series(one: Point, other: Point) -> bool:
-    return one.metric is other.metric and one.attributes == other.attributes and one.resource == other.resource
 
 
 def _make_sender(settings: Settings) -> Sender:

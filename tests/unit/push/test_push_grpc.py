@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pushing by gRPC to a real receiver."""
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -121,7 +122,8 @@ def test_resource_exhausted_without_a_delay_is_size(make: Make) -> None:
     many = tuple(point(catalog.OWNER_INFO, {**GPU, "k8s.pod.name": f"pod-{n:04}" * 4}, 1.0) for n in range(2000))
     with GrpcReceiver() as receiver:
         receiver.max_bytes = 200_000
-        push = make(receiver.url, lambda: snapshot(*many), max_request=config.Size(300_000))
+        ticks = (snapshot(*(p._replace(at=p.at + tick) for p in many)) for tick in itertools.count())
+        push = make(receiver.url, lambda: next(ticks), max_request=config.Size(300_000))
         assert push.flush(5)
         assert len(series(*(r for r in receiver.received if r.size <= 200_000))) == 2000
         receiver.max_bytes = 10

@@ -20,7 +20,7 @@ from example import ENGINE, GPU, POD, SNAPSHOT, point, snapshot
 from inferometer import catalog, config
 from inferometer.model import Snapshot
 from inferometer.push import Push, exporter
-from inferometer.push.exporter import find_ended
+from inferometer.push.changes import find_ended, find_fresh
 from inferometer.views.otlp import Encoder
 from kubelet.certificates import issue
 from otlp_receiver import Answer, HttpReceiver, series
@@ -76,7 +76,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def without(shown: Snapshot, *metrics: object) -> Snapshot:
-    return replace(shown, at=shown.at + 5, points=tuple(p for p in shown.points if p.metric not in metrics))
+    """Give the snapshot of a tick later: everything was read again, and these metrics are gone."""
+    kept = tuple(p._replace(at=p.at + 5) for p in shown.points if p.metric not in metrics)
+    return replace(shown, at=shown.at + 5, points=kept)
 
 
 # --- what arrives ---
@@ -106,7 +108,7 @@ def test_the_thread_pushes_at_each_interval_and_only_what_is_new(make: Start) ->
         push.start()
         newest.snapshot = SNAPSHOT
         receiver.wait_for(1)
-        newest.snapshot = replace(SNAPSHOT, at=SNAPSHOT.at + 5)
+        newest.snapshot = without(SNAPSHOT)
         receiver.wait_for(2)
         wait_until(lambda: push.outcomes == {"success": 2})
         assert push.flush(5)
@@ -180,6 +182,18 @@ def test_a_resource_is_part_of_a_series() -> None:
     assert find_ended(None, after) == ()
     moved = snapshot(*reversed(SNAPSHOT.points))
     assert find_ended(SNAPSHOT, moved) == ()
+
+
+def test_a_point_of_the_same_read_is_not_sent_again() -> None:
+    """What stands in two snapshots, a frozen counter or a frame in its grace, is sent once: an old point is no news."""
+    frozen, moving = point(catalog.REQUESTS_RUNNING, ENGINE, 1.0), point(catalog.POWER, GPU, 300.0)
+    later = moving._replace(value=310.0, at=moving.at + 5)
+    fresh = find_fresh(snapshot(frozen, moving), snapshot(frozen, later))
+    with_another = find_fresh(snapshot(frozen), snapshot(frozen, later))
+    assert fresh.points == with_another.points == (later,)
+    assert find_fresh(None, snapshot(frozen)).points == (frozen,)
+    newest = snapshot(later)
+    assert find_fresh(snapshot(moving), newest) is newest
 
 
 # --- failures ---

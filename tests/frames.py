@@ -18,6 +18,7 @@ from inferometer.model import (
     Reason,
     Resource,
     Trouble,
+    Xid,
 )
 
 NOW = 1_795_000_000.0
@@ -65,6 +66,7 @@ def frames(
     devices: Sequence[Device] | None = None,
     readings: Sequence[Reading] = (),
     unresponsive: dict[str, float] | None = None,
+    xids: Sequence[Xid] = (),
     allocations: Sequence[Allocation] | None = None,
     pods: Sequence[Pod] | None = None,
     claims: Sequence[AllocatedClaim] | None = None,
@@ -76,7 +78,7 @@ def frames(
     now = NOW + passed
     good: list[Frame[object]] = []
     if devices is not None:
-        report = DeviceReport(tuple(devices), tuple(readings), unresponsive=unresponsive or {})
+        report = DeviceReport(tuple(devices), tuple(readings), unresponsive=unresponsive or {}, events=tuple(xids))
         good.append(frame("nvidia", report, now=now))
     if allocations is not None:
         good.append(frame("podresources", tuple(allocations), now=now))

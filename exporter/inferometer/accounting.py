@@ -48,6 +48,22 @@ class Failures(NamedTuple):
     gone: float | None = None
 
 
+class Reported(NamedTuple):
+    """How many XIDs of one code a GPU has had: those that are `told`, and those `held` back until the next snapshot.
+
+    `start` and `at` are Unix seconds: when the count was surely 0, and when it last stood. `gone` is monotonic seconds:
+    since when the GPU is not there.
+    """
+
+    gpu: str  # its index
+    action: str
+    told: int
+    held: int
+    start: float
+    at: float
+    gone: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything that outlives a tick. All of it is bounded: by the series of a snapshot, or by `Rules`."""
@@ -58,16 +74,19 @@ class State:
     seen: Mapping[Series, Seen] = field(default_factory=lambda: MappingProxyType({}))
     errors: Mapping[tuple[str, str, str], Failures] = field(default_factory=lambda: MappingProxyType({}))
     sequence: int = 0  # of the newest frame that was counted
+    xids: Mapping[tuple[str, int], Reported] = field(default_factory=lambda: MappingProxyType({}))  # by GPU and code
+    xid: int = 0  # the number of the newest XID that was counted
     latest: float = 0.0  # Unix seconds of the latest snapshot: a clock that was set back is behind it
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long ended counters stay, in seconds, and how many at most (law 4)."""
+    """How long ended counters stay, in seconds, and how many at most (law 4); how many XIDs a GPU may have counters of."""
 
     linger: float = 300.0
     max_ended: int = 2_000
+    max_codes: int = 64
 
 
 def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snapshot]:
@@ -80,8 +99,9 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     held, dropped_ended = _hold(state, snapshot, rules)
     seen, points, dropped_seen = _start(state.seen, snapshot, rules)
     errors, dropped_errors = _count_errors(state, snapshot, rules)
-    ended = {"ended": dropped_ended + dropped_seen + dropped_errors}
-    dropped = _add(_add(_add(state.dropped, snapshot.dropped), ended), _drops(state, snapshot))
+    xids, newest, dropped_xids, dropped_codes = _count_xids(state, snapshot, rules)
+    limits = {"ended": dropped_ended + dropped_seen + dropped_errors + dropped_codes, "xid": dropped_xids}
+    dropped = _add(_add(_add(state.dropped, snapshot.dropped), limits), _drops(state, snapshot))
 
     node, mark = snapshot.node, {catalog.SIMULATED.key: "true"} if snapshot.simulated else {}
 
@@ -99,6 +119,19 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         )._replace(start=failures.start)
         for (source, instance, reason), failures in errors.items()
     ]
+    points += [
+        own(
+            catalog.XID_ERRORS,
+            float(reported.told),
+            {
+                catalog.HW_ID.key: device,
+                catalog.GPU_INDEX.key: reported.gpu,
+                catalog.XID_CODE.key: str(code),
+                catalog.XID_ACTION.key: reported.action,
+            },
+        )._replace(at=reported.at, start=reported.start)
+        for (device, code), reported in xids.items()
+    ]
     points += [own(catalog.DROPPED, float(n), {catalog.LIMIT.key: limit}) for limit, n in dropped.items()]
     points += [
         own(catalog.EXPORTS, float(n), {catalog.OUTPUT.key: "otlp", catalog.REASON.key: outcome})
@@ -110,7 +143,8 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         # The clock was set back: until it has caught up, a start that lies ahead is unknown.
         points = [p if p.start is None or p.start <= p.at else p._replace(start=None) for p in points]
     latest = max(state.latest, snapshot.at)
-    after = State(snapshot.steady, began, held, seen, errors, max(state.sequence, snapshot.sequence), latest, dropped)
+    sequence = max(state.sequence, snapshot.sequence)
+    after = State(snapshot.steady, began, held, seen, errors, sequence, xids, newest, latest, dropped)
     return after, replace(snapshot, points=tuple(points))
 
 
@@ -201,6 +235,45 @@ def _count_errors(state: State, snapshot: Snapshot, rules: Rules) -> tuple[dict[
             total, start, _ = errors.get(key, Failures(0, fresh))
             errors[key] = Failures(total + 1, start)
     return errors, excess
+
+
+def _count_xids(
+    state: State, snapshot: Snapshot, rules: Rules
+) -> tuple[dict[tuple[str, int], Reported], int, int, int]:
+    """Count each XID once; give the counts, the newest XID's number, and how many XIDs and ended counts the limits dropped.
+
+    Almost every XID is the first of its code on its GPU. Prometheus sees no increase in a counter that is born at 1, so a
+    new one is born at 0 and the XID counts in the next snapshot. A GPU that is gone keeps its counts for the linger.
+    """
+    there = {device.uuid: str(device.index) for device in snapshot.devices}
+    lasting, gone = {}, []
+    for key, before in state.xids.items():
+        now = before._replace(told=before.told + before.held, held=0, at=snapshot.at) if before.held else before
+        if key[0] in there:
+            lasting[key] = now._replace(gpu=there[key[0]], at=snapshot.at, gone=None)
+        else:
+            gone.append((key, now if now.gone is not None else now._replace(gone=snapshot.steady)))
+    staying = [(k, r) for k, r in gone if snapshot.steady - (r.gone or 0.0) <= rules.linger]
+    staying.sort(key=lambda item: item[1].gone or 0.0)
+    excess = max(0, len(staying) - rules.max_ended)
+    xids = {**lasting, **dict(staying[excess:])}
+
+    fresh = [xid for xid in snapshot.xids if xid.number > state.xid]
+    # Their numbers are consecutive: what is missing was pushed out by newer ones before it could be counted.
+    dropped = fresh[0].number - state.xid - 1 if fresh and state.xid else 0
+    for xid in fresh:
+        key = (xid.device, xid.code)
+        if (known := xids.get(key)) is not None:
+            if known.held:  # it was born in this same snapshot
+                xids[key] = known._replace(held=known.held + xid.times)
+            else:
+                xids[key] = known._replace(told=known.told + xid.times, at=snapshot.at)
+        elif sum(device == xid.device for device, _ in xids) < rules.max_codes:
+            start = state.latest or snapshot.at
+            xids[key] = Reported(there.get(xid.device, ""), xid.action, 0, xid.times, start, snapshot.at)
+        else:
+            dropped += xid.times
+    return xids, max([state.xid, *(xid.number for xid in fresh)]), dropped, excess
 
 
 def _drops(state: State, snapshot: Snapshot) -> dict[str, int]:

@@ -63,6 +63,15 @@ GPU_CUDA = Attribute("gpu.cuda.version", "CUDA version that the driver supports"
 GPU_NUMA = Attribute("gpu.numa.node", "NUMA node")
 GPU_MIG_MODE = Attribute("gpu.mig.mode", "MIG mode now", ("enabled", "disabled"))
 GPU_CLOCK = Attribute("gpu.clock.domain", "Clock domain", ("graphics", "sm", "memory", "video"))
+XID_CODE = Attribute("gpu.xid.code", "XID, as NVIDIA's catalogue numbers them; 999 where the driver does not say which")
+XID_ACTION = Attribute(
+    "gpu.xid.action",
+    "What NVIDIA's XID catalogue recommends first",
+    (
+        *("ignore", "restart_app", "reset_gpu", "restart_node", "check_hardware"),
+        *("update_software", "contact_support", "workflow", "unknown"),
+    ),
+)
 MIG_PROFILE = Attribute("gpu.mig.profile", "MIG profile, e.g. 1g.12gb")
 MIG_GI = Attribute("gpu.mig.gpu_instance.id", "GPU instance id; reused after a reconfiguration")
 MIG_CI = Attribute("gpu.mig.compute_instance.id", "Compute instance id")
@@ -109,7 +118,7 @@ REASON = Attribute("inferometer.reason", "Why, from a closed set")
 LEVEL = Attribute("inferometer.identity.level", "How much is known of owners", ("none", "name", "uid"))
 LIMIT = Attribute(
     "inferometer.limit",
-    "Which limit; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
+    "Which limit; `xid`, XIDs beyond what is kept of one GPU; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
     "`driver_call`, a call that failed this once",
 )
 VERSION = Attribute("inferometer.version", "Version of the agent")
@@ -203,6 +212,15 @@ GPU_MEMORY_RESERVED = _metric(
 GPU_POWER_LIMIT = _metric("gpu.power.limit", "W", G, _GPU, SUM, "Power limit that is enforced now.")
 GPU_CLOCK_FREQUENCY = _metric("gpu.clock.frequency", "Hz", G, (*_GPU, GPU_CLOCK), AVG, "Clock frequency now.")
 GPU_READING_AGE = _metric("gpu.reading.age", "s", G, _GPU, MAX, "Time since the GPU last answered the driver's calls.")
+XID_ERRORS = _metric(
+    "gpu.xid.errors",
+    "{error}",
+    C,
+    (*_GPU, XID_CODE, XID_ACTION),
+    SUM,
+    "XIDs that the driver reported while the agent watched. A code is 0 in the snapshot that first sees it, and counts from "
+    "the next one on.",
+)
 
 # MIG instances.
 MIG_INFO = _metric(

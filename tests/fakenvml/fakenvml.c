@@ -13,13 +13,15 @@
 //   hang SUBJECT CALL                  the call does not return until this line is gone
 //   crash SUBJECT CALL                 the call is a segmentation fault
 //   slow SUBJECT CALL MILLISECONDS     the call takes so long
+//   xid gpu0 CODE NUMBER [GI CI]       an event, delivered once to each event set that gpu0 was registered in before the
+//                                      line appeared; NUMBER rises from one line of a GPU to its next
 //   trace                              log every call
 // CALL is the symbol's name, as nvmlDeviceGetHandleByIndex_v2. A property that is not given is NOT_SUPPORTED.
 //
 // Properties of both: uuid name memory_total memory_used memory_reserved (bytes)
 // of a GPU: minor serial vbios pci (00000000:3B:00.0) numa architecture compute (9.0) power power_instant power_limit (mW)
 //   energy (mJ) utilization encoder decoder (percent) temperature memory_temperature clock_graphics clock_sm clock_memory
-//   clock_video (MHz) mig (0, 1) mig_max
+//   clock_video (MHz) mig (0, 1) mig_max event_types (a mask)
 // of an instance: gi ci profile_id placement placement_size slices compute_slices memory_mb
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -31,8 +33,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, NOT_LOADED = 9, LOST = 15, VERSION = 25 };
-enum { MAX_GPUS = 128, MAX_MIGS = 16, MAX_KEYS = 40, MAX_FAULTS = 256 };
+enum { OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, NOT_LOADED = 9, TIMEOUT = 10, LOST = 15, VERSION = 25 };
+enum { MAX_GPUS = 128, MAX_MIGS = 16, MAX_KEYS = 40, MAX_FAULTS = 256, MAX_XIDS = 8192, MAX_SETS = 256 };
 typedef unsigned int U;
 typedef unsigned long long UL;
 
@@ -40,9 +42,14 @@ typedef struct { char *key, *value; } Property;
 typedef struct { char name[16]; int gpu, mig, count; Property properties[MAX_KEYS]; } Subject;
 typedef struct { char kind, subject[16], call[64]; int number; } Fault;
 
+typedef struct { int gpu, code, number; U gi, ci; } Xid;
+typedef struct { int used, gpu, seen; UL types; } EventSet;  // of one GPU, or (-1) of none yet
+
 static Subject gpus[MAX_GPUS], migs[MAX_GPUS][MAX_MIGS];
 static Fault faults[MAX_FAULTS];
-static int gpu_count, fault_count, initialized, trace;
+static Xid xids[MAX_XIDS];
+static EventSet sets[MAX_SETS];
+static int gpu_count, fault_count, xid_count, initialized, trace;
 static char driver[80], cuda[16];
 static struct stat seen;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -65,7 +72,12 @@ static void take(char *line) {
     if (!strcmp(word, "driver")) snprintf(driver, sizeof driver, "%s", rest);
     else if (!strcmp(word, "cuda")) snprintf(cuda, sizeof cuda, "%s", rest);
     else if (!strcmp(word, "gpus")) gpu_count = atoi(rest) < MAX_GPUS ? atoi(rest) : MAX_GPUS;
-    else if (!strncmp(word, "gpu", 3)) {
+    else if (!strcmp(word, "xid")) {
+        if (xid_count == MAX_XIDS) return;
+        Xid *xid = &xids[xid_count++];
+        xid->gi = xid->ci = 0xFFFFFFFF;
+        sscanf(rest, "gpu%d %d %d %u %u", &xid->gpu, &xid->code, &xid->number, &xid->gi, &xid->ci);
+    } else if (!strncmp(word, "gpu", 3)) {
         char *key = strsep(&rest, " ");
         Subject *subject = subject_of(word);
         if (subject && rest) set(subject, key, rest);
@@ -88,7 +100,7 @@ static void reload(void) {
     text[fread(text, 1, now.st_size, file)] = 0;
     fclose(file);
     seen = now;
-    fault_count = gpu_count = trace = 0;
+    fault_count = xid_count = gpu_count = trace = 0;
     for (int i = 0; i < MAX_GPUS; i++) {
         gpus[i].gpu = i, gpus[i].mig = -1, gpus[i].count = 0;
         snprintf(gpus[i].name, sizeof gpus[i].name, "gpu%d", i);
@@ -337,3 +349,48 @@ int nvmlDeviceGetAttributes_v2(Subject *d, Attributes *a) {
     a->slices = big(d, "slices"), a->compute_slices = big(d, "compute_slices"), a->memory_mb = big(d, "memory_mb");
     return OK;
 }
+
+// --- events --------------------------------------------------------------------------------------------------------
+
+typedef struct { Subject *device; UL type, data; U gi, ci; } Event;
+int nvmlDeviceGetSupportedEventTypes(Subject *d, UL *types) {
+    ENTER(d);
+    *types = big(d, "event_types");
+    return get(d, "event_types") ? OK : NOT_SUPPORTED;
+}
+int nvmlEventSetCreate(EventSet **set) {
+    ENTER(NULL);
+    for (int i = 0; i < MAX_SETS; i++)
+        if (!sets[i].used) {
+            sets[i] = (EventSet){.used = 1, .gpu = -1};
+            *set = &sets[i];
+            return OK;
+        }
+    return INSUFFICIENT_SIZE;
+}
+int nvmlDeviceRegisterEvents(Subject *d, UL types, EventSet *set) {
+    ENTER(d);
+    if (!set->used || set->gpu >= 0 || types & ~big(d, "event_types")) return INVALID_ARGUMENT;
+    set->gpu = d->gpu, set->types = types;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < xid_count; i++)
+        if (xids[i].gpu == d->gpu && xids[i].number > set->seen) set->seen = xids[i].number;
+    pthread_mutex_unlock(&lock);
+    return OK;
+}
+int nvmlEventSetWait_v2(EventSet *set, Event *event, U milliseconds) {
+    (void)milliseconds;  // nothing here comes while one waits
+    ENTER(NULL);
+    if (!set->used) return INVALID_ARGUMENT;
+    const Xid *next = NULL;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < xid_count; i++)
+        if (xids[i].gpu == set->gpu && xids[i].number > set->seen && (!next || xids[i].number < next->number)) next = &xids[i];
+    if (next && set->types & 8) {
+        *event = (Event){&gpus[next->gpu], 8, next->code, next->gi, next->ci};
+        set->seen = next->number;
+    }
+    pthread_mutex_unlock(&lock);
+    return next && set->types & 8 ? OK : TIMEOUT;
+}
+int nvmlEventSetFree(EventSet *set) { ENTER(NULL); set->used = 0; return OK; }

@@ -62,6 +62,7 @@ class Gpu:
     clock_video: int | None = 1545
     mig: int | None = 0
     mig_max: int | None = 7
+    event_types: int | None = 8  # a mask: XIDs
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,22 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Xid:
+    """An event of a GPU: delivered once, by its number, which rises from one of a GPU to its next."""
+
+    gpu: int
+    code: int
+    number: int
+    instances: tuple[int, int] | None = None  # GPU and compute instance; None is the whole GPU
+
+
+@dataclass(frozen=True)
 class Node:
     """Everything that the library answers."""
 
     gpus: tuple[Gpu, ...] = ()
     faults: tuple[Fault, ...] = ()
+    xids: tuple[Xid, ...] = ()
     driver: str = "575.57.08"
     cuda: int = 12090
     trace: bool = False
@@ -107,6 +119,8 @@ class Node:
                     yield from _properties(f"gpu{i}.mig{j}", instance)
         for fault in self.faults:
             yield f"{fault.kind} {fault.subject} {fault.call} {fault.number}"
+        for xid in self.xids:
+            yield " ".join(map(str, ("xid", f"gpu{xid.gpu}", xid.code, xid.number, *(xid.instances or ()))))
 
 
 def _properties(subject: str, thing: Gpu | Instance) -> Iterator[str]:

@@ -1,57 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole agent on the simulated node: /metrics against the ledger, value by value, and both routes against each other."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
 
 import pytest
 
 from inferometer import app
 from inferometer.app.simulated import point_at
-from inferometer.config import Config, Seconds
+from inferometer.config import Config
 from inferometer.simulation.ledger import EngineLedger, Ledger
 from inferometer.simulation.node import SimulatedNode
 from otlp_receiver import HttpReceiver
+from whole.agents import agent_on, await_that
 from whole.pages import ROUTE_ONLY, Page, get, received, scrape, values
-
-PERIOD = 0.2
-
-
-@contextmanager
-def agent_on(node: SimulatedNode, *, endpoint: str = "") -> Iterator[app.Agent]:
-    """Run an agent against a simulated node."""
-    base = Config()
-    config, stand = point_at(node.endpoints, base)
-    config = replace(
-        config,
-        period=Seconds(PERIOD),
-        server=replace(base.server, listen="127.0.0.1:0"),
-        otlp=replace(base.otlp, endpoint=endpoint, interval=Seconds(0.2)),
-    )
-    agent = app.Agent(config, environ={}, stand=stand)
-    agent.start()
-    try:
-        await_that(lambda: agent.newest is not None)
-        yield agent
-    finally:
-        agent.stop()
-
-
-def await_that(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it did not come to be in time"
-        time.sleep(0.02)
 
 
 def next_snapshot(agent: app.Agent, count: int = 2) -> None:
     """Wait for snapshots whose reads all began after now."""
     for _ in range(count):
         before = agent.newest
-        await_that(lambda: agent.newest is not before)  # noqa: B023  # called at once
+        await_that(lambda: agent.newest is not before, "a snapshot")  # noqa: B023  # called at once
 
 
 @pytest.fixture
@@ -236,12 +204,12 @@ def test_a_pod_that_ends_takes_its_holdings_and_leaves_its_counters(node: Simula
         uid = node.ledger().pod("code").uid
         held = {(h.device,) for h in node.ledger().held_by(uid)}
         node.pod_dies("code")
-        await_that(lambda: (uid,) not in owners(agent))
+        await_that(lambda: (uid,) not in owners(agent), "the end of the holding")
         frozen = time_of(agent, uid)
         next_snapshot(agent)
         still = time_of(agent, uid)
         again = node.pod_starts("code")
-        await_that(lambda: (again,) in owners(agent))
+        await_that(lambda: (again,) in owners(agent), "the new holding")
         page = scrape(agent.url)
 
     assert frozen == still
@@ -264,11 +232,11 @@ def test_without_the_kubelet_devices_and_engines_go_on(node: SimulatedNode) -> N
     with agent_on(node) as agent:
         before = devices_of(agent)
         node.kubelet_down()
-        await_that(lambda: not owners(agent))
+        await_that(lambda: not owners(agent), "the end of the grace")
         without = scrape(agent.url)
         devices_without = devices_of(agent)
         node.replace_kubelet_socket()
-        await_that(lambda: bool(owners(agent)))
+        await_that(lambda: bool(owners(agent)), "the owners back")
 
     assert devices_without == before
     assert (
@@ -290,7 +258,9 @@ def test_an_engine_that_is_down_fails_alone(node: SimulatedNode) -> None:
     with agent_on(node) as agent:
         uid = node.ledger().pod("chat").uid
         node.engine_down("chat")
-        await_that(lambda: (uid,) not in values(scrape(agent.url), "inference_requests_running", "k8s_pod_uid"))
+        await_that(
+            lambda: (uid,) not in values(scrape(agent.url), "inference_requests_running", "k8s_pod_uid"), "its end"
+        )
         page = scrape(agent.url)
 
     assert len(values(page, "inference_requests_running", "k8s_pod_uid")) == len(node.ledger().engines) - 1
@@ -304,17 +274,17 @@ def test_a_gpu_that_is_lost_takes_only_itself(node: SimulatedNode) -> None:
     """The other seven GPUs keep their readings."""
     with agent_on(node) as agent:
         node.gpu_lost(6)
-        await_that(lambda: len(values(scrape(agent.url), "hw_power_watts", "hw_id")) == 7)
+        await_that(lambda: len(values(scrape(agent.url), "hw_power_watts", "hw_id")) == 7, "seven GPUs")
 
 
 def test_a_driver_that_is_unloaded_takes_the_devices_and_gives_them_back(node: SimulatedNode) -> None:
     """Without a driver owners and engines go on; when it is loaded again the devices return."""
     with agent_on(node) as agent:
         node.unload_driver()
-        await_that(lambda: not values(scrape(agent.url), "hw_power_watts", "hw_id"))
+        await_that(lambda: not values(scrape(agent.url), "hw_power_watts", "hw_id"), "no GPU")
         page = scrape(agent.url)
         node.load_driver()
-        await_that(lambda: len(values(scrape(agent.url), "hw_power_watts", "hw_id")) == 8, seconds=40)
+        await_that(lambda: len(values(scrape(agent.url), "hw_power_watts", "hw_id")) == 8, "eight GPUs", seconds=40)
 
     assert values(page, "inference_requests_running", "k8s_pod_uid")
 
@@ -335,3 +305,40 @@ def test_check_finds_nothing_wrong_with_a_node_that_has_mig(node: SimulatedNode)
     (absent, *_) = [finding.reason for finding in findings if finding.state == "absent"]
     assert absent.startswith("hw.gpu.utilization is absent on GPU-")
     assert absent.endswith("nvmlDeviceGetUtilizationRates answers not_while_mig_is_enabled")
+
+
+def test_xids_are_counted_each_once_as_the_ledger_has_them(node: SimulatedNode) -> None:
+    """A GPU's XIDs stand by code and by what to do; one that hangs or is lost has told why; a new sampler repeats none."""
+
+    def told(agent: app.Agent) -> dict[tuple[str | None, ...], float]:
+        return values(scrape(agent.url), "gpu_xid_errors_total", "hw_id", "gpu_xid_code")
+
+    def booked() -> dict[tuple[str, str], int]:
+        return {(d.uuid, str(code)): count for d in node.ledger().devices for code, count in d.xids.items()}
+
+    with agent_on(node) as agent:
+        next_snapshot(agent)
+        assert told(agent) == {}
+        for index, code in ((0, 31), (0, 31), (2, 94), (5, 119), (6, 79)):
+            node.xid(index, code)
+        node.hang_gpu(5)
+        node.gpu_lost(6)
+        await_that(lambda: told(agent) == booked(), "every XID")
+        node.hang_gpu(5, hung=False)
+        node.unload_driver()  # the sampler is ended
+        await_that(lambda: not values(scrape(agent.url), "hw_power_watts", "hw_id"), "no GPU")
+        node.load_driver()
+        await_that(lambda: len(values(scrape(agent.url), "hw_power_watts", "hw_id")) == 7, "seven GPUs")
+        assert told(agent) == booked()
+        node.xid(2, 94)
+        await_that(lambda: told(agent) == booked(), "every XID")
+        page = scrape(agent.url)
+
+    assert len(booked()) == 4
+    actions = values(page, "gpu_xid_errors_total", "gpu_index", "gpu_xid_code", "gpu_xid_action")
+    assert actions == {
+        ("0", "31", "restart_app"): 2.0,
+        ("2", "94", "restart_app"): 2.0,
+        ("5", "119", "reset_gpu"): 1.0,
+        ("6", "79", "restart_node"): 1.0,
+    }

@@ -62,6 +62,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
         exports=frames.exports,
         unsupported=report.unsupported if report else (),
         failed=report.failed if report else (),
+        xids=report.events if report else (),
         points=draft.points(),
         simulated=context.simulated,
     )

@@ -17,6 +17,7 @@ from inferometer.model.worlds import (
     Port,
     Target,
     Unsupported,
+    Xid,
 )
 
 __all__ = [
@@ -57,5 +58,6 @@ __all__ = [
     "Trouble",
     "Unsupported",
     "Value",
+    "Xid",
     "series_of",
 ]

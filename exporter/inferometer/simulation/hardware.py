@@ -2,6 +2,7 @@
 """Simulated GPUs: how load becomes power, energy, heat and clocks."""
 
 import math
+from collections import Counter, deque
 from dataclasses import dataclass
 from random import Random
 
@@ -15,6 +16,7 @@ SLICES = 7  # compute slices that MIG divides a GPU into
 MEMORY_CLOCK = 2619  # megahertz
 VIDEO_CLOCK = 1545
 AMBIENT = 27.0  # degrees Celsius at the inlet
+XIDS = 50  # of a GPU's XIDs, the newest are in its registers: a driver's queue is not endless either
 PER_WATT = 0.066  # degrees Celsius above ambient per watt, when it has settled
 
 
@@ -60,6 +62,8 @@ class Gpu:
         self.used: dict[str, int] = {i.uuid: 0 for i in spec.instances} or {spec.uuid: 0}
         self.lost = False
         self.hung = False
+        self.xids: deque[tuple[int, int]] = deque(maxlen=XIDS)  # number and code
+        self.xid_counts: Counter[int] = Counter()  # by code
         self._random = random
         self._microjoules = spec.driver_joules * 1_000_000
         self._busy = 0.0
@@ -86,6 +90,11 @@ class Gpu:
     def memory_used(self) -> int:
         """Bytes in use by processes, all instances together."""
         return sum(self.used.values())
+
+    def fail(self, code: int) -> None:
+        """Report an XID."""
+        self.xid_counts[code] += 1
+        self.xids.append((self.xid_counts.total(), code))
 
     def step(self, milliseconds: int, busy: float, effort: float) -> None:
         """Work for one step at this load: the shares of the time that it was busy, and of the full power that it took."""

@@ -2,7 +2,8 @@
 """The simulated node's own books: frozen values that tests compare with what the agent says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NoReturn
 
 
@@ -12,7 +13,7 @@ class DeviceLedger:
 
     None means that the hardware cannot say it: an instance has no power, energy, temperature or clocks of its own, and
     nothing has a utilisation while MIG is on. `joules` is the meter's reading, which is whole millijoules. Memory in use
-    leaves out what the driver reserves.
+    leaves out what the driver reserves. `xids` counts a GPU's XIDs by code, since the beginning.
     """
 
     uuid: str
@@ -32,6 +33,7 @@ class DeviceLedger:
     clocks: Mapping[str, float] | None = None
     lost: bool = False
     hung: bool = False
+    xids: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

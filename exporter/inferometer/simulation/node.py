@@ -174,6 +174,12 @@ class SimulatedNode:
             self._world.gpus[index].lost = lost
             self._publish()
 
+    def xid(self, index: int, code: int) -> None:
+        """Let the driver report an XID of a GPU, to whoever is registered for it now; NVML repeats none to latecomers."""
+        with self._lock:
+            self._world.gpus[index].fail(code)
+            self._publish()
+
     def hang_gpu(self, index: int, *, hung: bool = True) -> None:
         """Let every driver call on a GPU hang, or let them return again."""
         with self._lock:

@@ -31,6 +31,7 @@ from inferometer.simulation.nvml_codes import (
     NVMLError,
     nvmlTemperature_v1,
 )
+from inferometer.simulation.nvml_events import *  # noqa: F403  # see above
 from inferometer.simulation.nvml_handles import (
     Handle,
     Library,

@@ -35,6 +35,7 @@ NVML_FI_DEV_MEMORY_TEMP = 82
 NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION = 83
 NVML_FI_DEV_POWER_AVERAGE = 185
 NVML_FI_DEV_POWER_INSTANT = 186
+nvmlEventTypeXidCriticalError = 8  # noqa: N816  # NVML's own name
 nvmlMemory_v2 = 0x02000028  # noqa: N816  # NVML's own name
 nvmlTemperature_v1 = 0x0100000C  # noqa: N816  # NVML's own name
 

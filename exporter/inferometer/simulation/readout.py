@@ -44,6 +44,7 @@ def _gpu(gpu: Gpu) -> dict[str, Any]:
         "mig": bool(spec.instances),
         "lost": gpu.lost,
         "hung": gpu.hung,
+        "xids": list(gpu.xids),
         "memory": {"total": MEMORY, "reserved": RESERVED, "used": gpu.memory_used},
         "utilization": gpu.utilization,
         "encoder": 0,  # inference encodes no video

@@ -221,6 +221,7 @@ def _gpu_entry(gpu: Gpu) -> DeviceLedger:
         clocks=MappingProxyType({name: value * 1e6 for name, value in megahertz.items()}),
         lost=gpu.lost,
         hung=gpu.hung,
+        xids=MappingProxyType(dict(gpu.xid_counts)),
     )
 
 

@@ -201,3 +201,33 @@ def test_a_half_written_document_is_never_read(tmp_path: Path) -> None:
         writer.write({"a": "x" * (1 << 16)})
     writer.close()
     reader.close()
+
+
+def test_an_event_set_tells_what_happens_after_registration_once(node: SimulatedNode, library: ModuleType) -> None:
+    """Two sets each get an event; none gets what was before it; the ledger counts them all; a GPU that is lost still tells."""
+    node.xid(3, 13)
+    sets = [library.nvmlEventSetCreate() for _ in range(2)]
+    handle = library.nvmlDeviceGetHandleByIndex(3)
+    assert library.nvmlDeviceGetSupportedEventTypes(handle) == library.nvmlEventTypeXidCriticalError
+    for events in sets:
+        library.nvmlDeviceRegisterEvents(handle, library.nvmlEventTypeXidCriticalError, events)
+    node.xid(3, 79)
+    node.gpu_lost(3)
+    for events in sets:
+        event = library.nvmlEventSetWait_v2(events, 0)
+        assert (event.eventType, event.eventData, event.gpuInstanceId) == (8, 79, 0xFFFF_FFFF)
+        with pytest.raises(library.NVMLError, match="Timeout"):
+            library.nvmlEventSetWait_v2(events, 0)
+    library.nvmlEventSetFree(sets[0])
+    with pytest.raises(library.NVMLError_InvalidArgument):
+        library.nvmlEventSetWait_v2(sets[0], 0)
+    assert dict(next(d for d in node.ledger().devices if d.index == 3).xids) == {13: 1, 79: 1}
+    node.gpu_lost(3, lost=False)
+
+
+def test_an_instance_has_no_events_of_its_own(library: ModuleType) -> None:
+    """Events are registered for the GPU that an instance is part of."""
+    instance = library.nvmlDeviceGetMigDeviceHandleByIndex(library.nvmlDeviceGetHandleByIndex(2), 0)
+    assert library.nvmlDeviceGetSupportedEventTypes(instance) == 0
+    with pytest.raises(library.NVMLError_NotSupported):
+        library.nvmlDeviceRegisterEvents(instance, library.nvmlEventTypeXidCriticalError, library.nvmlEventSetCreate())

@@ -12,14 +12,16 @@ _LONGEST = 60.0
 class Backoff:
     """The wait before the next start, and the trouble that is told meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: float = _FIRST, longest: float = _LONGEST) -> None:
+        self._first = first
+        self._longest = longest
         self._delay = 0.0
         self._until = 0.0
         self._trouble: Trouble | None = None
 
     def failed(self, trouble: Trouble) -> Trouble:
         """Note a failure, and give it back."""
-        self._delay = min(_LONGEST, self._delay * 2 or _FIRST)
+        self._delay = min(self._longest, self._delay * 2 or self._first)
         self._until = time.monotonic() + self._delay
         self._trouble = trouble.bare()
         return trouble

@@ -27,6 +27,7 @@ def _bindings() -> Iterator[Binding]:
         yield Binding("gpu.info", fact.call, "nvml", mig="gpu")
     for call in ("nvmlDeviceGetGpuInstanceId", "nvmlDeviceGetComputeInstanceId", "nvmlGpuInstanceGetInfo"):
         yield Binding("gpu.mig.info", call, "nvml", architecture="ampere", mig="instance")
+    yield Binding("gpu.xid.errors", "nvmlEventSetWait_v2 (nvmlEventTypeXidCriticalError)", "nvml", mig="gpu")
     yield Binding("gpu.devices", "nvmlDeviceGetCount_v2", "nvml", mig="gpu")
 
 

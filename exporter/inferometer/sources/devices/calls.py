@@ -255,12 +255,21 @@ WALK: tuple[str, ...] = (
     FIELDS_CALL,
     "nvmlShutdown",
 )
+# The calls of `events`.
+EVENTS: tuple[str, ...] = (
+    "nvmlDeviceGetSupportedEventTypes",
+    "nvmlEventSetCreate",
+    "nvmlDeviceRegisterEvents",
+    "nvmlEventSetWait_v2",
+    "nvmlEventSetFree",
+)
 # Every call by its number, as the whereabouts word carries it (one byte); 0 is none.
 CALLS: tuple[str, ...] = tuple(
     dict.fromkeys(
         (
             "",
             *WALK,
+            *EVENTS,
             *(way.call for row in ROWS for way in row.ways),
             *(fact.call for fact in (*GPU_FACTS, *DRIVER_FACTS)),
         )

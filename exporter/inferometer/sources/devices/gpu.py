@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inferometer.sources.devices import calls, codes
+from inferometer.sources.devices.events import Events
 from inferometer.sources.devices.instances import Instances
 from inferometer.sources.devices.subject import Complaint, Mark, Subject
 
@@ -14,11 +15,12 @@ _WITH_MIG = "not_while_mig_is_enabled"
 class Gpu:
     """The GPU at one NVML index. What it is and what it refuses is found out once per generation: UUID and MIG mode."""
 
-    def __init__(self, nvml: calls.Nvml, index: int, mark: Mark, driver: dict[str, str]) -> None:
+    def __init__(self, nvml: calls.Nvml, index: int, mark: Mark, driver: dict[str, str], events: Events) -> None:
         self._nvml = nvml
         self._index = index
         self._mark = mark
         self._driver = driver
+        self._events = events
         self._uuid = ""
         self._asks_mig = True
         self._mig: bool | None = None
@@ -39,6 +41,7 @@ class Gpu:
         if uuid != self._uuid:
             self._uuid, self._asks_mig, self._described = uuid, True, False
         failed: list[Complaint] = []
+        refused = self._events.watch(uuid, handle, self._mark, failed)
         mig = self._mig_mode(handle, failed)
         if mig != self._mig or not self._described:
             self._mig = mig
@@ -52,7 +55,7 @@ class Gpu:
             "details": self._details,
             "values": values,
             "instances": instances,
-            "unsupported": self._subject.unsupported + self._instances.unsupported,
+            "unsupported": self._subject.unsupported + self._instances.unsupported + refused,
             "failed": failed,
         }
 

@@ -16,7 +16,8 @@ from inferometer.sources.devices.bindings import BINDINGS
 from inferometer.sources.devices.child import Child, Departures
 from inferometer.sources.devices.quarantine import Quarantine
 from inferometer.sources.devices.report import Answer
-from inferometer.sources.devices.whereabouts import LIBRARY
+from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY
+from inferometer.sources.devices.xids import UnderWay, Xids
 
 __all__ = ["BINDINGS", "Nvidia"]
 
@@ -25,9 +26,6 @@ log = logging.getLogger(__name__)
 _MARGIN = 0.5  # seconds that a read may take beyond its deadline, to sort out what did not answer
 _MAX_UNKILLABLE = 2
 _CRASH_PROBE = 1.0  # seconds until a GPU whose call crashed the child is tried again
-
-
-UnderWay = Mapping[int, tuple[int, float]]  # see `Whereabouts.busy`
 
 
 class Nvidia:
@@ -55,6 +53,7 @@ class Nvidia:
         self._departures = Departures()
         self._quarantine = Quarantine(self._start, self._departures, config.kill_after)
         self._backoff = Backoff()
+        self._xids = Xids(config.kill_after)
         self._answers: dict[int, Answer] = {}  # the last good answer of every GPU, by NVML index
         self._driver: Mapping[str, str] = EMPTY
         self._mute_since: float | None = None  # monotonic: the first question since which the child has said nothing
@@ -136,13 +135,16 @@ class Nvidia:
     def _sample(self, child: Child) -> tuple[set[int], bool]:
         """Ask for a sample; give the GPUs that answered it in time, and whether the child saw its end."""
         until = time.monotonic() + self._config.deadline
-        skip = self._quarantine.indexes
+        skip = (*self._quarantine.indexes, *(() if self._xids.begin() else (EVENTS - 1,)))
         if self._mute_since is None:
             self._mute_since = time.monotonic()
         child.ask(" ".join(["sample", str(self._number), *(["skip", *map(str, skip)] if skip else [])]))
         answered: set[int] = set()
         for frame in child.frames(until):
             self._mute_since = None
+            if "events" in frame:
+                self._xids.take(frame)  # of whichever sample: they are told once
+                continue
             if "fatal" in frame:
                 self._answers = {}  # whatever GPUs the next driver shows are found anew
                 raise troubles.gave_up(str(frame["fatal"]))
@@ -159,9 +161,7 @@ class Nvidia:
             try:
                 self._answers[index] = report.answer(frame, time.monotonic())
             except (KeyError, IndexError, TypeError, ValueError) as error:
-                raise Trouble(
-                    Reason.MALFORMED, f"the NVML sampler sent a frame that makes no sense: {error!r}"
-                ) from error
+                raise troubles.malformed(error) from error
             answered.add(index)
             self._why_silent.pop(index, None)
         return answered, False
@@ -178,29 +178,36 @@ class Nvidia:
             self._departures.end(child, grace=1)
             return Trouble(Reason.REFUSED, "the NVIDIA source is closed")
         where = child.busy()
-        for word in where:
-            if word != LIBRARY:
-                self._quarantine.hold(word - 1, _CRASH_PROBE)
+        self._blame(where, _CRASH_PROBE)
         how = child.how_it_ended()
         self._departures.end(child, grace=1)
         at = ", ".join(troubles.place(word, call) for word, (call, _) in sorted(where.items()))
         message = f"the NVML sampler ended{f' in {at}' if at else ''}: {how}"
         return self._backoff.failed(Trouble(Reason.CRASHED, message, "It is started again."))
 
+    def _blame(self, where: UnderWay, delay: float) -> None:
+        """Leave out what hung or crashed the sampler: GPUs until a probe reads them, the events for a while."""
+        for word, (call, _) in where.items():
+            if word == EVENTS:
+                self._xids.blame(call)
+            elif word != LIBRARY:
+                self._quarantine.hold(word - 1, delay)
+
     def _release_stuck(self, child: Child, under_way: UnderWay) -> None:
         """Kill a child that is stuck in a call, or outside of one, for too long, or that holds on to a GPU that is lost."""
         now = time.monotonic()
         mute = self._mute_since is not None and now - self._mute_since >= self._config.kill_after
-        stuck = {word: call for word, (call, since) in under_way.items() if now - since >= self._config.kill_after}
+        stuck = {word: call for word, call in under_way.items() if now - call[1] >= self._config.kill_after}
         lost = [
             index
             for index, reason in self._why_silent.items()
             if reason == "gpu_is_lost" and index not in self._quarantine.indexes
         ]
-        for index in (*(word - 1 for word in stuck if word != LIBRARY), *lost):
+        self._blame(stuck, self._config.kill_after)
+        for index in lost:
             self._quarantine.hold(index, self._config.kill_after)
         if stuck or (mute and not under_way):  # stopped, starved or dead-locked: no GPU is to blame
-            at = ", ".join(troubles.place(word, call) for word, call in sorted(stuck.items())) or "no call"
+            at = ", ".join(troubles.place(word, call) for word, (call, _) in sorted(stuck.items())) or "no call"
             log.warning("nvidia: the sampler is stuck in %s: it is killed, and another one started", at)
             self._child = None
             self._departures.kill(child)
@@ -235,7 +242,12 @@ class Nvidia:
             unsupported=tuple(complaint for answer in known.values() for complaint in answer.unsupported),
             unresponsive=MappingProxyType({answer.uuid: now - answer.at for answer in silent.values()}),
             details=self._driver,
-            failed=(*(complaint for answer in answers for complaint in answer.failed), *nameless),
+            failed=(
+                *(complaint for answer in answers for complaint in answer.failed),
+                *nameless,
+                *self._xids.failed(under_way, complete=complete),
+            ),
+            events=self._xids.newest,
         )
 
     def _tell(self, silent: Mapping[int, Answer], now: float, under_way: UnderWay) -> None:

@@ -63,8 +63,8 @@ def answer(frame: Mapping[str, Any], at: float) -> Answer:
         at=at,
         devices=(gpu, *instances),
         readings=tuple(readings),
-        unsupported=_complaints(frame["unsupported"]),
-        failed=_complaints(frame["failed"]),
+        unsupported=complaints(frame["unsupported"]),
+        failed=complaints(frame["failed"]),
     )
 
 
@@ -72,5 +72,6 @@ def _readings(subject: str, values: Sequence[tuple[int, float]]) -> list[Reading
     return [Reading(subject, *_SLOTS[slot], float(value)) for slot, value in values]
 
 
-def _complaints(complaints: Sequence[Sequence[str]]) -> tuple[Unsupported, ...]:
-    return tuple(Unsupported(*map(str, complaint)) for complaint in complaints)
+def complaints(told: Sequence[Sequence[str]]) -> tuple[Unsupported, ...]:
+    """Read what the sampler complains of. Raises TypeError for what it would never send."""
+    return tuple(Unsupported(*map(str, complaint)) for complaint in told)

@@ -6,7 +6,8 @@ only. It never outlives its agent: the end of its standard input ends it, hung o
 
 - Standard input, lines: `sample N`, `sample N skip I J`, `sample N only I`. The newest command counts.
 - Standard output, frames of a 4-byte big-endian length and JSON: one for each GPU (`gpu.Gpu.read`, or `lost` with a
-  reason) with its sample's number `n`; then `done` with the count of GPUs. `fatal` says that the driver is no use.
+  reason) with its sample's number `n`; `events` where there were any (`events.Events.take`), which are told once; then
+  `done` with the count of GPUs. `fatal` says that the driver is no use.
 - The page of `whereabouts` says which call is under way on which GPU.
 
 NVML is called by one worker thread. When it has been on one GPU for longer than the patience, a spare takes over all the
@@ -25,13 +26,15 @@ import time
 from typing import Any
 
 from inferometer.sources.devices import calls, codes, library
+from inferometer.sources.devices.events import Events
 from inferometer.sources.devices.gpu import Gpu
-from inferometer.sources.devices.whereabouts import LIBRARY, MAX_GPUS, Whereabouts
+from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, MAX_GPUS, Whereabouts
 
 _GPUS = "/proc/driver/nvidia/gpus"  # a directory per GPU that the kernel module has; it tells a GPU that came or went
 _GRACE = 3  # seconds for nvmlShutdown before the process ends itself
 _MAX_WORKERS = 64
 _COUNT = -1  # the job that opens the library and counts the GPUs
+_EVENTS = EVENTS - 1  # the job that takes events, skipped like a GPU's: job i has word i + 1
 
 
 class Sampler:
@@ -56,6 +59,7 @@ class Sampler:
         self._present: list[str] | None = None
         self._gpus: dict[int, Gpu] = {}
         self._driver: dict[str, str] = {}
+        self._events = Events(nvml, lambda call: page.enter(EVENTS, calls.NUMBER[call]))
 
     def ask(self, number: int, skip: frozenset[int], only: int | None) -> None:
         """Start a sample; the one before is no longer of interest."""
@@ -82,16 +86,20 @@ class Sampler:
         """Let calls under way end, for a short while, and shut NVML down."""
         with self._changed:
             self._wanted = 0
-            self._changed.wait_for(lambda: not self._under_way, timeout=_GRACE / 2)
+            idle = self._changed.wait_for(lambda: not self._under_way, timeout=_GRACE / 2)
         if self._present is not None:
+            if idle:  # else a set may be in use
+                self._events.close()
+                self._page.leave(EVENTS)
             self._page.enter(LIBRARY, calls.NUMBER["nvmlShutdown"])
             with contextlib.suppress(Exception):
                 self._nvml.nvmlShutdown()
 
     def _jobs(self) -> list[int]:
-        """Give the GPUs that the newest sample wants. Condition held."""
-        wanted = range(self._count) if self._only is None else range(self._only, min(self._only + 1, self._count))
-        return [i for i in wanted if i not in self._skip]
+        """Give what the newest sample wants: its GPUs, then the events. Condition held."""
+        if self._only is not None:
+            return [self._only] if self._only < self._count else []
+        return [i for i in (*range(self._count), _EVENTS) if i not in self._skip]
 
     def _next(self) -> int | None:
         """Give a job that is to be done and that nobody does. Condition held."""
@@ -108,7 +116,7 @@ class Sampler:
                     self._changed.wait()
                 number = self._wanted
                 self._under_way[job] = time.monotonic()
-            frame = self._count_gpus() if job == _COUNT else self._read_gpu(job)
+            frame = self._do(job)
             if frame is not None:
                 self._write({"n": number, **frame})
             with self._changed:
@@ -118,6 +126,12 @@ class Sampler:
                 self._changed.notify_all()
             if done is not None:
                 self._write(done)
+
+    def _do(self, job: int) -> dict[str, Any] | None:
+        """Do a job; give its frame, if there is something to tell."""
+        if job == _COUNT:
+            return self._count_gpus()
+        return self._take_events() if job == _EVENTS else self._read_gpu(job)
 
     def _done_frame(self) -> dict[str, Any] | None:
         """Give the frame that ends the newest sample, once. A GPU that hangs since before it is not waited for. Condition held."""
@@ -137,8 +151,10 @@ class Sampler:
 
         try:
             present = _kernel_gpus()
+            alone = len(self._under_way) == 1
             if present != self._present:
-                if self._present is not None and len(self._under_way) == 1:
+                if self._present is not None and alone:
+                    self._renew_events()
                     mark("nvmlShutdown")
                     self._nvml.nvmlShutdown()
                     self._present = None
@@ -156,15 +172,34 @@ class Sampler:
             self._page.leave(LIBRARY)
         if count != self._count:
             self._gpus = {}
+            if alone:
+                self._renew_events()
         self._count = count
         return None
+
+    def _take_events(self) -> dict[str, Any] | None:
+        try:
+            return self._events.take()
+        finally:
+            self._page.leave(EVENTS)
+
+    def _renew_events(self) -> None:
+        """Tell the last events of the event sets and let go of them: the GPUs make new ones. Only while no job uses them."""
+        if frame := self._take_events():
+            self._write(frame)
+        self._events.close()
+        self._page.leave(EVENTS)
 
     def _read_gpu(self, index: int) -> dict[str, Any]:
         word = index + 1
         enter, numbers = self._page.enter, calls.NUMBER
         gpu = self._gpus.get(index)
         if gpu is None:
-            gpu = self._gpus[index] = Gpu(self._nvml, index, lambda call: enter(word, numbers[call]), self._driver)
+
+            def mark(call: str) -> None:
+                enter(word, numbers[call])
+
+            gpu = self._gpus[index] = Gpu(self._nvml, index, mark, self._driver, self._events)
         try:
             return gpu.read()
         except codes.GoneError as gone:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from inferometer.model import Reason, Trouble
 from inferometer.sources.devices import calls, library
-from inferometer.sources.devices.whereabouts import LIBRARY
+from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY
 
 INSTALL = "Without NVIDIA GPUs this is normal. Else install the driver, or set devices.nvidia.library to the path of libnvidia-ml.so.1."
 # What a sampler that gives up says, and what it means.
@@ -36,8 +36,13 @@ def gave_up(reason: str) -> Trouble:
     return Trouble(Reason.REJECTED, f"NVML cannot be opened: {reason}", "See the driver's log: dmesg | grep NVRM.")
 
 
+def malformed(error: Exception) -> Trouble:
+    """Say that a frame is none that the sampler would send."""
+    return Trouble(Reason.MALFORMED, f"the NVML sampler sent a frame that makes no sense: {error!r}")
+
+
 def place(word: int, call: int) -> str:
     """Name a call under way."""
     name = calls.CALLS[call] if call < len(calls.CALLS) else ""
-    subject = "" if word == LIBRARY else f"GPU {word - 1}"
+    subject = "" if word in {LIBRARY, EVENTS} else f"GPU {word - 1}"
     return " of ".join(filter(None, (name, subject)))

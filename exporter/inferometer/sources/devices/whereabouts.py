@@ -12,7 +12,8 @@ import time
 
 SIZE = 4096
 LIBRARY = 0  # the word of calls that concern no single GPU; GPU i has word i + 1
-MAX_GPUS = SIZE // 8 - 1
+MAX_GPUS = SIZE // 8 - 2
+EVENTS = MAX_GPUS + 1  # the word of the calls that take events
 
 
 class Whereabouts:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent makes of the sampler's frames of events: numbers of their own, bounds, and no trust."""
+
+from typing import Any
+
+import pytest
+
+from inferometer.model import Reason, Trouble
+from inferometer.sources.devices import calls, events
+from inferometer.sources.devices.whereabouts import EVENTS
+from inferometer.sources.devices.xids import Xids
+
+WAIT = calls.NUMBER["nvmlEventSetWait_v2"]
+
+
+def frame(*rows: object, failed: object = ()) -> dict[str, Any]:
+    return {"events": list(rows), "failed": failed}
+
+
+def test_no_two_sources_share_a_number() -> None:
+    """A source that is made anew, for a new configuration, does not repeat what was counted."""
+    before, after = Xids(30.0), Xids(30.0)
+    for xids in (before, after):
+        xids.take(frame(["GPU-0", 79, None, None, 1], ["GPU-0", 31, 7, 0, 2]))
+
+    numbers = [xid.number for xids in (before, after) for xid in xids.newest]
+
+    assert numbers == list(range(numbers[0], numbers[0] + 4))
+
+
+def test_only_the_newest_are_kept() -> None:
+    """Whatever the driver has to say, what is kept of it is bounded."""
+    xids = Xids(30.0)
+    for code in range(3 * events.MOST):
+        xids.take(frame(["GPU-0", code, None, None, 1]))
+
+    assert [xid.code for xid in xids.newest] == list(range(events.MOST, 3 * events.MOST))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"events": [["GPU-0", 79]], "failed": []},
+        {"events": [["GPU-0", "off the bus", None, None, 1]], "failed": []},
+        {"events": 7, "failed": []},
+        {"events": [], "failed": [["GPU-0"]]},
+        {"events": []},
+    ],
+)
+def test_what_the_sampler_would_never_send_is_malformed(sent: dict[str, Any]) -> None:
+    """A frame that makes no sense is a trouble, not a defect."""
+    with pytest.raises(Trouble) as caught:
+        Xids(30.0).take(sent)
+
+    assert caught.value.reason is Reason.MALFORMED
+
+
+def test_while_events_are_paused_it_says_so() -> None:
+    """After a hang or crash no events are asked for, and each report names that; one that works clears it."""
+    xids = Xids(30.0)
+    assert xids.begin()
+    assert xids.failed({}, complete=True) == ()
+
+    xids.blame(WAIT)
+
+    assert not xids.begin()
+    (paused,) = xids.failed({}, complete=True)
+    assert (paused.device, paused.metric, paused.call) == ("every GPU", "gpu.xid.errors", "nvmlEventSetWait_v2")
+    assert not xids.begin()
+
+
+def test_a_call_that_does_not_return_is_named() -> None:
+    """While events are under way when the sample is over, their absence has a reason."""
+    xids = Xids(30.0)
+    xids.begin()
+
+    (hung,) = xids.failed({EVENTS: (WAIT, 0.0)}, complete=True)
+
+    assert (hung.call, hung.reason) == ("nvmlEventSetWait_v2", "timeout")

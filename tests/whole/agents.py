@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole agent on a simulated node, and waiting for what it will say."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Literal
+
+from inferometer import app
+from inferometer.app.simulated import point_at
+from inferometer.config import Config, Seconds
+from inferometer.simulation.node import SimulatedNode
+
+
+@contextmanager
+def agent_on(
+    node: SimulatedNode, *, endpoint: str = "", protocol: Literal["grpc", "http/protobuf"] = "http/protobuf"
+) -> Iterator[app.Agent]:
+    """Run an agent on a simulated node; it is scraped, and pushes where `endpoint` is given."""
+    base = Config()
+    config, stand = point_at(node.endpoints, base)
+    config = replace(
+        config,
+        period=Seconds(0.2),
+        server=replace(base.server, listen="127.0.0.1:0"),
+        otlp=replace(base.otlp, endpoint=endpoint, protocol=protocol, interval=Seconds(0.2)),
+    )
+    agent = app.Agent(config, environ={}, stand=stand)
+    agent.start()
+    try:
+        await_that(lambda: agent.newest is not None, "the first snapshot")
+        yield agent
+    finally:
+        agent.stop()
+
+
+def await_that(is_so: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.02)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every query of every panel and variable, asked of a real Prometheus that keeps a simulated node, on both routes."""
+
+import math
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import pytest
+
+from dashboards.classic import thing_regex, variable_query
+from dashboards.every import EVERY
+from dashboards.model import Choice, Dashboard, Heatmap, Labels, Lines, Panel, Query, Timeline
+from inferometer.simulation.node import SimulatedNode
+from integration.agents import JOB, agent_on
+from integration.backends import Prometheus, Sample
+from integration.programs import Needs, get_json
+from promql import substitute
+from whole.agents import await_that
+
+WINDOW = 10.0  # seconds; what a panel's rate looks back over here
+SPEED = 4.0  # of the node's time: enough requests for every model within the window
+
+ROUTES = ("scraped", "pushed")
+
+
+# What the simulated node has nothing of while all is well.
+ALL_IS_WELL = {"GPUs that are or were unhealthy", "XIDs since the agent began, by code and recommended action"}
+
+
+class Kept(NamedTuple):
+    """A Prometheus that keeps the node, and what is chosen in the dashboards' variables: one set of values per GPU."""
+
+    node: SimulatedNode
+    prometheus: Prometheus
+    chosen: tuple[Mapping[str, str], ...]
+
+
+@pytest.fixture(scope="module")
+def kept(needs: Needs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Kept]]:
+    """One agent on a node that moves, by each route in a Prometheus of its own, until every panel's window is full."""
+    needs("prometheus")
+    directory = tmp_path_factory.mktemp("dashboards")
+    job = {"job_name": JOB, "static_configs": [{"targets": []}]}
+    with (
+        SimulatedNode(seed=7, speed=SPEED) as node,
+        Prometheus(directory / "pushed", options=["--web.enable-otlp-receiver"]) as pushed,
+        agent_on(node, endpoint=pushed.otlp_url) as agent,
+    ):
+        job["static_configs"] = [{"targets": [agent.url.removeprefix("http://")]}]
+        with Prometheus(directory / "scraped", scrape=[job]) as scraped:
+            stores = {"scraped": scraped, "pushed": pushed}
+            for name, store in stores.items():
+                await_that(partial(store.query, f"gpu_devices offset {WINDOW:.0f}s"), f"{WINDOW:.0f} s of data, {name}")
+            yield {name: Kept(node, store, tuple(_chosen(store))) for name, store in stores.items()}
+
+
+def _chosen(store: Prometheus) -> Iterator[Mapping[str, str]]:
+    """Choose everything, and each GPU in turn: held whole, shared, free or cut into instances."""
+    for sample in store.query("gpu_info"):
+        yield {
+            **dict.fromkeys(("cluster", "node", "namespace", "team", "model"), ".*"),
+            "gpu": dict(sample.labels)["hw_id"],
+            "idle": f"{WINDOW:.0f}s",
+            "__rate_interval": f"{WINDOW:.0f}s",
+        }
+
+
+def _ask(store: Prometheus, panel: Panel, query: Query, values: Mapping[str, str]) -> list[Sample]:
+    """Ask as Grafana would: a range for what is drawn over time, one instant for tables and single numbers."""
+    expression = substitute(query.expr, values, place=panel.title)
+    if isinstance(panel, Lines | Heatmap | Timeline):
+        now = store.query("time()")[0].value
+        return store.query_range(expression, now - WINDOW / 2, now, 1.0)
+    return store.query(expression)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("dashboard", EVERY, ids=lambda dashboard: dashboard.uid)
+def test_every_panel_has_something_to_show(kept: Mapping[str, Kept], dashboard: Dashboard, route: str) -> None:
+    """No query fails for any GPU, and each has a number for one of them: held, shared, free or cut into instances."""
+    _, store, choices = kept[route]
+    if not any(query_needs_gpu(query) for panel in dashboard.panels for query, _ in panel.shown()):
+        choices = choices[:1]
+    empty = []
+    for panel in dashboard.panels:
+        for query, _ in panel.shown():
+            answers = [_ask(store, panel, query, values) for values in choices]
+            numbers = [sample.value for answer in answers for sample in answer if math.isfinite(sample.value)]
+            if not numbers and panel.title not in ALL_IS_WELL:
+                empty.append(f"{dashboard.uid}, panel {panel.title!r}: {query.expr}")
+    assert empty == []
+
+
+def query_needs_gpu(query: Query) -> bool:
+    """Tell whether the answer depends on the GPU that is chosen."""
+    return "$gpu" in query.expr
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("dashboard", EVERY, ids=lambda dashboard: dashboard.uid)
+def test_every_variable_can_be_filled(kept: Mapping[str, Kept], dashboard: Dashboard, route: str) -> None:
+    """Each has something to choose from, but the cluster, whose name the agents may not have been told."""
+    _, store, choices = kept[route]
+    for variable in dashboard.variables:
+        if isinstance(variable, Choice):
+            assert variable.words
+            continue
+        place = f"{dashboard.uid}, variable {variable.name}"
+        query = substitute(variable_query(variable), choices[0], place=place)
+        if isinstance(variable, Labels):
+            selector = substitute(variable.selector, choices[0], place=place)
+            label = urllib.parse.quote(variable.label)
+            found = get_json(f"{store.url}/api/v1/label/{label}/values", [("match[]", selector)])["data"]
+            assert found or variable.name == "cluster", f"{place}: {query}"
+        else:
+            pattern = thing_regex(variable).strip("/").replace("(?<", "(?P<")
+            samples = store.query(query.removeprefix("query_result(")[:-1])
+            matches = [re.search(pattern, as_grafana_sees(sample)) for sample in samples]
+            found = {match["value"]: match["text"] for match in matches if match}
+            assert found.keys() == {values["gpu"] for values in choices}, place
+            assert {f"simulated-node GPU {index}" for index in range(len(choices))} == set(found.values()), place
+
+
+def as_grafana_sees(sample: Sample) -> str:
+    """Write a series as Grafana's query_result() gives it to a variable's regular expression."""
+    labels = ",".join(f'{key}="{value}"' for key, value in sorted(sample.labels))
+    return f"{sample.name}{{{labels}}} {sample.value:.0f} {sample.time * 1000:.0f}"
+
+
+def test_the_routes_answer_alike(kept: Mapping[str, Kept]) -> None:
+    """What does not move has the same rows in both stores: a dashboard does not tell how the series came."""
+    for dashboard in EVERY:
+        for panel in dashboard.panels:
+            if panel.title in {"GPUs", "Held", "Free", "Free MIG instances", "Engines", "The GPU's name plate"}:
+                for query, _ in panel.shown():
+                    answers = [
+                        {(sample.labels, sample.value) for sample in _ask(store, panel, query, choices[0])}
+                        for _, store, choices in (kept[route] for route in ROUTES)
+                    ]
+                    assert answers[0] == answers[1] != set(), panel.title
+
+
+def test_a_panel_that_may_be_empty_says_why() -> None:
+    """What is empty while all is well is marked so, with its reason."""
+    marked = {panel.title for dashboard in EVERY for panel in dashboard.panels if panel.may_be_empty}
+    assert marked >= ALL_IS_WELL
+
+
+def test_a_gpu_that_hangs_is_seen_on_every_dashboard_that_shows_it(kept: Mapping[str, Kept]) -> None:
+    """The fleet counts it as unhealthy and draws its bar, and its own dashboard says failed; then it is well again."""
+    node, store, choices = kept["scraped"]
+    index = 6
+    (hung,) = store.query(f'gpu_info{{gpu_index="{index}"}}')
+    chosen = {**choices[0], "gpu": dict(hung.labels)["hw_id"]}
+
+    def shows(dashboard: Dashboard, title: str) -> list[float]:
+        panel = next(panel for panel in dashboard.panels if panel.title == title)
+        return [s.value for query, _ in panel.shown() for s in _ask(store, panel, query, chosen)]
+
+    fleet, gpu, _ = EVERY
+    assert shows(fleet, "Unhealthy") == [0.0]
+    node.hang_gpu(index)
+    try:
+        await_that(lambda: shows(fleet, "Unhealthy") == [1.0], "the fleet's count")
+        await_that(lambda: 1.0 in shows(fleet, "GPUs that are or were unhealthy"), "the bar")
+        await_that(lambda: shows(gpu, "State") == [3.0], "the GPU's state")
+    finally:
+        node.hang_gpu(index, hung=False)
+    await_that(lambda: shows(gpu, "State") == [0.0], "the GPU's recovery", 60.0)

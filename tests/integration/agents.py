@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent on a simulated node, as the backends meet it, and what they keep of it in one form."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Iterable
 
 from inferometer import app
-from inferometer.app.simulated import point_at
-from inferometer.config import Config, Seconds
-from inferometer.simulation.node import SimulatedNode
 from integration.backends import Labels, Sample
-from integration.programs import await_that
+from whole.agents import agent_on
 from whole.pages import Page, Series
+
+__all__ = ["EVERYTHING", "JOB", "agent_on", "kept", "names", "scrape_job", "still"]
 
 JOB = "inferometer"  # of the scrapes
 EVERYTHING = '{__name__!=""}'  # in a Prometheus that keeps nothing but one agent
@@ -25,28 +21,6 @@ _SCRAPES_OWN = "scrape_"
 _MOVING = ("inferometer_", "gpu_owner_time_", "gpu_reading_age_")
 # An outcome is counted from the first push on: each route has met another number of them.
 _OUTCOMES = "inferometer_exports"
-
-
-@contextmanager
-def agent_on(
-    node: SimulatedNode, *, endpoint: str = "", protocol: Literal["grpc", "http/protobuf"] = "http/protobuf"
-) -> Iterator[app.Agent]:
-    """Run an agent on a simulated node; it is scraped, and pushes where `endpoint` is given."""
-    base = Config()
-    config, stand = point_at(node.endpoints, base)
-    config = replace(
-        config,
-        period=Seconds(0.2),
-        server=replace(base.server, listen="127.0.0.1:0"),
-        otlp=replace(base.otlp, endpoint=endpoint, protocol=protocol, interval=Seconds(0.2)),
-    )
-    agent = app.Agent(config, environ={}, stand=stand)
-    agent.start()
-    try:
-        await_that(lambda: agent.newest is not None, "the first snapshot")
-        yield agent
-    finally:
-        agent.stop()
 
 
 def scrape_job(agent: app.Agent, **options: object) -> dict[str, object]:

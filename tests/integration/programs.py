@@ -190,14 +190,6 @@ def post(url: str, body: bytes = b"", content_type: str = "application/json") ->
     return _answer(urllib.request.Request(url, data=body, headers={"Content-Type": content_type}, method="POST"))
 
 
-def await_that(is_so: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
-
-
 def _answer(request: urllib.request.Request) -> bytes:
     try:
         with _DIRECT.open(request, timeout=_REQUEST_TIMEOUT) as answer:

@@ -8,8 +8,9 @@ import yaml
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import agent_on, scrape_job
 from integration.backends import Alertmanager, Prometheus
-from integration.programs import Needs, await_that
+from integration.programs import Needs
 from integration.webhook import Webhook
+from whole.agents import await_that
 
 RULES = {
     "groups": [

@@ -11,7 +11,8 @@ import pytest
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import EVERYTHING, agent_on, kept, names, still
 from integration.backends import Collector, Prometheus
-from integration.programs import Needs, await_that, call
+from integration.programs import Needs, call
+from whole.agents import await_that
 from whole.pages import scrape
 
 CONFIGURATION = Path(__file__).parents[2] / "collector-config" / "agent.yaml"

@@ -10,7 +10,8 @@ from inferometer import app
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import EVERYTHING, agent_on, kept, names, scrape_job, still
 from integration.backends import Prometheus
-from integration.programs import Needs, await_that
+from integration.programs import Needs
+from whole.agents import await_that
 from whole.pages import Page, scrape
 
 

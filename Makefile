@@ -111,11 +111,13 @@ GENERATE = $(BIN)/inferometer metrics --markdown >$(1)/docs/metrics.md; \
 	$(BIN)/inferometer config --schema >$(1)/docs/configuration.schema.json
 
 .PHONY: docs
-docs: setup ## write what is generated: reference pages, schemas, the chart's tables
+docs: setup ## write what is generated: reference pages, schemas, the chart's tables, dashboards, rules
 	@new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; mkdir "$$new/docs"; \
 	$(call GENERATE,$$new); \
 	cp "$$new"/docs/* docs/
 	@$(BIN)/python -m helm.generate
+	@$(BIN)/python -m dashboards
+	@$(BIN)/python -m alerts
 
 .PHONY: docs-check
 docs-check: setup
@@ -125,6 +127,8 @@ docs-check: setup
 	  diff -u "$$page" "$$new/$$page" || { echo "$$page is out of date: run make docs" >&2; exit 1; }; \
 	done
 	@$(BIN)/python -m helm.generate --check
+	@$(BIN)/python -m dashboards --check
+	@$(BIN)/python -m alerts --check
 
 .PHONY: proto
 proto: setup ## regenerate the vendored protocol's Python code

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One snapshot more: every part of the fold advances, and its counters join the snapshot's points."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from inferometer import catalog
+from inferometer.accounting import failures, held, starts, xids
+from inferometer.accounting.linger import Rules
+from inferometer.model import Instrument, Metric, Point, Snapshot, series_of
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that outlives a tick. All of it is bounded: by the series of a snapshot, or by `Rules`."""
+
+    steady: float = 0.0
+    began: float | None = None  # Unix seconds of the first snapshot: when our own counters were 0
+    latest: float = 0.0  # Unix seconds of the latest snapshot: a clock that was set back is behind it
+    sequence: int = 0  # of the newest frame that was counted
+    xid: int = 0  # the number of the newest XID that was counted
+    holdings: Mapping[held.Attributes, held.Held] = field(default_factory=lambda: MappingProxyType({}))
+    seen: Mapping[starts.Series, starts.Seen] = field(default_factory=lambda: MappingProxyType({}))
+    errors: Mapping[failures.Key, failures.Failures] = field(default_factory=lambda: MappingProxyType({}))
+    codes: Mapping[xids.Key, xids.Reported] = field(default_factory=lambda: MappingProxyType({}))
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
+
+
+def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snapshot]:
+    """Add one snapshot to the state, and the state's counters to the snapshot.
+
+    An interval counts for an owner when it is the device's only one at both of its ends. A counter that a source keeps
+    gets its start moved when its value falls, unless the source itself says when it began.
+    """
+    before = state.latest or snapshot.at
+    passed = max(0.0, snapshot.steady - state.steady)
+    holding, ended_holdings = held.hold(state.holdings, passed, snapshot, rules)
+    seen, points, ended_series = starts.find_starts(state.seen, snapshot, rules)
+    errors, ended_errors = failures.count(state.errors, snapshot, rules, counted=state.sequence, since=before)
+    codes, xid, lost_xids, ended_codes = xids.count(state.codes, snapshot, rules, counted=state.xid, since=before)
+    ended = ended_holdings + ended_series + ended_errors + ended_codes
+    after = State(
+        steady=snapshot.steady,
+        began=snapshot.at if state.began is None else state.began,
+        latest=max(state.latest, snapshot.at),
+        sequence=max(state.sequence, snapshot.sequence),
+        xid=xid,
+        holdings=holding,
+        seen=seen,
+        errors=errors,
+        codes=codes,
+        dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, "xid": lost_xids}, _drops(state, snapshot)),
+    )
+    points += held.points_of(holding, snapshot)
+    points += _counters(after, snapshot)
+    points.append(_own(snapshot, after, catalog.SERIES, float(sum(series_of(p.value) for p in points) + 1)))
+    points.sort(key=lambda point: catalog.ORDER[point.metric])  # stable: the join's order within a metric stays
+    if snapshot.at < state.latest:
+        # The clock was set back: until it has caught up, a start that lies ahead is unknown.
+        points = [p if p.start is None or p.start <= p.at else p._replace(start=None) for p in points]
+    return after, replace(snapshot, points=tuple(points))
+
+
+def _counters(state: State, snapshot: Snapshot) -> list[Point]:
+    """Give the counters of our own, but for the owners'."""
+    points = [
+        _own(
+            snapshot,
+            state,
+            catalog.SOURCE_ERRORS,
+            float(failed.total),
+            {catalog.SOURCE.key: source, catalog.SOURCE_INSTANCE.key: instance, catalog.REASON.key: reason},
+        )._replace(start=failed.start)
+        for (source, instance, reason), failed in state.errors.items()
+    ]
+    points += [
+        _own(
+            snapshot,
+            state,
+            catalog.XID_ERRORS,
+            float(reported.told),
+            {
+                catalog.HW_ID.key: device,
+                catalog.GPU_INDEX.key: reported.gpu,
+                catalog.XID_CODE.key: str(code),
+                catalog.XID_ACTION.key: reported.action,
+            },
+        )._replace(at=reported.at, start=reported.start)
+        for (device, code), reported in state.codes.items()
+    ]
+    points += [
+        _own(snapshot, state, catalog.DROPPED, float(number), {catalog.LIMIT.key: limit})
+        for limit, number in state.dropped.items()
+    ]
+    points += [
+        _own(snapshot, state, catalog.EXPORTS, float(n), {catalog.OUTPUT.key: "otlp", catalog.REASON.key: outcome})
+        for outcome, n in snapshot.exports.items()
+    ]
+    return points
+
+
+def _own(
+    snapshot: Snapshot,
+    state: State,
+    metric: Metric,
+    value: float,
+    attributes: Mapping[str, str] = MappingProxyType({}),
+) -> Point:
+    """Make a point of the agent's own; its counters were 0 at the first snapshot."""
+    get = {**attributes, **({catalog.SIMULATED.key: "true"} if snapshot.simulated else {})}.get
+    start = state.began if metric.instrument is Instrument.COUNTER else None
+    return Point(metric, tuple(get(key) or None for key in metric.keys), value, snapshot.at, start, snapshot.node)
+
+
+def _drops(state: State, snapshot: Snapshot) -> dict[str, int]:
+    """Count what frames cost, once a frame: one that stands in two snapshots has cost it once."""
+    counted: dict[str, int] = {}
+    for limit, sequence, number in snapshot.drops:
+        counted[limit] = counted.get(limit, 0) + (number if sequence > state.sequence else 0)
+    return counted
+
+
+def _sum(*counts: Mapping[str, int]) -> dict[str, int]:
+    """Add up counts by name; a name that counts 0 stays."""
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long what has ended stays, so that a slow scraper still reads the last value, and how much of it (law 4)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How long ended counters stay, in seconds, and how many at most (law 4); how many XIDs a GPU may have counters of."""
+
+    linger: float = 300.0
+    max_ended: int = 2_000
+    max_codes: int = 64
+
+
+def keep(
+    ended: Iterable[tuple[K, V]], since: Callable[[V], float], steady: float, rules: Rules
+) -> tuple[dict[K, V], int]:
+    """Keep what ended within the linger, the newest where it is too much; give it, and how many the limit dropped.
+
+    `since` gives when an item ended and `steady` is now, both in monotonic seconds.
+    """
+    staying = [(key, item) for key, item in ended if steady - since(item) <= rules.linger]
+    excess = max(0, len(staying) - rules.max_ended)
+    if excess:
+        staying.sort(key=lambda pair: since(pair[1]))
+    return dict(staying[excess:]), excess

@@ -170,3 +170,19 @@ def test_a_gpu_that_hangs_is_seen_on_every_dashboard_that_shows_it(kept: Mapping
     finally:
         node.hang_gpu(index, hung=False)
     await_that(lambda: shows(gpu, "State") == [0.0], "the GPU's recovery", 60.0)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_an_xid_is_seen_on_the_gpus_own_dashboard(kept: Mapping[str, Kept], route: str) -> None:
+    """The panel that is empty while all is well shows the XID, by code and recommended action."""
+    node, store, choices = kept[route]
+    (struck,) = store.query('gpu_info{gpu_index="7"}')
+    panel = next(panel for panel in EVERY[1].panels if panel.title.startswith("XIDs since"))
+    chosen = {**choices[0], "gpu": dict(struck.labels)["hw_id"]}
+    node.xid(7, 79)
+
+    def shown() -> set[tuple[str | None, str | None]]:
+        labels = [dict(s.labels) for query, _ in panel.shown() for s in _ask(store, panel, query, chosen) if s.value]
+        return {(found.get("gpu_xid_code"), found.get("gpu_xid_action")) for found in labels}
+
+    await_that(lambda: ("79", "restart_node") in shown(), "the XID")

@@ -122,6 +122,8 @@ def test_the_variables_of_kubernetes_services_are_not_ours() -> None:
         ("otlp: {max_request: " + "9" * 5000 + "B}", "c.yaml:1: otlp.max_request: must be a size such as 16MiB, 512KiB, 4MB or a number of bytes"),
         ('period: "5s\\n"', "c.yaml:1: period: must be a duration such as 5s, 500ms, 1m30s or a number of seconds"),
         ("otlp: {max_request: 1KiB}\nlimits: {series: 5}", "c.yaml:2: limits.series: must be at least 1000"),
+        ("engines: {targets: [{url: 'http://[::1'}]}", "c.yaml:1: engines.targets[0].url: must be an http:// or https:// URL"),
+        ("engines: {targets: [{url: 'http://a:99999/'}]}", "c.yaml:1: engines.targets[0].url: must be an http:// or https:// URL"),
         ("otlp: {protocol: grcp}", "c.yaml:1: otlp.protocol: must be one of http/protobuf, grpc; the nearest is grpc"),
         ("server: {listen: '9466'}", "c.yaml:1: server.listen: must be ADDRESS:PORT, such as 127.0.0.1:9466 or [::]:9466"),
         ("server: {listen: ':99999'}", "c.yaml:1: server.listen: must be ADDRESS:PORT, such as 127.0.0.1:9466 or [::]:9466"),

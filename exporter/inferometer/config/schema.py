@@ -22,7 +22,7 @@ class Size(int):
 # Patterns are the subset that Python's `re` and the JSON Schema's ECMA 262 read alike.
 _PORT = "([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 LISTEN = rf"^(\[[0-9A-Fa-f:.]+(%[^\]\s]+)?\]|[^\[\]:/\s]*):{_PORT}$"
-URL = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/\s]+(/\S*)?$"
+URL = rf"^[Hh][Tt][Tt][Pp][Ss]?://([^@/\s]*@)?(\[[0-9A-Fa-f:.%]+\]|[^\[\]:/@\s]+)(:{_PORT})?([/?]\S*)?$"
 URL_OR_EMPTY = rf"^$|{URL}"
 # gRPC endpoints may come without a scheme: `collector:4317`.
 ENDPOINT_OR_EMPTY = rf"^$|{URL}|^[^/\s]+:{_PORT}$"

@@ -3,6 +3,7 @@
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -31,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say_what_cannot_fire(objective)
     site = Site(**{field.name: getattr(given, field.name) for field in fields(Site)})
     written = render(objectives, site)
-    return _compare(written, Path(given.out)) if given.check else _write(written, Path(given.out))
+    try:
+        return _compare(written, Path(given.out)) if given.check else _write(written, Path(given.out))
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,13 +54,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runbooks", default=site.runbooks, metavar="BASE", help="runbook_url is BASE/ALERT.md")
     parser.add_argument("--page-severity", default=site.page_severity, metavar="WORD", help="severity of a page")
     parser.add_argument("--ticket-severity", default=site.ticket_severity, metavar="WORD", help="severity of a ticket")
-    parser.add_argument("--jobs", default=site.jobs, metavar="REGEX", help="scrape jobs of the agents")
+    parser.add_argument(
+        "--jobs", type=_expression, default=site.jobs, metavar="REGEX", help="scrape jobs of the agents"
+    )
     parser.add_argument("--page-url-file", default=site.page_url_file, metavar="PATH", help="URL of the pages' webhook")
     parser.add_argument("--ticket-url-file", default=site.ticket_url_file, metavar="PATH", help="of the tickets'")
     parser.add_argument(
-        "--haste", type=float, default=site.haste, metavar="N", help="divide every duration, for a drill"
+        "--haste", type=_haste, default=site.haste, metavar="N", help="divide every duration, for a drill"
     )
     return parser
+
+
+def _haste(given: str) -> float:
+    haste = float(given)
+    if not 0 < haste < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {given}")
+    return haste
+
+
+def _expression(given: str) -> str:
+    try:
+        re.compile(given)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"is no regular expression: {error}") from None
+    return given
 
 
 def _say_what_cannot_fire(objective: Objective) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be wrong with the agent itself: the alerts that say that other alerts are blind."""
 
-from alerts.rule import Alert, Group, Severity
+from alerts.rule import Alert, Group, Severity, quoted
 from alerts.site import DAY, HOUR, MINUTE, Site
 
 DOWN = "InferometerAgentDown"
@@ -25,7 +25,7 @@ def _scrape_fails(site: Site) -> Alert:
     return Alert(
         DOWN,
         Severity.TICKET,
-        f'up{{job=~"{site.jobs}"}} == 0',
+        f"up{{job=~{quoted(site.jobs)}}} == 0",
         5 * MINUTE,
         "The agent at {{ $labels.instance }} cannot be scraped",
         """
@@ -96,7 +96,7 @@ def _never_good(site: Site) -> Alert:
         # The age begins anew with the agent; what worked before it was restarted and has not since is as stale.
         f"""
         {up} == 0
-        and
+        and ignoring (pod)
         max_over_time({up}[{site.span(DAY)}]) == 1
         unless
         inferometer_source_age_seconds
@@ -117,7 +117,7 @@ def _identity_lost(site: Site) -> Alert:
     return Alert(
         IDENTITY,
         Severity.TICKET,
-        f"{known} == 0 and max_over_time({known}[{site.span(DAY)}]) == 1",
+        f"{known} == 0 and ignoring (pod) max_over_time({known}[{site.span(DAY)}]) == 1",
         10 * MINUTE,
         "{{ $labels.instance }} does not know who holds its GPUs",
         """

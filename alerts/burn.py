@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from alerts.bounds import DEFAULTS
 from alerts.objective import Objective
-from alerts.rule import Alert, Group, Recording, Severity
+from alerts.rule import Alert, Group, Recording, Severity, quoted
 from alerts.site import DAY, HOUR, MINUTE, Site
 from inferometer import catalog
 from inferometer.config.quantities import format_seconds
@@ -114,7 +114,7 @@ def _bucket(objective: Objective) -> str:
 
 
 def _select(suffix: str, objective: Objective, *more: str) -> str:
-    matchers = ",".join([*(f"{label}=~{_quoted(pattern)}" for label, pattern in objective.selector.items()), *more])
+    matchers = ",".join([*(f"{label}=~{quoted(pattern)}" for label, pattern in objective.selector.items()), *more])
     return objective.entry.prometheus + suffix + (f"{{{matchers}}}" if matchers else "")
 
 
@@ -123,11 +123,6 @@ def _le(threshold: float) -> str:
     if threshold == int(threshold):
         return f'le=~"{int(threshold)}(\\\\.0)?"'
     return f'le="{float(threshold)!r}"'
-
-
-def _quoted(pattern: str) -> str:
-    escaped = pattern.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 # --- what alerts --------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def _down(site: Site) -> Alert:
         DOWN,
         Severity.PAGE,
         # One that has never answered is still loading its model: that is the ticket's affair.
-        f"{_UP} == 0 and max_over_time({_UP}[{site.span(DAY)}]) == 1",
+        f"{_UP} == 0 and ignoring (pod) max_over_time({_UP}[{site.span(DAY)}]) == 1",
         2 * MINUTE,
         "{{ $labels.inferometer_source_instance }} does not answer",
         f"""

@@ -21,7 +21,8 @@ IDLE_BELOW = 0.05
 
 _HOLDERS = (
     "{{ range $place, $holder := query (printf `group by (k8s_namespace_name, k8s_pod_name)"
-    " (gpu_owner_info{hw_id=%q} or gpu_owner_info{hw_parent=%q})` $labels.hw_id $labels.hw_id) }}{{ if $place }}, {{ end }}"
+    ' (gpu_owner_info{hw_id=%q,role!="admin"} or gpu_owner_info{hw_parent=%q,role!="admin"})` $labels.hw_id $labels.hw_id) }}'
+    "{{ if $place }}, {{ end }}"
     "{{ $holder.Labels.k8s_namespace_name }}/{{ $holder.Labels.k8s_pod_name }}{{ else }}nobody{{ end }}."
 )
 
@@ -62,7 +63,7 @@ def _missing(site: Site) -> Alert:
     return Alert(
         LOST,
         Severity.PAGE,
-        f"gpu_devices < max_over_time(gpu_devices[{site.span(6 * HOUR)}])",
+        f"gpu_devices < ignoring (pod) group_left () max without (pod) (max_over_time(gpu_devices[{site.span(6 * HOUR)}]))",
         10 * MINUTE,
         "{{ $labels.instance }} shows fewer GPUs than it did",
         """
@@ -76,15 +77,22 @@ def _missing(site: Site) -> Alert:
 
 def _xid(site: Site, severity: Severity, actions: tuple[str, ...]) -> Alert:
     errors = f'gpu_xid_errors_total{{gpu_xid_action=~"{"|".join(actions)}",gpu_xid_code!~"{"|".join(FOLLOWERS)}"}}'
-    window = site.span(15 * MINUTE)
+    window, hour = site.span(15 * MINUTE), site.span(HOUR)
     return Alert(
         XID,
         severity,
-        # A counter that is born at 1 has not increased for Prometheus: what is new is what was not there before.
+        # A counter that is born at 1 has not increased for Prometheus: what is new is what was not there before. Not so where
+        # the whole agent was not there then, between two scrapes that were: that is a scrape missed, and nothing new.
         f"""
         increase({errors}[{window}]) > 0
         or
-        ({errors} > 0 unless {errors} offset {window})
+        (
+          {errors} > 0
+          unless
+          {errors} offset {window}
+          unless on (job, instance)
+          (last_over_time(inferometer_info[{hour}] offset {window}) unless on (job, instance) inferometer_info offset {window})
+        )
         """,
         0,
         "XID {{ $labels.gpu_xid_code }} on GPU {{ $labels.gpu_index }} of {{ $labels.instance }}: {{ $labels.gpu_xid_action }}",

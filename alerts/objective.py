@@ -120,6 +120,8 @@ def _faults(objective: Objective, others: tuple[Objective, ...], page: str | Non
     """Find what cannot be right in one objective: (key, sentence) for each."""
     if any(objective.name == other.name for other in others):
         yield ("name",), f"{objective.name} stands twice"
+    if "{{" in objective.description:
+        yield ("description",), "holds {{, with which a template of Prometheus begins; write it in words"
     if objective.budget == 1:
         yield ("objective",), "promises nothing: it must be above 0%"
     metric = catalog.BY_NAME.get(objective.metric)
@@ -145,6 +147,12 @@ def _unknown_keys(objective: Objective, metric: Metric) -> Iterator[tuple[Path, 
             re.compile(pattern)
         except re.error as error:
             yield ("match", key), f"is no regular expression: {error}"
+        else:
+            if found := _NOT_RE2.search(pattern):
+                yield (
+                    ("match", key),
+                    f"has {found[0]}, which Prometheus does not know: its regular expressions are RE2's",
+                )
     for index, key in enumerate(objective.by):
         if key not in metric.keys:
             yield ("by", index), f"{metric.name} has no attribute {key}; {_nearest(key, metric.keys)}"
@@ -179,6 +187,10 @@ def _unmeasurable(objective: Objective, metric: Metric, page: str | None) -> Ite
         refusal = bounds.refuse(threshold, theirs, whose, engine=engine, metric=metric)
         if refusal:
             yield ("threshold",), refusal
+
+
+# What Python's regular expressions have and RE2's have not: looking around, conditions, atoms, references back.
+_NOT_RE2 = re.compile(r"\(\?(?:<?[=!]|P=|\(|>|#)|(?<!\\)(?:\\\\)*\\[1-9]|[*+?}]\+")
 
 
 def _nearest(name: str, valid: "list[str] | tuple[str, ...]") -> str:

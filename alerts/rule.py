@@ -86,6 +86,12 @@ class Group:
         }
 
 
+def quoted(text: str) -> str:
+    """Write a text as PromQL does, in double quotes."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
 def lines(indented: str) -> str:
     """Take the source's indentation from an expression."""
     return dedent(indented).strip()

@@ -23,7 +23,7 @@ from dashboards.model import (
     Timeline,
     Value,
 )
-from dashboards.one_gpu import IN_MIG, ME, MINE, NO_MIG, NOBODY, one
+from dashboards.one_gpu import IN_MIG, ME, MY_HOLDERS, NO_MIG, NOBODY, one
 from dashboards.queries import CLUSTER, NODE, POD, STATES, state_of, with_node
 
 _GPU = Thing(
@@ -60,8 +60,8 @@ _NOW = Row(
         ),
         Stat(
             title="Holders",
-            description="Pods that hold it, or one of its MIG instances (`gpu_owner_info`).",
-            expr=f"count(group by ({', '.join(POD)}) ({MINE}))",
+            description="Pods that hold it, or one of its MIG instances (`gpu_owner_info`). Admin access is not holding.",
+            expr=f"count(group by ({', '.join(POD)}) ({MY_HOLDERS}))",
             unit=COUNT,
             empty="Nobody",
             may_be_empty=NOBODY,

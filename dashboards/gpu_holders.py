@@ -3,7 +3,7 @@
 
 from dashboards import uids
 from dashboards.model import BYTES, RATIO, Key, Lines, Link, Query, Row, State, Table, Timeline, Value
-from dashboards.one_gpu import ME, MINE, NO_MIG, NOBODY
+from dashboards.one_gpu import ME, MINE, MY_HOLDERS, NO_MIG, NOBODY
 from dashboards.queries import POD, joined
 
 _HOLDING = (
@@ -42,7 +42,9 @@ HELD = Row(
                 "A bar for each pod while it held the GPU, or the MIG instance that is named behind it "
                 "(`gpu_owner_info`). No bar: nobody held it. Bars at once on the same device: it was shared."
             ),
-            queries=(Query(f"max by ({_BY}) ({MINE})", "{{k8s_namespace_name}}/{{k8s_pod_name}} {{gpu_mig_profile}}"),),
+            queries=(
+                Query(f"max by ({_BY}) ({MY_HOLDERS})", "{{k8s_namespace_name}}/{{k8s_pod_name}} {{gpu_mig_profile}}"),
+            ),
             states={1: State("held", "blue")},
             width=24,
             may_be_empty=NOBODY,
@@ -109,7 +111,7 @@ INSTANCES = Row(
                     "Holders",
                     joined(
                         _INSTANCE,
-                        f'count by (hw_id) (group by (hw_id, {", ".join(POD)}) (gpu_owner_info{{hw_parent="$gpu"}}))',
+                        f'count by (hw_id) (group by (hw_id, {", ".join(POD)}) (gpu_owner_info{{hw_parent="$gpu",role!="admin"}}))',
                     ),
                 ),
                 Value("Memory in use", joined(_INSTANCE, "max by (hw_id) (gpu_mig_memory_usage_bytes)"), BYTES),

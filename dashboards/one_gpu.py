@@ -3,6 +3,7 @@
 
 ME = 'hw_id="$gpu"'
 MINE = f'gpu_owner_info{{{ME}}} or gpu_owner_info{{hw_parent="$gpu"}}'
+MY_HOLDERS = f'gpu_owner_info{{{ME},role!="admin"}} or gpu_owner_info{{hw_parent="$gpu",role!="admin"}}'  # who may only look holds nothing
 NO_MIG = "a GPU that is not in MIG mode has no instances"
 IN_MIG = "the driver reports no utilisation for a GPU in MIG mode"
 NOBODY = "a GPU that nobody holds has no holders"

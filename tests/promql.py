@@ -13,7 +13,7 @@ from difflib import get_close_matches
 import promql_parser as syntax
 
 from inferometer.model import Aggregation
-from series import KNOWN, Kind, Series, Shape, recorded
+from series import KNOWN, OF_A_POD, Kind, Series, Shape, recorded
 from units import ONE, PER_SECOND, Unit
 
 __all__ = ["KNOWN", "Fault", "Kind", "Series", "Shape", "check", "check_legend", "recorded", "substitute"]
@@ -195,9 +195,10 @@ class _Walk:
         labels: frozenset[str] = frozenset()
         if node.modifier is not None:
             named = frozenset(node.modifier.labels)
-            for label in sorted(named - of.labels):
+            by = node.modifier.type == syntax.AggModifierType.By
+            for label in sorted(named - of.labels - (frozenset() if by else OF_A_POD)):
                 raise Fault(f"{_unknown('label', label, of.labels)}, for {name}()")
-            labels = named if node.modifier.type == syntax.AggModifierType.By else of.labels - named
+            labels = named if by else of.labels - named
         if name in ("topk", "bottomk", "limitk", "limit_ratio"):
             return replace(of, kind=Kind.DERIVED)
         if of.observed is not None and "le" not in labels:
@@ -258,7 +259,7 @@ class _Walk:
         named = frozenset(matching.labels)
         on = matching.type == syntax.LabelModifierType.Include
         for side in (left, right) if on else (replace(left, labels=left.labels | right.labels),):
-            for label in sorted(named - side.labels):
+            for label in sorted(named - side.labels - (frozenset() if on else OF_A_POD)):
                 raise Fault(f"{_unknown('label', label, side.labels)}, on one side of {operator}")
         if operator in _SETS:
             return left.labels | right.labels if operator == "or" else left.labels

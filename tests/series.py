@@ -12,6 +12,8 @@ from units import ONE, Unit
 
 # Prometheus adds them to everything that it scrapes or receives.
 TARGET = frozenset({"job", "instance"})
+# A scrape of pods adds their name too, which is another one after each rollout: to be left out, never to be asked for.
+OF_A_POD = frozenset({"pod"})
 
 
 class Kind(StrEnum):

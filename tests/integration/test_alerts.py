@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The alerts by the programs of their users: promtool and amtool, and from an incident to the webhook and back."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -18,7 +19,7 @@ from alerts.site import Site
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import JOB, agent_on
 from integration.backends import Alertmanager, Prometheus
-from integration.programs import Needs, call
+from integration.programs import Needs, ProgramError, call
 from integration.webhook import Webhook
 from whole.agents import await_that
 from whole.pages import get
@@ -155,6 +156,28 @@ def test_the_threshold_is_a_bound_of_the_engines_that_run(node: SimulatedNode) -
     with agent_on(node) as running:
         page = get(f"{running.url}/metrics", accept="text/plain;version=0.0.4")
     assert load(str(ALERTS / "slo.yaml"), page=page) == OBJECTIVES
+
+
+def test_every_query_of_a_runbook_runs(node: SimulatedNode, tmp_path: Path, needs: Needs) -> None:
+    """Somebody who is woken can paste each as it stands: it meets shared GPUs, MIG instances and several containers."""
+    needs("prometheus")
+    queries = {
+        f"{path.stem}: {query}": query
+        for path in sorted((ALERTS / "runbooks").iterdir())
+        for query in re.findall(r"```promql\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+    }
+    failed = {}
+    with agent_on(node) as running:
+        scrape = {"job_name": JOB, "static_configs": [{"targets": [running.url.removeprefix("http://")]}]}
+        with Prometheus(tmp_path / "prometheus", scrape=[scrape]) as prometheus:
+            await_that(lambda: prometheus.query("gpu_owner_info"), "a scrape")
+            for name, query in queries.items():
+                try:
+                    prometheus.query(query)
+                except ProgramError as error:
+                    failed[name] = str(error)
+    assert queries
+    assert failed == {}
 
 
 # --- from an incident to the webhook ------------------------------------------------------------------------------

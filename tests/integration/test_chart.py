@@ -119,6 +119,10 @@ def test_helm_refuses_an_older_kubernetes(tmp_path: Path) -> None:
             ["podMonitor.enabled", "extraEnv's OTEL_EXPORTER_OTLP_ENDPOINT"],
         ),
         (
+            "podMonitor: {interval: 1m, scrapeTimeout: 61s}",
+            ["podMonitor.scrapeTimeout is 61s", "podMonitor.interval is 1m"],
+        ),
+        (
             "podMonitor: {enabled: true}\npodAnnotations: {prometheus.io/scrape: 'true'}",
             ["podMonitor.enabled", "prometheus.io/scrape"],
         ),
@@ -175,6 +179,19 @@ def test_both_routes_may_be_meant(tmp_path: Path) -> None:
     assert "kind: PodMonitor" in render(tmp_path, *arguments, "--set", "allowBothRoutes=true")
 
 
+def test_a_scrape_may_last_as_long_as_its_interval(tmp_path: Path) -> None:
+    """Only longer is refused, whatever the units."""
+    render(tmp_path, "--set", "podMonitor.interval=1m", "--set", "podMonitor.scrapeTimeout=60s")
+
+
+def test_a_scraped_agent_is_named_by_its_node(tmp_path: Path) -> None:
+    """`instance` is the node, as it is by OTLP: an alert names it, and remembers what was before a rollout."""
+    rendered = yaml.safe_load_all(render(tmp_path, "--set", "podMonitor.enabled=true"))
+    (monitor,) = (found for found in rendered if found["kind"] == "PodMonitor")
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["relabelings"] == [{"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "instance"}]
+
+
 @pytest.mark.parametrize(
     ("values", "place"),
     [
@@ -184,6 +201,8 @@ def test_both_routes_may_be_meant(tmp_path: Path) -> None:
         ("tolerations: [{operater: Exists}]", "operater"),
         ("image: null", "image"),
         ("image: {pullPolicy: Sometimes}", "/image/pullPolicy"),
+        ("nameOverride: A_B", "/nameOverride"),
+        ("fullnameOverride: Gauge", "/fullnameOverride"),
     ],
 )
 def test_helm_refuses_what_the_schema_does(values: str, place: str, tmp_path: Path) -> None:

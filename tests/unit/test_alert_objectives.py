@@ -115,6 +115,12 @@ BAD = [
     ),
     (
         "engine: vllm",
+        'match: {gen_ai.request.model: "(?!test).*"}',
+        ":6: slos[0].match.gen_ai.request.model: has (?!, which Prometheus does not know",
+    ),
+    ("description: Chat is quick.", "description: 'for {{ everybody'", "slos[0].description: holds {{"),
+    (
+        "engine: vllm",
         "by: [gpu.index]",
         ":6: slos[0].by[0]: gen_ai.server.time_to_first_token has no attribute gpu.index",
     ),

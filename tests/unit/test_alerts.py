@@ -150,6 +150,37 @@ def test_the_sites_values_reach_every_rule() -> None:
     assert not re.search(r"runbook_url: runbooks|severity: (page|ticket)|severity = \"(page|ticket)\"|/etc/", text)
 
 
+def test_the_jobs_reach_promql_as_they_were_written() -> None:
+    """A backslash or a quote of the regular expression is escaped."""
+    assert r'up{job=~"a\\.b\"c"} == 0' in render(load(str(SLOS)), Site(jobs=r'a\.b"c'))["rules/agent.rules.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--haste=0", "argument --haste: must be a number above 0, not 0"),
+        ("--haste=-1", "argument --haste: must be a number above 0, not -1"),
+        ("--haste=nan", "argument --haste: must be a number above 0, not nan"),
+        ("--jobs=(", "argument --jobs: is no regular expression"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(
+    option: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The option is named, and nothing is written."""
+    with pytest.raises(SystemExit, match="2"):
+        main([option, f"--out={tmp_path}"])
+    assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file in its place is a sentence, not a traceback."""
+    (tmp_path / "file").touch()
+    assert main([f"--out={tmp_path / 'file'}"]) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
 def test_haste_divides_every_duration() -> None:
     """With 60 an hour is a minute: in `for`, in ranges, in intervals and in Alertmanager's waits."""
     calm, hasty = (render(load(str(SLOS)), Site(haste=haste)) for haste in (1, 60))

@@ -268,3 +268,16 @@ def test_queries_are_told_apart_and_none_has_a_row_without_one(dashboard: Dashbo
         letters = [target["refId"] for target in panel["targets"]]
         assert letters
         assert len(set(letters)) == len(letters)
+
+
+def test_admin_access_is_counted_as_holding_nowhere() -> None:
+    """Only the table that shows the role, and the one of engines' pods, ask for holdings of every role."""
+    asked = {
+        panel.title
+        for dashboard in EVERY
+        for panel in dashboard.panels
+        for query, _ in panel.shown()
+        for selector in re.findall(r"gpu_owner_info(?:\{[^}]*\})?", query.expr)
+        if 'role!="admin"' not in selector
+    }
+    assert asked == {"Holders now", "The GPUs behind the engines"}

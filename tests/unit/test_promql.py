@@ -57,6 +57,10 @@ FAULTS = (
     ),
     ('hw_status{hw_state=~"faild|degraded"}', "value faild does not exist here; the nearest is failed"),
     ("sum by (model) (inference_requests_running)", "label model does not exist here; the nearest is"),
+    (
+        "gpu_devices < on (pod) gpu_devices",
+        "label pod does not exist here; the nearest is job, on one side of <",
+    ),
     ("sum without (gpu) (hw_power_watts)", "label gpu does not exist here; the nearest is gpu_index"),
     ("rate(hw_power_watts[5m])", "rate() is for counters, and hw_power_watts[5m] is a gauge"),
     ("rate(sum(hw_energy_joules_total)[5m:1m])", "is a derived"),

@@ -1,6 +1,11 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{- /* Values that cannot both be meant. All of them are told at once, each in a sentence that names both. */ -}}
 
+{{- define "inferometer.milliseconds" -}}
+{{- $unit := regexFind "[a-z]+$" . -}}
+{{- mul (regexFind "^[0-9]+" . | int64) (get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000) $unit) -}}
+{{- end -}}
+
 {{- define "inferometer.refuseContradictions" -}}
 {{- $config := include "inferometer.config" . | fromJson -}}
 {{- $found := list -}}
@@ -12,6 +17,12 @@
 {{- end -}}
 {{- if and .Values.podMonitor.enabled (eq (dig "prometheus.io/scrape" "" (.Values.podAnnotations | default dict)) "true") -}}
 {{- $found = append $found "podMonitor.enabled and podAnnotations' prometheus.io/scrape are both set: every agent would be scraped twice. Keep one." -}}
+{{- end -}}
+{{- $monitor := .Values.podMonitor -}}
+{{- if and $monitor.interval $monitor.scrapeTimeout -}}
+{{- if gt (include "inferometer.milliseconds" $monitor.scrapeTimeout | int64) (include "inferometer.milliseconds" $monitor.interval | int64) -}}
+{{- $found = append $found (printf "podMonitor.scrapeTimeout is %s and podMonitor.interval is %s: Prometheus refuses a scrape that may outlast its interval. Shorten the one or lengthen the other." $monitor.scrapeTimeout $monitor.interval) -}}
+{{- end -}}
 {{- end -}}
 
 {{- /* Rights. */ -}}

@@ -215,7 +215,9 @@ def test_check_says_what_to_do_on_a_bare_machine() -> None:
 
 def test_check_names_an_engine_that_is_not_scraped() -> None:
     """A target that cannot be used is a finding: its warning is not shown by `check`."""
-    done = run("check", "--json", env={"INFEROMETER_ENGINES__TARGETS": "[{url: 'http://127.0.0.1:99999/metrics'}]"})
+    done = run(
+        "check", "--json", env={"INFEROMETER_ENGINES__TARGETS": "[{url: 'http://127.0.0.1:9/metrics', engine: vlm}]"}
+    )
 
     (finding,) = [f for f in json.loads(done.stdout)["findings"] if f["source"].startswith("engine")]
     assert (finding["source"], finding["state"]) == ("engine engines.targets[0]", "failed")

@@ -169,9 +169,9 @@ class Agent:
         try:
             server.start()
         except Trouble as trouble:
-            log.error("the new configuration is refused, the old one stays: %s", trouble.told())  # noqa: TRY400  # no defect
             if in_the_way:
                 self._listen_again()
+            log.error("the new configuration is refused, the old one stays: %s", trouble.told())  # noqa: TRY400  # no defect
             return False
         self._server = server
         old.close()

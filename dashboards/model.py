@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a dashboard is, as plain values: variables, rows, panels and their queries."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -52,7 +53,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class Panel(ABC):
     """What all panels have.
 
     `title` says what one sees; `description` names the metrics, says what is bad and what to do. `width` is in 24ths of
@@ -65,9 +66,9 @@ class Panel:
     height: int = 8
     may_be_empty: str = ""
 
+    @abstractmethod
     def shown(self) -> Iterator[tuple[Query, Unit]]:
         """Give every query with the unit that its values are shown in."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,4 +87,6 @@ def frames(
     if claims is not None:
         good.append(frame("claims", tuple(claims), now=now))
     good += [frame("engine", report, report.target.instance, now=now) for report in engines]
-    return Frames(now, 1000.0 + passed, (*good, *troubles), tuple(good), {(f.source, f.instance): f.at for f in good})
+    return Frames(
+        now, 1000.0 + passed, (*good, *troubles), tuple(good), {(f.source, f.instance): now - f.at for f in good}
+    )

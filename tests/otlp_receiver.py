@@ -7,6 +7,7 @@ It parses with opentelemetry-proto, so what it holds is what the protocol's own 
 import gzip
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,7 +42,7 @@ class Series(NamedTuple):
     ended: bool
 
 
-class _Receiver:
+class _Receiver(ABC):
     """What both protocols share: the requests, and the answers that are still to be given."""
 
     def __init__(self) -> None:
@@ -73,8 +74,8 @@ class _Receiver:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def close(self) -> None: ...
 
 
 class Answer(NamedTuple):

@@ -69,7 +69,7 @@ class Board:
             steady=steady,
             outcomes=tuple(frame for _, frame in newest),
             good=tuple(frame for _, (frame, arrived) in good if steady - arrived <= 2 * frame.period),
-            newest_good=MappingProxyType({key: frame.at for key, (frame, _) in good}),
+            ages=MappingProxyType({key: steady - arrived for key, (_, arrived) in good}),
             exports=exports,
             dropped=dropped,
         )

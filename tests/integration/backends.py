@@ -30,7 +30,30 @@ _PROMETHEUS_READY = (
 )
 
 
-class Prometheus(Program):
+class _Server(Program):
+    """A program with one configuration file, which is written when it starts, and one HTTP port."""
+
+    _file: Path
+    _content: Mapping[str, Any]
+
+    def start(self) -> None:
+        """Write its configuration and start it."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(yaml.safe_dump(self._content), encoding="utf-8")
+        super().start()
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT, as Prometheus' configuration wants it."""
+        return f"127.0.0.1:{self.told['port']}"
+
+    @property
+    def url(self) -> str:
+        """Where it serves."""
+        return f"http://{self.address}"
+
+
+class Prometheus(_Server):
     """A Prometheus server with storage of its own.
 
     Args:
@@ -70,22 +93,6 @@ class Prometheus(Program):
             *options,
         )
         super().__init__("prometheus", directory, arguments, _PROMETHEUS_READY)
-
-    def start(self) -> None:
-        """Write its configuration and start it."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(yaml.safe_dump(self._content), encoding="utf-8")
-        super().start()
-
-    @property
-    def address(self) -> str:
-        """HOST:PORT."""
-        return f"127.0.0.1:{self.told['port']}"
-
-    @property
-    def url(self) -> str:
-        """Where it serves."""
-        return f"http://{self.address}"
 
     @property
     def otlp_url(self) -> str:
@@ -134,12 +141,12 @@ def _sample(metric: Mapping[str, str], time: float, value: str) -> Sample:
 _ALERTMANAGER_READY = (re.compile(r'msg="Listening on" .*address=127\.0\.0\.1:(?P<port>\d+)'),)
 
 
-class Alertmanager(Program):
+class Alertmanager(_Server):
     """An Alertmanager on its own, with a configuration as in its file."""
 
     def __init__(self, directory: Path, configuration: Mapping[str, Any]) -> None:
         self._file = directory / "alertmanager.yaml"
-        self._content = json.dumps(configuration)  # JSON is YAML
+        self._content = json.loads(json.dumps(configuration))  # plain lists and mappings
         arguments = (
             f"--config.file={self._file}",
             f"--storage.path={directory / 'data'}",
@@ -147,22 +154,6 @@ class Alertmanager(Program):
             "--cluster.listen-address=",
         )
         super().__init__("alertmanager", directory, arguments, _ALERTMANAGER_READY)
-
-    def start(self) -> None:
-        """Write its configuration and start it."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(self._content, encoding="utf-8")
-        super().start()
-
-    @property
-    def address(self) -> str:
-        """HOST:PORT, as Prometheus' configuration wants it."""
-        return f"127.0.0.1:{self.told['port']}"
-
-    @property
-    def url(self) -> str:
-        """Where it serves."""
-        return f"http://{self.address}"
 
     def alerts(self) -> list[dict[str, Any]]:
         """What it holds: `labels`, `annotations`, `status`, `receivers`."""

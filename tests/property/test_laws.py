@@ -181,7 +181,9 @@ def test_an_owner_is_a_pod_uid_and_a_holding_ends_with_its_pod(life: list[Frames
 def test_device_series_do_not_depend_on_identity(life: list[Frames]) -> None:
     """Without any identity source the device series are the same (law 6)."""
     for tick in life:
-        blind = Frames(tick.now, tick.steady, tick.outcomes, tuple(f for f in tick.good if f.source == "nvidia"))
+        blind = Frames(
+            tick.now, tick.steady, tick.outcomes, tuple(f for f in tick.good if f.source == "nvidia"), tick.ages
+        )
 
         def of_devices(snapshot: Snapshot) -> list[object]:
             return [

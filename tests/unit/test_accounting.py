@@ -99,7 +99,7 @@ def test_more_ended_counters_than_the_limit_are_dropped_oldest_first_and_counted
 def test_a_clock_that_is_set_back_takes_no_time_from_an_owner() -> None:
     """Durations are monotonic: the wall clock only stamps."""
     set_back = at(5, POD)
-    set_back = Frames(NOW - 3600, set_back.steady, set_back.outcomes, set_back.good, set_back.newest_good)
+    set_back = Frames(NOW - 3600, set_back.steady, set_back.outcomes, set_back.good, set_back.ages)
 
     *_, last = run(at(0, POD), set_back)
 
@@ -192,7 +192,7 @@ def test_failures_are_counted_on_when_a_source_comes_back() -> None:
 def test_while_the_clock_is_behind_no_counter_begins_after_it_was_read() -> None:
     """A clock that is set back makes a start unknown, not later than its value; when it has caught up the start is back."""
     early = at(5, POD)
-    early = Frames(NOW - 3600, early.steady, early.outcomes, early.good, early.newest_good)
+    early = Frames(NOW - 3600, early.steady, early.outcomes, early.good, early.ages)
 
     *_, behind, caught_up = run(at(0, POD), early, at(10, POD))
 

@@ -103,7 +103,21 @@ def test_a_failure_leaves_the_last_good_frame_for_its_grace() -> None:
 
     assert [f.trouble.reason for f in frames.outcomes if f.trouble] == [Reason.TIMEOUT]
     assert [f.value for f in frames.good] == ["value"]
-    assert frames.newest_good == {("s", ""): 100.0}
+    assert frames.ages == {("s", ""): 0.0}
+
+
+def test_a_clock_that_is_set_makes_no_reading_older_or_younger() -> None:
+    """Ages and the grace are monotonic: an hour's jump of the wall clock changes neither."""
+    wall, steady = Watch(), Watch()
+    board = Board(clock=wall, steady=steady)
+    board.put(Frame("s", "", 1, wall.now, 0.0, 5.0, "value"))
+
+    wall.now += 3600.0
+    steady.now += 3.0
+    frames = board.frames()
+
+    assert frames.ages == {("s", ""): 3.0}
+    assert [f.value for f in frames.good] == ["value"]
 
 
 def test_frames_stand_in_the_order_of_their_names(board: Board) -> None:

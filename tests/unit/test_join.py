@@ -461,7 +461,7 @@ def test_a_driver_call_that_failed_this_once_is_counted_and_loses_only_itself() 
     device = gpu(0)
     report = DeviceReport((device,), (memory(device, GB),), failed=(Unsupported("GPU-0", "hw.power", "call", "why"),))
 
-    snapshot = join(Frames(NOW, 0.0, good=(frame("nvidia", report),)), CONTEXT)
+    snapshot = join(Frames(NOW, 0.0, good=(frame("nvidia", report),), ages={("nvidia", ""): 0.0}), CONTEXT)
 
     assert ("driver_call", 1, 1) in snapshot.drops
     assert [f.metric for f in snapshot.failed] == ["hw.power"]

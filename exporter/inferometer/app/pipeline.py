@@ -139,8 +139,13 @@ class Pipeline:
         return bool(came)
 
     def _follow_claims(self, allocations: tuple[Allocation, ...] | None) -> bool:
-        """Read the claims that local pods use, where there are any. Gives whether there are new ones."""
-        wanted = frozenset((c.namespace, c.name, c.uid) for c in (a.claim for a in allocations or ()) if c)
+        """Read the claims that local pods use, where there are any. Gives whether there are new ones.
+
+        While the kubelet does not answer, what was read stays: nothing need be asked again when it does.
+        """
+        if allocations is None:
+            return False
+        wanted = frozenset((c.namespace, c.name, c.uid) for c in (a.claim for a in allocations) if c)
         if self._claims is None:
             if not wanted or not self._reads_claims:
                 return False  # a node without DRA needs no right to read claims

@@ -9,8 +9,8 @@ from inferometer.join.ownership import Ownership, device_attributes, holding_att
 from inferometer.model import Device, DeviceReport
 
 
-def put_devices(draft: Draft, report: DeviceReport, at: float) -> None:
-    """Put what each device is and does, with its own identity only (law 6); `at` is when it was read."""
+def put_devices(draft: Draft, report: DeviceReport, at: float, age: float) -> None:
+    """Put what each device is and does, with its own identity only (law 6); `at` is when it was read, `age` how long ago."""
     named = {device.uuid: device_attributes(device.uuid, device) for device in report.devices}
     for device in report.devices:
         attributes = named[device.uuid]
@@ -24,7 +24,7 @@ def put_devices(draft: Draft, report: DeviceReport, at: float) -> None:
             draft.put(
                 catalog.STATUS, {**attributes, **_HW, catalog.HW_STATE.key: possible}, float(possible == state), at=at
             )
-        draft.put(catalog.GPU_READING_AGE, attributes, max(0.0, draft.now - at) + (silent_for or 0.0))
+        draft.put(catalog.GPU_READING_AGE, attributes, age + (silent_for or 0.0))
     draft.put(catalog.GPU_DEVICES, {}, float(sum(not d.is_instance for d in report.devices)), at=at)
     for reading in report.readings:
         if reading.subject in named:  # a device that went while it was read contributes nothing

@@ -38,7 +38,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
     ownership = find_owners(report.devices if report else None, allocations, pods, claims, draft.common)
 
     if report is not None:
-        put_devices(draft, report, devices[0].at)
+        put_devices(draft, report, devices[0].at, frames.ages[("nvidia", "")])
     elif any(f.source == "nvidia" and f.trouble and f.trouble.reason is Reason.MISSING for f in frames.outcomes):
         draft.put(catalog.GPU_DEVICES, {}, 0.0)  # no driver is an answer, not a failure
     put_owners(draft, ownership, report, devices[0].at if devices else frames.now)
@@ -69,13 +69,12 @@ def join(frames: Frames, context: Context) -> Snapshot:
 
 
 def _health(outcome: Frame[object], frames: Frames) -> SourceHealth:
-    read = frames.newest_good.get((outcome.source, outcome.instance))
     trouble = outcome.trouble
     return SourceHealth(
         source=outcome.source,
         instance=outcome.instance,
         up=trouble is None,
-        age=None if read is None else max(0.0, frames.now - read),
+        age=frames.ages.get((outcome.source, outcome.instance)),
         took=outcome.took,
         reason=trouble.reason if trouble else "",
         message=trouble.message if trouble else "",

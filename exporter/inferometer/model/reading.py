@@ -103,16 +103,16 @@ class Frame(Generic[T]):
 class Frames:
     """The board's state at one tick: the newest outcome of every source, and the newest good frame while it is valid.
 
-    `now` is Unix seconds, for stamps and ages; `steady` is monotonic seconds, for durations, so that a clock that is
-    set never makes or loses time. `exports` counts pushes by outcome since the agent started, `dropped` what limits
-    dropped ahead of the sources at this tick.
+    `now` is Unix seconds, for stamps. `steady` is monotonic seconds, for durations, and `ages` are the seconds since each
+    source's newest good frame, valid or not: a clock that is set never makes or loses time. `exports` counts pushes by
+    outcome since the agent started, `dropped` what limits dropped ahead of the sources at this tick.
     """
 
     now: float
     steady: float
     outcomes: tuple[Frame[object], ...] = ()
     good: tuple[Frame[object], ...] = ()
-    newest_good: Mapping[tuple[str, str], float] = field(default_factory=lambda: MappingProxyType({}))  # read times
+    ages: Mapping[tuple[str, str], float] = field(default_factory=lambda: MappingProxyType({}))
     exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 

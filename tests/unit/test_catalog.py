@@ -11,7 +11,8 @@ from inferometer.model import Aggregation, Attribute, Instrument, Metric, Stabil
 
 G, C, U, H = Instrument.GAUGE, Instrument.COUNTER, Instrument.UPDOWNCOUNTER, Instrument.HISTOGRAM
 
-BASE_UNITS = {"s", "By", "J", "W", "Hz", "Cel", "1"}
+BASE_UNITS = {"s", "By", "By/s", "J", "W", "Hz", "Cel", "1"}
+RATIOS = ("utilization", "activity", "occupancy", "gpu.fan.speed")  # what has the unit 1
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,7 @@ BASE_UNITS = {"s", "By", "J", "W", "Hz", "Cel", "1"}
         ("hw.status", "1", U, "hw_status"),
         ("hw.temperature", "Cel", G, "hw_temperature_celsius"),
         ("hw.errors", "{error}", C, "hw_errors_total"),
+        ("gpu.pcie.throughput", "By/s", G, "gpu_pcie_throughput_bytes_per_second"),
         ("gpu.info", "{gpu}", G, "gpu_info"),
         ("gpu.owner.time", "s", C, "gpu_owner_time_seconds_total"),
         ("inference.tokens", "{token}", C, "inference_tokens_total"),
@@ -45,7 +47,7 @@ def test_every_metric_holds_to_the_rules(metric: Metric) -> None:
     assert metric.unit in BASE_UNITS or re.fullmatch(r"\{[a-z]+\}", metric.unit)
     if metric.unit == "1" and metric.name != "hw.status":
         assert metric.instrument is G
-        assert metric.name.endswith("utilization")
+        assert metric.name.removesuffix(".max").endswith(RATIOS)
     if metric.name.endswith(".info"):
         assert metric.aggregation is Aggregation.JOIN
         assert metric.instrument is G

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from inferometer.model.reading import Reason
 from inferometer.model.values import Point, Resource
-from inferometer.model.worlds import Claim, Device, Target, Unsupported, Xid
+from inferometer.model.worlds import Claim, Device, Sxid, Target, Unsupported, Xid
 
 
 class Role(StrEnum):
@@ -125,6 +125,8 @@ class Snapshot:
     exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # since the start, by outcome
     unsupported: tuple[Unsupported, ...] = ()
     failed: tuple[Unsupported, ...] = ()  # calls that failed at this tick only
-    xids: tuple[Xid, ...] = ()  # the newest, by their numbers; those of earlier ticks among them
+    xids: tuple[Xid, ...] = ()  # of every teller the newest, by their numbers; those of earlier ticks among them
+    sxids: tuple[Sxid, ...] = ()  # likewise
+    kernel_lost: int | None = None  # records of the kernel's log that were overwritten unread, since the start
     points: tuple[Point, ...] = ()
     simulated: bool = False

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
     CRASHED = "crashed"
+    RELEASED = "released"  # let go of on purpose: an operator wants it so
     INTERNAL = "internal"  # our own defect
 
 
@@ -49,12 +50,12 @@ class Trouble(Exception):  # noqa: N818  # it is raised, counted and shown to pe
 class Source(Protocol[T_co]):
     """One world to read. `read` blocks, may raise, and is only ever called from one thread at a time.
 
-    `name` is one of a few (`nvidia`, `podresources`, `pods`, `engine`), `instance` tells equals apart.
+    `name` is one of a few (`nvidia`, `podresources`, `pods`, `node`, `engine`), `instance` tells equals apart.
     """
 
     @property
     def name(self) -> str:
-        """One of a few: `nvidia`, `podresources`, `pods`, `engine`."""
+        """One of a few: `nvidia`, `podresources`, `pods`, `node`, `engine`."""
         ...
 
     @property

@@ -2,7 +2,7 @@
 """Values on their way from a source to an output: readings, points, histograms, resources."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from inferometer.model.metrics import Metric
@@ -34,7 +34,8 @@ class Reading(NamedTuple):
 
     `subject` is a device UUID, or the instance name of an engine target. `attributes` holds only what this
     measurement adds (`hw.gpu.task`, `gen_ai.token.type`); the join adds the subject's own.
-    `start` is when a counter or histogram began, in Unix seconds, where the source knows it.
+    `start` is when a counter or histogram began, in Unix seconds, where the source knows it; `at` when this was read, where
+    it was not with its frame.
     """
 
     subject: str
@@ -42,6 +43,7 @@ class Reading(NamedTuple):
     attributes: tuple[tuple[str, str], ...]
     value: Value
     start: float | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,13 @@ class Resource:
     """Who speaks: an OTLP resource. `attributes` are sorted by key."""
 
     attributes: tuple[tuple[str, str], ...]
+    _hash: int = field(init=False, repr=False, compare=False)  # every series is looked up by it, several times a tick
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.attributes))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @classmethod
     def of(cls, attributes: Mapping[str, str | None]) -> "Resource":

@@ -27,6 +27,7 @@ class Device:
     compute_instance: int | None = None
     profile_id: int | None = None  # GPU instance profile id, as in the DRA device name
     placement: int | None = None  # first memory slice of the placement
+    multiprocessors: int | None = None  # of an instance
     pci_address: str | None = None
     details: Mapping[str, str] = field(default_factory=no_words)  # attribute key -> value
 
@@ -48,19 +49,77 @@ class Unsupported:
 
 @dataclass(frozen=True, slots=True)
 class Xid:
-    """An XID that the driver reported of a GPU, `times` over since the source last looked.
+    """An XID that the driver reported of a GPU, `times` over since the source last looked, at Unix seconds `at`.
 
-    `number` rises from one to the next, and no two of a process share one. `action` is what NVIDIA's catalogue recommends
-    first. The instances' ids are None where the whole GPU is meant.
+    `number` is one higher than that of the same teller's XID or SXID before, as long as the process lives. `teller` is `nvml` or `kernel`: most XIDs are told
+    by both. NVML names the GPU by `device`, its UUID; the kernel's log by `pci_address` (`0000:3b:00.0`) alone, and often the
+    process. The instances' ids are None where the whole GPU is meant. NVML does not tell when an event was: its `at` is when it
+    was read, and the XID was at most `late` seconds before.
     """
 
     number: int
-    device: str
     code: int
-    action: str
+    at: float
+    teller: str
+    device: str = ""
+    pci_address: str = ""
     gpu_instance: int | None = None
     compute_instance: int | None = None
+    pid: int | None = None
     times: int = 1
+    late: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sxid:
+    """An SXID: what the driver reported of an NVSwitch in the kernel's log, at Unix seconds `at`, numbered among its XIDs."""
+
+    number: int
+    code: int
+    at: float
+    pci_address: str
+    fatal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KernelReport:
+    """What the kernel's log told of GPUs: the newest, by their numbers, those of earlier reports among them.
+
+    `lost` counts the records that the kernel overwrote before they were read, since the agent was started.
+    """
+
+    xids: tuple[Xid, ...] = ()
+    sxids: tuple[Sxid, ...] = ()
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process on a GPU or MIG instance: `kind` is compute, graphics or mps, `memory` in bytes, `busy` its share of SM time.
+
+    None is what the driver does not tell, as `busy` while MIG is on.
+    """
+
+    device: str
+    pid: int
+    kind: str
+    memory: int | None = None
+    busy: float | None = None
+    at: float | None = None  # when it was read, Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Vgpu:
+    """A vGPU of this host. `memory` and `memory_limit` are bytes, `busy` the share of time by `hw.gpu.task`."""
+
+    uuid: str
+    parent: str
+    type: str = ""
+    vm: str = ""
+    memory: int | None = None
+    memory_limit: int | None = None
+    busy: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    at: float | None = None  # when it was read, Unix seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +127,8 @@ class DeviceReport:
     """What the devices source read: GPUs before their instances, in NVML order.
 
     `unresponsive` maps a device UUID to the age in seconds of its last good answer; it contributes no readings. `events`
-    are the newest, by their numbers, those of earlier reports among them: a report that nobody looked at loses none.
+    are the newest, by their numbers, those of earlier reports among them: a report that nobody looked at loses none. `calls`
+    are the driver's, with how often each was made since the source was, and the seconds that it took in all.
     """
 
     devices: tuple[Device, ...]
@@ -78,6 +138,13 @@ class DeviceReport:
     details: Mapping[str, str] = field(default_factory=no_words)  # driver and CUDA version
     failed: tuple[Unsupported, ...] = ()  # calls that failed this time, though they may work the next
     events: tuple[Xid, ...] = ()
+    processes: tuple[Process, ...] = ()
+    vgpus: tuple[Vgpu, ...] = ()
+    excluded: Mapping[str, str] = field(
+        default_factory=no_words
+    )  # PCI address or UUID of GPUs left out -> model, or ""
+    calls: Mapping[str, tuple[int, float]] = field(default_factory=lambda: MappingProxyType({}))
+    fields: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # field -> seconds, the slowest
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +171,50 @@ class Grant:
     device: str
     admin: bool = False
     share_id: str | None = None
+    consumed: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # capacity, KEP-5075
 
 
 @dataclass(frozen=True, slots=True)
 class AllocatedClaim:
-    """What the API server says of a claim that a local pod uses: what the kubelet's answer leaves out."""
+    """What the API server, or the node's own files, say of a claim that a local pod uses: what the kubelet leaves out.
+
+    `sharing` is the strategy that the claim is configured with (`TimeSlicing`, `MPS`); `groups` are the PodGroups that it is
+    reserved for (KEP-5729). `complete` is False where the teller does not know of admin access.
+    """
 
     namespace: str
     name: str
     uid: str
     grants: tuple[Grant, ...]
+    sharing: str = ""
+    groups: tuple[str, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PooledDevice:
+    """A device as its DRA driver publishes it in a ResourceSlice of this node: what its name alone does not tell."""
+
+    driver: str
+    pool: str
+    device: str
+    kind: str = ""  # `gpu`, `mig`, `vfio`, ...: the driver's `type`
+    uuid: str = ""
+    pci_address: str = ""
+    parent_uuid: str = ""
+    profile: str = ""
+    capacity: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    shared: bool = False  # several claims may have it (KEP-5075)
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Whose a process is, by its cgroup: a container of a pod, or the host's own (`pod_uid` and `container_id` empty)."""
+
+    pid: int
+    pod_uid: str = ""  # of a static pod: the hash of its manifest
+    container_id: str = ""
+    host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +258,20 @@ class Pod:
     owner_name: str = ""
     containers: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
+    container_ids: Mapping[str, str] = field(
+        default_factory=no_words
+    )  # id without its runtime -> container, of all kinds
+    claims: Mapping[str, str] = field(default_factory=no_words)  # name in the pod -> name of the ResourceClaim
+    claim_requests: tuple[tuple[str, str, str], ...] = ()  # container, name in the pod, request ("" is all of them)
+    extended_claim: str = ""  # the ResourceClaim made for extended resources (KEP-5004)
+    extended_requests: tuple[tuple[str, str], ...] = ()  # container, request of that claim
+    runtime_class: str = ""
+    group: str = ""  # PodGroup
+
+    @property
+    def manifest(self) -> str:
+        """What a static pod's cgroup is named by instead of its UID; else empty."""
+        return self.annotations.get("kubernetes.io/config.hash", "")
 
 
 @dataclass(frozen=True, slots=True)

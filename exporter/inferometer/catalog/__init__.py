@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every metric and attribute, defined once; exposition, OTLP, the reference page and the checks derive from it.
+
+Names of the semantic conventions are used where one exists: `hw.*` and `k8s.*` at semantic-conventions v1.44.0,
+`gen_ai.*` of semantic-conventions-genai. Everything else is ours and marked provisional. The catalogue is one namespace:
+`catalog.POWER`, `catalog.HW_ID`.
+"""
+
+from inferometer.catalog import agent, attributes, engines, gpu, links, memory, mig, owners, power, xids
+from inferometer.catalog.agent import *  # noqa: F403  # see above
+from inferometer.catalog.attributes import *  # noqa: F403  # see above
+from inferometer.catalog.engines import *  # noqa: F403  # see above
+from inferometer.catalog.gpu import *  # noqa: F403  # see above
+from inferometer.catalog.links import *  # noqa: F403  # see above
+from inferometer.catalog.memory import *  # noqa: F403  # see above
+from inferometer.catalog.mig import *  # noqa: F403  # see above
+from inferometer.catalog.names import prometheus_name as prometheus_name
+from inferometer.catalog.names import prometheus_unit as prometheus_unit
+from inferometer.catalog.owners import *  # noqa: F403  # see above
+from inferometer.catalog.power import *  # noqa: F403  # see above
+from inferometer.catalog.xids import *  # noqa: F403  # see above
+from inferometer.model import Attribute, Metric
+
+SEMCONV_VERSION = "1.44.0"
+SCHEMA_URL = f"https://opentelemetry.io/schemas/{SEMCONV_VERSION}"
+
+# In the order in which they are published.
+METRICS: tuple[Metric, ...] = tuple(
+    thing
+    for module in (gpu, memory, power, links, xids, mig, owners, engines, agent)
+    for thing in vars(module).values()
+    if isinstance(thing, Metric)
+)
+BY_NAME = {metric.name: metric for metric in METRICS}
+ORDER = {metric: i for i, metric in enumerate(METRICS)}
+ATTRIBUTES: tuple[Attribute, ...] = tuple(thing for thing in vars(attributes).values() if isinstance(thing, Attribute))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent itself."""
+
+from inferometer.catalog.attributes import (
+    DRIVER_CALL,
+    DRIVER_FIELD,
+    LEVEL,
+    LIMIT,
+    OUTPUT,
+    REASON,
+    VERSION,
+)
+from inferometer.catalog.define import (
+    JOIN,
+    MAX,
+    ON_SOURCE,
+    SUM,
+    C,
+    G,
+    metric,
+)
+
+# The agent.
+AGENT_INFO = metric("inferometer.info", "{agent}", G, (VERSION,), JOIN, "Always 1; describes the agent.")
+SOURCE_UP = metric(
+    "inferometer.source.up", "{source}", G, ON_SOURCE, SUM, "1 if the source's newest read succeeded, else 0."
+)
+SOURCE_AGE = metric("inferometer.source.age", "s", G, ON_SOURCE, MAX, "Age of the source's newest good reading.")
+SOURCE_DURATION = metric(
+    "inferometer.source.duration", "s", G, ON_SOURCE, MAX, "How long the source's newest read took."
+)
+SOURCE_ERRORS = metric(
+    "inferometer.source.errors", "{error}", C, (*ON_SOURCE, REASON), SUM, "Reads that failed, by reason."
+)
+IDENTITY_LEVEL = metric(
+    "inferometer.identity.level",
+    "{state}",
+    G,
+    (LEVEL,),
+    MAX,
+    "1 for how much is known of owners: nothing, namespace and name, or the pod's UID and labels; 0 for the others.",
+)
+SERIES = metric("inferometer.series", "{series}", G, (), SUM, "Series in the snapshot.")
+DROPPED = metric("inferometer.dropped", "{item}", C, (LIMIT,), SUM, "What a limit dropped, by limit.")
+EXPORTS = metric("inferometer.exports", "{export}", C, (OUTPUT, REASON), SUM, "Pushes, by outcome.")
+
+DRIVER_CALL_TIME = metric(
+    "inferometer.driver.call.time",
+    "s",
+    C,
+    (DRIVER_CALL,),
+    SUM,
+    "Time spent in the driver's calls, as the sampler sees it.",
+)
+DRIVER_CALLS = metric("inferometer.driver.calls", "{call}", C, (DRIVER_CALL,), SUM, "Calls of the driver.")
+DRIVER_FIELD_LATENCY = metric(
+    "inferometer.driver.field.latency",
+    "s",
+    G,
+    (DRIVER_FIELD,),
+    MAX,
+    "How long the driver says that it took to read a field, the slowest GPU and link.",
+)

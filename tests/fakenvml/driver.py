@@ -36,6 +36,12 @@ class Open(Protocol):
     def __call__(self, deadline: float = 10.0, kill_after: float = 60.0, library: Path | None = None) -> Nvidia: ...
 
 
+class Tuned(Protocol):
+    """Opens a source with some of the keys of `devices.nvidia`; its slow tier is due at each read, and counts for a minute."""
+
+    def __call__(self, **settings: object) -> Nvidia: ...
+
+
 def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait for something to become true; fail when it does not."""
     end = time.monotonic() + seconds

@@ -153,7 +153,8 @@ class _Reader:
         )
         # Logged when it fails, when it fails otherwise, and when it recovers; never once a tick (law 9).
         if trouble is not None and self._failing != trouble.reason:
-            log.warning("%s: %s", self._label(), trouble.told())
+            level = logging.INFO if trouble.reason is Reason.RELEASED else logging.WARNING
+            log.log(level, "%s: %s", self._label(), trouble.told())
         elif trouble is None and self._failing:
             log.info("%s: reads again", self._label())
         self._failing = trouble.reason if trouble is not None else ""

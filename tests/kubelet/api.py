@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small API server over HTTPS: lists and watches pods by node, with versions, bookmarks and faults; gives claims by name."""
+"""A small API server over HTTPS: lists and watches pods by node, with versions, bookmarks and faults; gives claims and nodes by name."""
 
 import json
 import ssl
@@ -13,13 +13,14 @@ from urllib.parse import parse_qs, urlsplit
 from kubelet.certificates import Certificates
 
 CLAIMS = "/apis/resource.k8s.io/v1"
+NODES = "/api/v1/nodes"
 
 
 class ApiServer:
     """Pods by name, an event log, and one fault at a time for lists and one for watches.
 
-    A fault is a status to answer with, or `hang`, `html`, `endless`; None is none. `claims` is by path, and
-    `claims_asked` the paths that were asked for.
+    A fault is a status to answer with, or `hang`, `html`, `endless`; None is none. `claims` and `nodes` are by path, and
+    `claims_asked` and `nodes_asked` the paths that were asked for.
     """
 
     def __init__(self, certificates: Certificates, token: str = "a-token", pods: tuple[Any, ...] = ()) -> None:
@@ -29,6 +30,9 @@ class ApiServer:
         self.claim_fault: int | str | None = None
         self.claims: dict[str, Any] = {}
         self.claims_asked: list[str] = []
+        self.node_fault: int | str | None = None
+        self.nodes: dict[str, Any] = {}
+        self.nodes_asked: list[str] = []
         self.asked: list[dict[str, str]] = []
         self.change = threading.Condition()
         self.generation = 0  # of watches: they end when it changes
@@ -64,6 +68,10 @@ class ApiServer:
         """Add or change a ResourceClaim."""
         metadata = claim["metadata"]
         self.claims[f"{CLAIMS}/namespaces/{metadata['namespace']}/resourceclaims/{metadata['name']}"] = claim
+
+    def put_node(self, name: str, annotations: dict[str, str] | None) -> None:
+        """Add a node, or change its annotations."""
+        self.nodes[f"{NODES}/{name}"] = {"kind": "Node", "metadata": {"name": name, "annotations": annotations}}
 
     def delete(self, name: str) -> None:
         self._tell("DELETED", self._pods.pop(name))
@@ -150,7 +158,11 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         try:
             if parts.path.startswith(f"{CLAIMS}/"):
-                self._answer_claim(api, parts.path)
+                api.claims_asked.append(parts.path)
+                self._answer_one(api, parts.path, api.claims, api.claim_fault)
+            elif parts.path.startswith(f"{NODES}/"):
+                api.nodes_asked.append(parts.path)
+                self._answer_one(api, parts.path, api.nodes, api.node_fault)
             else:
                 api.asked.append(query)
                 self._answer(api, parts.path, query)
@@ -182,18 +194,17 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._watch(api, int(query["resourceVersion"]), float(query["timeoutSeconds"]))
 
-    def _answer_claim(self, api: ApiServer, path: str) -> None:
-        api.claims_asked.append(path)
+    def _answer_one(self, api: ApiServer, path: str, things: dict[str, Any], fault: int | str | None) -> None:
         if self.headers.get("Authorization") != f"Bearer {api.token}":
             self._status(401, "Unauthorized")
-        elif isinstance(api.claim_fault, int):
-            self._status(api.claim_fault, "told to")
-        elif api.claim_fault == "html":
+        elif isinstance(fault, int):
+            self._status(fault, "told to")
+        elif fault == "html":
             self._whole(200, b"<html><body>Sign in</body></html>", "text/html")
-        elif path not in api.claims:
+        elif path not in things:
             self._status(404, "not found")
         else:
-            self._whole(200, json.dumps(api.claims[path]).encode(), "application/json")
+            self._whole(200, json.dumps(things[path]).encode(), "application/json")
 
     def _watch(self, api: ApiServer, version: int, lasting: float) -> None:
         generation, until = api.generation, time.monotonic() + lasting

@@ -3,8 +3,21 @@
 
 from inferometer.app.agent import Agent, run
 from inferometer.app.bindings import bindings
+from inferometer.app.captured import record, replay
 from inferometer.app.checking import Finding, check
 from inferometer.app.pipeline import Pipeline, Stand, collect
 from inferometer.app.simulated import simulate
 
-__all__ = ["Agent", "Finding", "Pipeline", "Stand", "bindings", "check", "collect", "run", "simulate"]
+__all__ = [
+    "Agent",
+    "Finding",
+    "Pipeline",
+    "Stand",
+    "bindings",
+    "check",
+    "collect",
+    "record",
+    "replay",
+    "run",
+    "simulate",
+]

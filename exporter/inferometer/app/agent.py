@@ -16,12 +16,14 @@ from inferometer.config import Config, ConfigError, load
 from inferometer.model import Snapshot, Trouble
 from inferometer.push import Push
 from inferometer.server import Published, Server
+from inferometer.sources.devices.release import Pause
 from inferometer.views.otlp import Encoder
 
 log = logging.getLogger(__name__)
 
 OnSnapshot = Callable[[Snapshot | None, Snapshot], None]
 OnConfig = Callable[[Config], None]
+Adapt = Callable[[Config], Config]
 
 _STACK = 512 * 1024  # a reader's thread needs little; 8 MiB of address space for each frightens limit tools
 _STUCK = 30.0  # seconds past its time after which a tick has hung and the process no longer works
@@ -35,7 +37,7 @@ class Agent:
     """Runs from `start` to `stop`.
 
     In the tick's thread `on_snapshot` is told of every snapshot and the one before, `on_config` of every configuration
-    that was read again and is used.
+    that was read again and is used. `adapt` is what was done to the configuration for `stand`, and is done to those too.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Agent:
         environ: Mapping[str, str],
         config_path: str | None = None,
         stand: Stand = REAL,
+        adapt: Adapt | None = None,
         on_snapshot: OnSnapshot | None = None,
         on_config: OnConfig | None = None,
     ) -> None:
@@ -52,12 +55,14 @@ class Agent:
         self._config_path = config_path
         self._environ = environ
         self._stand = stand
+        self._adapt = adapt
         self._on_snapshot = on_snapshot
         self._on_config = on_config
         self._window = Window()
         self._published = Published(forms(self._window))
         self._stop = threading.Event()
         self._reload = threading.Event()
+        self._pause = Pause()  # of the driver; it outlives a configuration
         self._due = time.monotonic()  # when the tick in progress began, or the next one is to
         self._server = Server(config.server, self._published, self._alive)
         self._encoder = Encoder()
@@ -86,6 +91,14 @@ class Agent:
         """Read the configuration again before the next tick; a bad one is logged and changes nothing."""
         self._reload.set()
 
+    def release(self) -> None:
+        """Let go of the driver within a second, for as long as the configuration says."""
+        nvidia = self._config.devices.nvidia
+        if nvidia.enabled:
+            self._pause.begin("SIGUSR1 was sent", nvidia.release.pause)
+        else:
+            log.info("SIGUSR1 has no effect: devices.nvidia is switched off")
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the agent is stopped, or the timeout; give whether it is."""
         return self._stop.wait(timeout)
@@ -110,7 +123,7 @@ class Agent:
         return Push(config.otlp, self._environ, self._encoder.requests, lambda: self._published.newest)
 
     def _work(self) -> None:
-        pipeline = Pipeline(self._config, self._environ, self._stand)
+        pipeline = Pipeline(self._config, self._environ, self._stand, pause=self._pause)
         patience: float | None = FIRST_PATIENCE
         try:
             self._due = time.monotonic()
@@ -146,6 +159,8 @@ class Agent:
         except ConfigError as error:
             log.error("the new configuration is refused, the old one stays: %s", error)  # noqa: TRY400  # no defect
             return pipeline
+        if self._adapt:
+            config = self._adapt(config)
         if config.server != self._config.server and not self._move(config):
             return pipeline
         if config.otlp != self._config.otlp:
@@ -158,7 +173,7 @@ class Agent:
         if self._on_config:
             self._on_config(config)
         log.info("configuration read again")
-        return Pipeline(config, self._environ, self._stand, pipeline.state)
+        return Pipeline(config, self._environ, self._stand, pipeline.state, self._pause)
 
     def _move(self, config: Config) -> bool:
         """Listen as the new configuration says; if that cannot be, go on as before."""
@@ -203,15 +218,18 @@ def run(
     *,
     environ: Mapping[str, str],
     config_path: str | None = None,
+    stand: Stand = REAL,
+    adapt: Adapt | None = None,
     on_config: OnConfig | None = None,
 ) -> int:
     """Run the agent in the foreground until SIGTERM or SIGINT. Gives the exit code.
 
-    SIGHUP reads the configuration again; `on_config` is told where it is used.
+    SIGHUP reads the configuration again; `on_config` is told where it is used. SIGUSR1 lets go of the driver for a while.
     """
     hold_little()
     ended: list[int] = []
-    agent = Agent(config, environ=environ, config_path=config_path, on_config=on_config)
+    asked: list[int] = []  # to let go of the driver
+    agent = Agent(config, environ=environ, config_path=config_path, stand=stand, adapt=adapt, on_config=on_config)
 
     def end(number: int, _: object) -> None:
         ended.append(number)
@@ -219,10 +237,13 @@ def run(
     # Before anything is started: a signal that comes early must end the agent as well as a late one.
     previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: agent.reload())
+    previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda number, _: asked.append(number))
     try:
         agent.start()
         while not ended and not agent.wait(_GLANCE):
-            pass
+            if asked:
+                asked.clear()
+                agent.release()
         agent.stop()
     except Trouble as trouble:
         log.error("%s", trouble.told())  # noqa: TRY400  # no defect: the message says it all

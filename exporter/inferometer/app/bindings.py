@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where every metric comes from: the sources' bindings and those of what is computed here."""
 
+from types import MappingProxyType
+
 from inferometer import catalog
+from inferometer.join.rules import RULES
 from inferometer.model import Binding, Metric
 from inferometer.sources.devices import nvidia
 from inferometer.sources.engines import dialects
@@ -15,15 +18,18 @@ def _own(source: str, *pairs: tuple[Metric, str]) -> tuple[Binding, ...]:
 COMPUTED = (
     *_own(
         "join",
-        (catalog.STATUS, "whether the sampler's calls return before their deadline"),
+        (catalog.STATUS, "the worst state of `gpu.health.reason`"),
         (catalog.GPU_INFO, "the GPU's static facts"),
-        (catalog.GPU_DEVICES, "nvmlDeviceGetCount_v2"),
+        (catalog.GPU_DEVICES, "the GPUs that the driver shows or excludes, their health, and who holds them"),
+        (catalog.MIG_DEVICES, "the instances that the driver shows, their GPUs' health, and who holds them"),
+        (catalog.FABRIC_INFO, "the GPU's static facts"),
         (catalog.GPU_READING_AGE, "the read time of the GPU's newest frame"),
         (catalog.MIG_INFO, "the instance's static facts"),
         (catalog.OWNER_INFO, "PodResources allocations with NVML devices and the node's pods"),
         (catalog.OWNER_UNRESOLVED, "PodResources allocations without a device in NVML"),
         (catalog.OWNER_MEMORY_USAGE, "the memory usage of a device with exactly one owner"),
         (catalog.OWNER_UTILIZATION, "the utilization of a GPU with exactly one owner"),
+        (catalog.OWNER_SM_ACTIVITY, "the SM activity of a device with exactly one owner"),
         (catalog.ENGINE_INFO, "the recognised page of an engine"),
         (catalog.ENGINE_BLIND, "a page without an engine's families"),
         (catalog.IDENTITY_LEVEL, "which identity sources answer"),
@@ -32,9 +38,20 @@ COMPUTED = (
         (catalog.SOURCE_DURATION, "the duration of the source's newest read"),
         (catalog.AGENT_INFO, "the agent"),
     ),
+    *(
+        Binding(
+            catalog.GPU_HEALTH_CAUSE.name,
+            ", ".join(metric.name for metric in rule.when.reads),
+            "join",
+            MappingProxyType({catalog.HEALTH_CAUSE.key: rule.cause, catalog.HW_STATE.key: rule.state}),
+        )
+        for rule in RULES
+    ),
     *_own(
         "accounting",
         (catalog.OWNER_TIME, "intervals with the same single owner at both ends"),
+        (catalog.OWNER_XID_ERRORS, "XIDs of what has the same single owner before and after"),
+        (catalog.XID_INFO, "NVIDIA's XID catalogue"),
         (catalog.SOURCE_ERRORS, "failed reads"),
         (catalog.SERIES, "the snapshot"),
         (catalog.DROPPED, "limits"),

@@ -4,16 +4,20 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand
+from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand, at_a_glance
 from inferometer.config import Config
 from inferometer.model import Reason, Snapshot, SourceHealth
+from inferometer.sources.devices.kernel_log import KernelLog
 from inferometer.sources.identity import pods
+
+_OUT_OF_REACH = (Reason.MISSING, Reason.PERMISSION, Reason.UNSUPPORTED)
 
 
 class Finding(NamedTuple):
     """One line of `inferometer check`. `state` is `ok`, `missing`, `degraded`, `failed`, `absent` or `off`.
 
-    `absent` is what a device does not have, and nothing is wrong with it; `degraded` is a call that failed just now.
+    `absent` is what a device does not have, or the agent has no right to and can do without: nothing is wrong with it.
+    `degraded` is a call that failed just now.
     """
 
     source: str
@@ -24,7 +28,7 @@ class Finding(NamedTuple):
 
 def check(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tuple[Finding, ...]:
     """Read every source once and say what came of it."""
-    pipeline = Pipeline(config, environ, stand)
+    pipeline = Pipeline(at_a_glance(config), environ, stand)
     try:
         snapshot = pipeline.step(patience=max(FIRST_PATIENCE, config.identity.pods.deadline))
     finally:
@@ -47,6 +51,10 @@ def _sources(snapshot: Snapshot) -> list[Finding]:
 def _state(health: SourceHealth) -> str:
     if health.up:
         return "ok"
+    if health.reason == Reason.RELEASED:
+        return "off"  # an operator wants it so
+    if health.source == KernelLog.name and health.reason in _OUT_OF_REACH:
+        return "absent"  # most nodes' containers are not let to see it, and NVML tells most XIDs
     return "missing" if health.reason == Reason.MISSING else "failed"
 
 
@@ -72,6 +80,8 @@ def _off(config: Config, environ: Mapping[str, str]) -> list[Finding]:
     findings = []
     if not config.devices.nvidia.enabled:
         findings.append(Finding("nvidia", "off", "switched off", "Set devices.nvidia.enabled."))
+    elif not config.devices.kernel_log.enabled:
+        findings.append(Finding("kernel_log", "off", "switched off", "Set devices.kernel_log.enabled."))
     if not config.identity.podresources.enabled:
         findings.append(Finding("podresources", "off", "switched off", "Set identity.podresources.enabled."))
     if not pods.available(config.identity.pods, environ):

@@ -16,11 +16,14 @@ from inferometer.config import Config, Seconds
 from inferometer.join import Context, join
 from inferometer.model import Allocation, Frames, Pod, Resource, Snapshot, Target
 from inferometer.push import resource_attributes
+from inferometer.sources.devices.kernel_log import KernelLog
 from inferometer.sources.devices.nvidia import Nvidia
+from inferometer.sources.devices.release import Pause, Release
 from inferometer.sources.engines.discovery import Refusal, discover
 from inferometer.sources.engines.scrape import Engine
 from inferometer.sources.identity import pods as pods_api
 from inferometer.sources.identity.claims import Claims
+from inferometer.sources.identity.node import Node
 from inferometer.sources.identity.podresources import PodResources
 
 log = logging.getLogger(__name__)
@@ -42,10 +45,18 @@ FIRST_PATIENCE = 3.0
 
 
 class Pipeline:
-    """Turns a configuration into snapshots, one a `step`. The counters' state can be handed to a successor."""
+    """Turns a configuration into snapshots, one a `step`. The counters' state can be handed to a successor.
+
+    `pause` is where somebody else asks to let go of the driver for a while.
+    """
 
     def __init__(
-        self, config: Config, environ: Mapping[str, str], stand: Stand = REAL, state: State | None = None
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        stand: Stand = REAL,
+        state: State | None = None,
+        pause: Pause | None = None,
     ) -> None:
         self.config = config
         self.state = state or State()
@@ -59,6 +70,7 @@ class Pipeline:
             cost_center_keys=config.identity.cost_center_keys,
             max_series=config.limits.series,
             simulated=stand.simulated,
+            process_series=config.devices.nvidia.process_series,
         )
         self._refused: frozenset[Refusal] = frozenset()
         self._pods: tuple[Pod, ...] | None = None
@@ -68,7 +80,14 @@ class Pipeline:
         self._reads_claims = pods_api.available(config.identity.pods, environ)
         period = config.period
         if config.devices.nvidia.enabled:
-            self._poller.add(Nvidia(config.devices.nvidia, period, nvml=stand.nvml, nvml_argument=stand.argument))
+            settings = config.devices.nvidia
+            release = Release(settings.release, pause)
+            if settings.release.annotation:
+                asked = Node(config.identity.pods, node, settings.release.annotation, period, release.annotated)
+                self._poller.add(asked)
+            self._poller.add(Nvidia(settings, period, nvml=stand.nvml, nvml_argument=stand.argument, release=release))
+            if config.devices.kernel_log.enabled:
+                self._poller.add(KernelLog(config.devices.kernel_log, period))
         if config.identity.podresources.enabled:
             self._poller.add(PodResources(config.identity.podresources, period))
         if self._reads_claims:
@@ -184,11 +203,17 @@ def node_resource(config: Config, environ: Mapping[str, str], node: str) -> Reso
     return Resource.of({**ours, **resource_attributes(environ)})
 
 
+def at_a_glance(config: Config) -> Config:
+    """Give the configuration of what only looks: how far the kernel's log was read is the running agent's to note."""
+    kernel_log = replace(config.devices.kernel_log, state="")
+    return replace(config, devices=replace(config.devices, kernel_log=kernel_log))
+
+
 def collect(
     config: Config, environ: Mapping[str, str], stand: Stand = REAL, *, apart: float = 2.0
 ) -> tuple[Snapshot, Snapshot]:
     """Collect once: two snapshots, `apart` seconds from one another, so that rates can be told."""
-    pipeline = Pipeline(replace(config, period=Seconds(apart)), environ, stand)
+    pipeline = Pipeline(replace(at_a_glance(config), period=Seconds(apart)), environ, stand)
     try:
         before = pipeline.step(patience=FIRST_PATIENCE)
         time.sleep(apart)

@@ -33,7 +33,11 @@ def point_at(there: "Endpoints", config: Config) -> tuple[Config, Stand]:
         config,
         period=min(config.period, Seconds(1)),
         node=replace(config.node, name=there.node_name),
-        devices=replace(config.devices, nvidia=replace(config.devices.nvidia, enabled=True, library="")),
+        devices=replace(
+            config.devices,
+            nvidia=replace(config.devices.nvidia, enabled=True, library=""),
+            kernel_log=replace(config.devices.kernel_log, path=there.kernel_log, state=""),
+        ),
         identity=identity,
         engines=replace(config.engines, enabled=True, targets=()),
     )

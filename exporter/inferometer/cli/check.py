@@ -6,6 +6,7 @@ import sys
 
 from inferometer import app
 from inferometer.cli.output import wants_colour, write
+from inferometer.cli.replay import replayed
 from inferometer.cli.screen import end_on_sigterm
 from inferometer.cli.settings import settle
 from inferometer.views.json import dump
@@ -20,7 +21,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print all findings; the exit code is 1 unless each source works, as far as its devices can, or is switched off."""
     end_on_sigterm()
     config, environ = settle(arguments, level="error")  # the findings say it better
-    findings = app.check(config, environ)
+    config, stand, _ = replayed(arguments, config)
+    findings = app.check(config, environ, stand)
     ok = all(finding.state in _FINE for finding in findings)
     if arguments.json:
         write(dump({"ok": ok, "findings": [finding._asdict() for finding in findings]}) + "\n")

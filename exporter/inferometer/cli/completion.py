@@ -203,7 +203,7 @@ def _fish_condition(command: Command, commands: Sequence[Command]) -> str:
 
 
 def _is_file(action: argparse.Action) -> bool:
-    return "FILE" in str(action.metavar)
+    return any(kind in str(action.metavar) for kind in ("FILE", "DIR"))
 
 
 def _help(action: argparse.Action, parser: argparse.ArgumentParser) -> str:

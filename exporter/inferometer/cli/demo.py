@@ -7,10 +7,10 @@ import time
 from dataclasses import replace
 
 from inferometer import app
-from inferometer.cli.output import Failure, say
+from inferometer.cli.durations import duration
+from inferometer.cli.output import say
 from inferometer.cli.screen import Screen, end_on_sigterm
 from inferometer.cli.settings import settle
-from inferometer.config.quantities import UnfitError, parse_seconds
 from inferometer.model import Snapshot
 from inferometer.views.samples import samples
 from inferometer.views.table import tabulate
@@ -23,7 +23,7 @@ _Pair = tuple[Snapshot | None, Snapshot]
 def execute(arguments: argparse.Namespace) -> int:
     """Show the demo until its time is over or Ctrl-C."""
     end_on_sigterm()
-    lasts = _duration(arguments.duration)
+    lasts = float("inf") if arguments.duration is None else duration("--for", arguments.duration, least=0)
     config, environ = settle(arguments, level="warning")
     news: queue.SimpleQueue[_Pair] = queue.SimpleQueue()
     with app.simulate(config, arguments.seed) as (adapted, stand):
@@ -46,13 +46,3 @@ def _watch(news: "queue.SimpleQueue[_Pair]", screen: Screen, until: float) -> No
         except queue.Empty:
             continue
         screen.show(tabulate(samples(before) if before else None, samples(after)))
-
-
-def _duration(text: str | None) -> float:
-    """Read `--for`; a bare number is seconds, and without it the demo has no end."""
-    if text is None:
-        return float("inf")
-    try:
-        return parse_seconds(float(text) if text.replace(".", "", 1).isdecimal() else text)
-    except UnfitError as error:
-        raise Failure(2, f"--for {error}") from None

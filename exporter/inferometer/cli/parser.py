@@ -13,6 +13,7 @@ examples:
   inferometer run --config inferometer.yaml         the agent
   inferometer check                                 what is there, what is missing and what to do
   inferometer snapshot --format prometheus          one collection, printed
+  inferometer record capture                        what NVML answers, for run --replay capture
   inferometer top http://node-7:{PORT}                the live table of a running agent
   inferometer check engine http://127.0.0.1:8000/metrics
 
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", "the agent, in the foreground", "run")
     _config_option(run)
+    _replay_option(run)
     run.add_argument("--listen", metavar="ADDR:PORT", help="listen there instead of where the configuration says")
 
     demo = _command(commands, "demo", "a simulated node through the same pipeline, with a live table", "demo")
@@ -46,7 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     snapshot = _command(commands, "snapshot", "one collection, long enough for rates, printed", "snapshot")
     _config_option(snapshot)
-    snapshot.add_argument("--simulate", action="store_true", help="collect from a simulated node")
+    stands = snapshot.add_mutually_exclusive_group()
+    stands.add_argument("--simulate", action="store_true", help="collect from a simulated node")
+    _replay_option(stands)
     _seed_option(snapshot)
     forms = snapshot.add_mutually_exclusive_group()
     forms.add_argument(
@@ -59,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = _command(commands, "check", "what is there, what is missing and what to do, source by source", "check")
     _config_option(check)
+    _replay_option(check)
     _json_option(check)
     engine = _command(
         check.add_subparsers(metavar="engine"),
@@ -68,6 +73,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     engine.add_argument("page", metavar="FILE|URL", help="a saved metrics page, - for standard input, or a URL")
     _json_option(engine, default=argparse.SUPPRESS)
+
+    record = _command(commands, "record", "what NVML answers, written for a replay, with all identity masked", "record")
+    record.add_argument("directory", metavar="DIR", help="directory of the capture: empty, or not there yet")
+    length = record.add_mutually_exclusive_group()
+    length.add_argument("--rounds", type=int, metavar="N", help="so many samples (default: 60)")
+    length.add_argument("--for", dest="duration", metavar="DURATION", help="for so long, such as 30s or 5m")
+    record.add_argument(
+        "--period", metavar="DURATION", default="1s", help="time between two samples (default: %(default)s)"
+    )
+    _config_option(record)
+    _json_option(record)
 
     metrics = _command(commands, "metrics", "every metric: name, unit, attributes, and what it is read from", "metrics")
     forms = metrics.add_mutually_exclusive_group()
@@ -110,6 +126,10 @@ def _log_options(parser: argparse.ArgumentParser, default: str | None) -> None:
 
 def _config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="configuration file (YAML)")
+
+
+def _replay_option(parser: "argparse._ActionsContainer") -> None:
+    parser.add_argument("--replay", metavar="DIR", help="answer from a capture in place of the NVIDIA driver")
 
 
 def _seed_option(parser: argparse.ArgumentParser) -> None:

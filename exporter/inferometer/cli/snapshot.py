@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from inferometer import app
 from inferometer.cli.output import is_terminal, wants_colour, write, write_bytes
+from inferometer.cli.replay import replayed
 from inferometer.cli.screen import end_on_sigterm
 from inferometer.cli.settings import settle
 from inferometer.model import Snapshot
@@ -23,7 +24,7 @@ def execute(arguments: argparse.Namespace) -> int:
     end_on_sigterm()
     config, environ = settle(arguments, level="warning")
     with ExitStack() as stack:
-        stand = app.Stand()
+        config, stand, _ = replayed(arguments, config)
         if arguments.simulate:
             config, stand = stack.enter_context(app.simulate(config, arguments.seed))
         before, after = app.collect(config, environ, stand)

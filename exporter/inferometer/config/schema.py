@@ -67,6 +67,24 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """When the agent lets go of the driver, within a second: for a change of MIG, a reset or a new driver."""
+
+    file: str = _key(
+        "/run/inferometer/release",
+        "While this file exists the driver is left alone. In a container its directory has to be mounted. Empty: no file.",
+    )
+    annotation: str = _key(
+        "",
+        "Annotation of the agent's own Node; while its value is `true` the driver is left alone. It needs the right to get "
+        "nodes. Empty: none.",
+    )
+    pause: Seconds = _key(
+        Seconds(60), "For how long the driver is left alone after SIGUSR1, or when it is unbound from a GPU.", minimum=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Nvidia:
     """NVIDIA GPUs, by NVML in a child process."""
 
@@ -80,6 +98,41 @@ class Nvidia:
         "A child that is stuck in one call for so long is killed and restarted without that device.",
         minimum=0.1,
     )
+    medium_period: Seconds = _key(
+        Seconds(15), "How often what changes slowly is read: links, errors, throttling, encoders.", minimum=0.1
+    )
+    slow_period: Seconds = _key(
+        Seconds(60),
+        "How often what hardly changes or costs much is read: limits, modes, remapped rows, processes.",
+        minimum=0.1,
+    )
+    processes: bool = _key(
+        True, "Read which processes use each GPU, to attribute what they use. It costs the driver milliseconds."
+    )
+    process_series: bool = _key(
+        False, "Publish series of single processes too, by process id. Without, they are counted by type."
+    )
+    exclude: tuple[str, ...] = _key(
+        (), "GPUs to leave alone, by UUID or PCI address (`0000:3b:00.0`). They are counted as excluded, and not read."
+    )
+    release: Release = _section(Release)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLog:
+    """XIDs and SXIDs, from the kernel's log: also those that NVML does not tell, or no more when the driver hangs."""
+
+    enabled: bool = _key(
+        True, "Read the kernel's log, where NVIDIA GPUs are read. Without the right to, it is left out."
+    )
+    path: str = _key(
+        "/dev/kmsg", "The log's device. In a container it has to be mounted, and the container privileged."
+    )
+    state: str = _key(
+        "",
+        "File in which to note how far the log was read, so that the next start counts what was said meanwhile, or since "
+        "the reboot. Empty: none, every start begins at the end.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +140,7 @@ class Devices:
     """What the hardware does."""
 
     nvidia: Nvidia = _section(Nvidia)
+    kernel_log: KernelLog = _section(KernelLog)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,15 @@ class Published:
             edition = self._edition  # a newer one may have come, or another thread may have rendered this one meanwhile
             if edition is None:
                 return None
-            plain = edition.pages.get((form, False))
-            if plain is None:
-                plain = edition.pages[form, False] = self._forms[form](edition.snapshot)
-            if not gzipped:
-                return plain
-            packed = edition.pages.get((form, True))
-            if packed is None:
-                packed = edition.pages[form, True] = zlib.compress(plain, _LEVEL, wbits=_GZIP)
-            return packed
+            page = edition.pages.get((form, gzipped))
+            if page is None:
+                page = edition.pages[form, gzipped] = self._made(edition, form, gzipped=gzipped)
+            return page
+
+    def _made(self, edition: _Edition, form: str, *, gzipped: bool) -> bytes:
+        """Make a page that is not there yet. Only what is asked for is kept: the plain one is twenty times the other."""
+        other = edition.pages.get((form, not gzipped))
+        if other is not None and not gzipped:
+            return zlib.decompress(other, wbits=_GZIP)
+        plain = self._forms[form](edition.snapshot) if other is None else other
+        return zlib.compress(plain, _LEVEL, wbits=_GZIP) if gzipped else plain

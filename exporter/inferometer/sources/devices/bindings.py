@@ -27,8 +27,34 @@ def _bindings() -> Iterator[Binding]:
         yield Binding("gpu.info", fact.call, "nvml", mig="gpu")
     for call in ("nvmlDeviceGetGpuInstanceId", "nvmlDeviceGetComputeInstanceId", "nvmlGpuInstanceGetInfo"):
         yield Binding("gpu.mig.info", call, "nvml", architecture="ampere", mig="instance")
-    yield Binding("gpu.xid.errors", "nvmlEventSetWait_v2 (nvmlEventTypeXidCriticalError)", "nvml", mig="gpu")
+    for metric in ("gpu.xid.errors", "gpu.xid.events", "gpu.xid.last.time"):
+        yield Binding(metric, "nvmlEventSetWait_v2 (nvmlEventTypeXidCriticalError)", "nvml", mig="gpu")
+        yield Binding(metric, "NVRM: Xid", "kernel_log", mig="gpu")
+    yield Binding("gpu.nvswitch.sxid.errors", "SXid", "kernel_log")
     yield Binding("gpu.devices", "nvmlDeviceGetCount_v2", "nvml", mig="gpu")
+    yield from _users()
+    yield Binding("inferometer.driver.calls", "every call", "nvml")
+    yield Binding("inferometer.driver.call.time", "every call", "nvml")
+    yield Binding("inferometer.driver.field.latency", f"{calls.FIELDS_CALL} (latencyUsec)", "nvml")
+
+
+def _users() -> Iterator[Binding]:
+    """Give the bindings of processes, by the kinds of their lists, and of vGPUs."""
+    for kind, call in calls.LISTS:
+        kinds = MappingProxyType({"gpu.process.type": kind})
+        for metric in ("gpu.processes", "gpu.process.memory.usage"):
+            yield Binding(metric, call, "nvml", kinds, mig="both")
+    for call in calls.SHARES:
+        yield Binding("gpu.process.utilization", call, "nvml", mig="not while MIG is on")
+    for metric, bound in (
+        ("gpu.vgpu.info", ("nvmlDeviceGetActiveVgpus", "nvmlVgpuInstanceGetUUID", "nvmlVgpuInstanceGetVmID")),
+        ("gpu.vgpu.info", ("nvmlVgpuInstanceGetType", "nvmlVgpuTypeGetName")),
+        ("gpu.vgpu.utilization", ("nvmlDeviceGetVgpuInstancesUtilizationInfo", "nvmlDeviceGetVgpuUtilization")),
+        ("gpu.vgpu.memory.usage", ("nvmlVgpuInstanceGetFbUsage",)),
+        ("gpu.vgpu.memory.limit", ("nvmlVgpuTypeGetFramebufferSize",)),
+    ):
+        for call in bound:
+            yield Binding(metric, call, "nvml", mig="gpu")
 
 
 BINDINGS: tuple[Binding, ...] = tuple(_bindings())

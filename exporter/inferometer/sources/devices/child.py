@@ -9,8 +9,10 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import IO, Any, cast
 
 from inferometer.model import Reason, Trouble
@@ -27,7 +29,19 @@ _MAX_LINES = 20  # logged of one call of `frames`, however much the child compla
 class Child:
     """A sampler process. Started with Popen, never by fork; in a session of its own, so that Ctrl-C is the agent's alone."""
 
-    def __init__(self, *, nvml: str, argument: str, library: str, patience: float) -> None:
+    def __init__(
+        self,
+        *,
+        vendor: str = "nvidia",
+        nvml: str,
+        argument: str,
+        library: str,
+        patience: float,
+        periods: Mapping[str, float] = MappingProxyType({}),
+        hears_unbind: bool = True,
+        processes: bool = True,
+        exclude: Sequence[str] = (),
+    ) -> None:
         page = whereabouts.create()
         errors, errors_child = os.pipe()
         os.set_blocking(errors, False)
@@ -37,9 +51,14 @@ class Child:
             keys = {
                 "page": str(page),
                 "patience": str(patience),
-                "nvml": nvml,
+                **{tier: str(seconds) for tier, seconds in periods.items()},
+                "vendor": vendor,
+                "binding": nvml,
                 "argument": argument,
                 "library": library,
+                "unbind": "hear" if hears_unbind else "",
+                "processes": "read" if processes else "",
+                "exclude": ",".join(exclude),
             }
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module, no shell
                 [
@@ -67,6 +86,8 @@ class Child:
         self._errors = errors
         os.set_blocking(self._commands.fileno(), False)
         os.set_blocking(self._frames.fileno(), False)
+        # Another thread may end or kill it: neither writes to a descriptor that is another's by now, nor kills a stranger.
+        self._handling = threading.Lock()
         self._received = bytearray()
         self._lines_left = _MAX_LINES
         self.started = time.monotonic()
@@ -79,7 +100,7 @@ class Child:
 
     def ask(self, command: str) -> None:
         """Send a command; a child that is gone is noticed when its frames end."""
-        with contextlib.suppress(BlockingIOError, BrokenPipeError, ValueError):
+        with self._handling, contextlib.suppress(BlockingIOError, BrokenPipeError, ValueError):
             self._commands.write(command.encode() + b"\n")
 
     def frames(self, until: float) -> Iterator[dict[str, Any]]:
@@ -148,21 +169,23 @@ class Child:
 
     def end(self) -> None:
         """Close its standard input: it shuts NVML down and exits. May be called from another thread."""
-        with contextlib.suppress(OSError):
+        with self._handling, contextlib.suppress(OSError):
             self._commands.close()
 
     def kill(self) -> None:
-        """Kill it, without waiting: a process that is stuck inside the kernel outlives this."""
-        with contextlib.suppress(OSError):
-            os.kill(self.pid, signal.SIGKILL)
+        """Kill it, without waiting: a process that is stuck inside the kernel outlives this. From any thread."""
+        with self._handling, contextlib.suppress(OSError):
+            if self._process.returncode is None:  # not reaped: the number is still its own
+                os.kill(self.pid, signal.SIGKILL)
 
     def exit_status(self) -> int | None:
-        """Give its exit status, negative for a signal; None while it lives. Reaps it."""
-        return self._process.poll()
+        """Give its exit status, negative for a signal; None while it lives. Reaps it. From any thread."""
+        with self._handling:
+            return self._process.poll()
 
     def how_it_ended(self) -> str:
         """Say how a child ended whose frames have ended: the process is gone, or will be in a moment."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with self._handling, contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=0.2)
         status = self._process.returncode
         if status is None:

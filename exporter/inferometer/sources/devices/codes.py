@@ -4,6 +4,7 @@
 Source: the comments of `nvmlReturn_t` in `nvml.h` (CUDA 13.3).
 """
 
+from math import isfinite
 from typing import Any
 
 NAMES = {
@@ -35,6 +36,8 @@ NAMES = {
 
 # What a device, a driver or our permissions will go on refusing: not asked again in this device generation.
 REFUSED = frozenset({"not_supported", "no_permission", "function_not_found", "argument_version_mismatch", "deprecated"})
+# A driver that does not know a field calls it an invalid argument.
+REFUSED_FIELD = REFUSED | {"invalid_argument"}
 # There is no MIG instance at this index: a hole, not an error.
 HOLE = frozenset({"not_found", "invalid_argument"})
 LOST = "gpu_is_lost"
@@ -50,6 +53,58 @@ class GoneError(Exception):
     """The driver is gone, or is another than the library that is loaded. The text is the reason."""
 
 
+class RefusedError(Exception):
+    """An answer that means that there is none, as a state "not supported"; the text is the reason, one of `REFUSED`."""
+
+
+class FieldError(Exception):
+    """A field's own return code, by its name."""
+
+
+# Answers that mean "no value" in NVML: all bits set, in 32 and in 64; and what that is as a signed number.
+_NO_VALUE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF, -1})
+# The members of the union `nvmlValue_t`, by `nvmlValueType_t`.
+_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
+
+
+def is_value(raw: float) -> bool:
+    """Tell numbers from NVML's "no value" and from NaN and infinities."""
+    return raw not in _NO_VALUE and isfinite(raw)
+
+
+def value_of(answer: Any) -> float | str:
+    """Give a field's value (`nvmlFieldValue_t`), or the name of its return code."""
+    if answer.nvmlReturn:
+        return name(answer.nvmlReturn)
+    return union_of(int(answer.valueType), answer.value)
+
+
+def union_of(kind: int, value: Any) -> float | str:
+    """Give the number in a `nvmlValue_t` of a `nvmlValueType_t`."""
+    return float(getattr(value, _MEMBERS[kind])) if 0 <= kind < len(_MEMBERS) else f"malformed: value type {kind}"
+
+
+def text(answer: str) -> str:
+    """Keep a text, or nothing. Raises ValueError for one with control characters."""
+    if not answer.isprintable():
+        raise ValueError(f"{answer!r} is no text")
+    return answer
+
+
+def identity(answer: str) -> str:
+    """Keep what a device is called. Raises ValueError for nothing, too."""
+    if not answer:
+        raise ValueError("a device without a name")
+    return text(answer)
+
+
+def switch(answer: int) -> bool:
+    """Keep 0 and 1. Raises ValueError for anything else."""
+    if answer not in (0, 1):
+        raise ValueError(f"{answer} is neither 0 nor 1")
+    return bool(answer)
+
+
 def name(code: int) -> str:
     """Give a return code's name."""
     return NAMES.get(code, f"error_{code}")
@@ -61,6 +116,8 @@ def explain(nvml: Any, error: Exception) -> str:
         raise error
     if isinstance(error, nvml.NVMLError):
         reason = name(error.value)
+    elif isinstance(error, RefusedError | FieldError):
+        reason = str(error)
     elif isinstance(error, AttributeError):
         reason = "function_not_found"  # a binding older than this table
     else:

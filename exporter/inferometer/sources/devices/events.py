@@ -14,6 +14,7 @@ from inferometer.sources.devices.subject import Complaint, Mark
 METRIC = "gpu.xid.errors"
 MOST = 1000  # events taken at once, of all GPUs together; what is more stays with the driver until the next time
 _WAIT = "nvmlEventSetWait_v2"
+_HIGHEST = 1 << 16  # no XID has a higher number
 _WHOLE = 0xFFFF_FFFF  # instead of an instance's id: the event concerns the whole GPU
 
 Row = tuple[str, int, int | None, int | None, int]  # GPU UUID, code, GPU instance, compute instance, how often
@@ -77,6 +78,7 @@ class Events:
                 self._mark(_WAIT)
                 try:
                     event = self._nvml.nvmlEventSetWait_v2(events, 0)
+                    _check(self._nvml, event)
                     row = (
                         uuid,
                         int(event.eventData),
@@ -113,6 +115,12 @@ class Events:
         mark("nvmlEventSetFree")
         with contextlib.suppress(Exception):
             self._nvml.nvmlEventSetFree(events)
+
+
+def _check(nvml: Any, event: Any) -> None:
+    """Raise ValueError for what is no XID."""
+    if not event.eventType & nvml.nvmlEventTypeXidCriticalError or not 0 < event.eventData < _HIGHEST:
+        raise ValueError(f"type {event.eventType:#x}, data {event.eventData} is no XID")
 
 
 def _instance(number: int) -> int | None:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The MIG instances of one GPU: found anew at each read, described once, their memory read where it is theirs alone."""
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 from inferometer.sources.devices import calls, codes
-from inferometer.sources.devices.subject import Complaint, Mark, Subject
+from inferometer.sources.devices.gpm import Gpm
+from inferometer.sources.devices.subject import Complaint, Mark, Subject, Value
 
 Facts = dict[str, Any]
 
 _MAX = 64  # no GPU has more than 7 GPU instances of 7 compute instances; a driver that says so is not believed
+_MOST_PARTS = 1 << 16  # multiprocessors, slices, profiles, instances
 _SHARED = "shared_by_compute_instances"
 
 
@@ -21,21 +24,24 @@ class Instances:
 
     def __init__(self, nvml: calls.Nvml, mark: Mark, parent: str, indexes: int) -> None:
         self.unsupported: list[Complaint] = []
+        self.handles: list[tuple[str, calls.Handle]] = []  # of the last read, by UUID
         self._nvml = nvml
         self._mark = mark
         self._parent = parent
         self._indexes = min(indexes, _MAX)
         # The key is UUID and name: an identifier may be used again for another shape, and the name has the profile.
-        self._known: dict[tuple[str, str], tuple[Subject, Facts]] = {}
+        self._known: dict[tuple[str, str], tuple[Subject, Facts | None]] = {}
+        self._groups: dict[str, int | None] = {}  # the GPU instance's id, by UUID
 
-    def read(self, parent: calls.Handle, failed: list[Complaint]) -> list[Facts]:
-        """Give each instance's facts with its `values`, in the order of the MIG indexes."""
+    def read(self, parent: calls.Handle, due: Collection[str], failed: list[Complaint]) -> list[Facts]:
+        """Give each instance's facts with its `values` of the tiers that are due, in the order of the MIG indexes."""
         found = list(self._walk(parent, failed))
+        self.handles = [(subject.uuid, handle) for handle, subject, _ in found]
         groups = [facts["gi"] for _, _, facts in found]
         self.unsupported = []
         result = []
         for handle, subject, facts in found:
-            values: list[tuple[int, float]] = []
+            values: list[Value] = []
             if groups.count(facts["gi"]) > 1:
                 # Memory is the GPU instance's: copied onto each of its compute instances it would count more than once.
                 self.unsupported += [
@@ -44,38 +50,58 @@ class Instances:
                     for quantity in row.gives
                 ]
             else:
-                values = subject.read(handle, failed)
+                values = subject.read(handle, due, failed, parent)
                 self.unsupported += subject.unsupported
-            result.append({**facts, "values": values})
+            result.append({**facts, "tiers": list(subject.tiers), "values": values})
         return result
+
+    def close(self) -> None:
+        """Let go of what the instances hold in the driver."""
+        for subject, _ in self._known.values():
+            subject.close()
+        self._known = {}
 
     def _walk(self, parent: calls.Handle, failed: list[Complaint]) -> list[tuple[calls.Handle, Subject, Facts]]:
         """Look at every MIG index, and forget the instances that are no more."""
-        nvml, known = self._nvml, {}
+        nvml = self._nvml
+        known: dict[tuple[str, str], tuple[Subject, Facts | None]] = {}
         found = []
         for i in range(self._indexes):
             try:
-                self._mark("nvmlDeviceGetMigDeviceHandleByIndex")
+                self._mark(call := "nvmlDeviceGetMigDeviceHandleByIndex")
                 handle = nvml.nvmlDeviceGetMigDeviceHandleByIndex(parent, i)
-                self._mark("nvmlDeviceGetUUID")
-                uuid = nvml.nvmlDeviceGetUUID(handle)
-                self._mark("nvmlDeviceGetName")
-                name = nvml.nvmlDeviceGetName(handle)
+                self._mark(call := "nvmlDeviceGetUUID")
+                uuid = codes.identity(nvml.nvmlDeviceGetUUID(handle))
+                self._mark(call := "nvmlDeviceGetName")
+                name = codes.identity(nvml.nvmlDeviceGetName(handle))
             except Exception as error:
                 reason = codes.explain(nvml, error)
                 if reason not in codes.HOLE:
-                    failed.append((self._parent, "gpu.mig.info", "nvmlDeviceGetMigDeviceHandleByIndex", reason))
+                    failed.append((self._parent, "gpu.mig.info", call, reason))
                 continue
-            before = len(failed)
-            pair = self._known.get((uuid, name))
-            if pair is None:
-                subject = Subject(nvml, self._mark, uuid, calls.INSTANCE_TABLE)
-                pair = subject, describe(nvml, self._mark, parent, handle, name, subject, failed)
-            if len(failed) == before:  # else it is described again at the next read
-                known[uuid, name] = pair
-            found.append((handle, *pair))
+            subject, facts = self._known.get((uuid, name)) or (self._new(uuid), None)
+            lasting = facts
+            if facts is None:
+                before = len(failed)
+                facts = describe(nvml, self._mark, parent, handle, name, subject, failed)
+                lasting = facts if len(failed) == before else None  # else it is described again at the next read
+            known[uuid, name] = subject, lasting
+            self._groups[uuid] = facts["gi"]
+            found.append((handle, subject, facts))
+        for key in self._known.keys() - known.keys():
+            self._known[key][0].close()
         self._known = known
         return found
+
+    def _new(self, uuid: str) -> Subject:
+        def sample(parent: calls.Handle, buffer: Any) -> None:
+            group = self._groups.get(uuid)
+            if group is None:
+                raise codes.FieldError("no_data")
+            self._mark("nvmlGpmMigSampleGet")
+            self._nvml.nvmlGpmMigSampleGet(parent, group, buffer)
+
+        return Subject(self._nvml, self._mark, uuid, calls.INSTANCE_TABLE, Gpm(self._nvml, self._mark, sample))
 
 
 def describe(
@@ -92,26 +118,29 @@ def describe(
     What cannot be had is None.
     """
 
-    def ask(call: str, *arguments: object) -> Any:
+    def ask(call: str, *arguments: object, within: Callable[[Any], Any] | None = None) -> Any:
         mark(call)
         try:
-            return getattr(nvml, call)(*arguments)
+            answer = getattr(nvml, call)(*arguments)
+            return answer if within is None else within(answer)
         except Exception as error:
             reason = codes.explain(nvml, error)
-            (subject.unsupported if reason in codes.REFUSED else failed).append(
-                (subject.uuid, "gpu.mig.info", call, reason)
-            )
+            if reason in codes.REFUSED:
+                subject.refuse("gpu.mig.info", call, reason)
+            else:
+                failed.append((subject.uuid, "gpu.mig.info", call, reason))
             return None
 
-    gi = ask("nvmlDeviceGetGpuInstanceId", handle)
-    ci = ask("nvmlDeviceGetComputeInstanceId", handle)
+    gi = ask("nvmlDeviceGetGpuInstanceId", handle, within=_number)
+    ci = ask("nvmlDeviceGetComputeInstanceId", handle, within=_number)
     profile = name.partition(" MIG ")[2] or None  # "NVIDIA H100 80GB HBM3 MIG 1g.10gb"
-    if profile is None and (attributes := ask("nvmlDeviceGetAttributes_v2", handle)):
+    attributes = ask("nvmlDeviceGetAttributes_v2", handle, within=_attributes)
+    if profile is None and attributes:
         memory = ask("nvmlDeviceGetMemoryInfo", parent)
         profile = profile_name(attributes, memory.total) if memory else None
     # Both need a privileged user; without them the DRA device name of this instance cannot be resolved.
     group = None if gi is None else ask("nvmlDeviceGetGpuInstanceById", parent, gi)
-    info = None if group is None else ask("nvmlGpuInstanceGetInfo", group)
+    info = None if group is None else ask("nvmlGpuInstanceGetInfo", group, within=_info)
     return {
         "uuid": subject.uuid,
         "gi": gi,
@@ -119,7 +148,27 @@ def describe(
         "profile": profile,
         "profile_id": None if info is None else int(info.profileId),
         "placement": None if info is None else int(info.placement.start),
+        "multiprocessors": None if attributes is None else int(attributes.multiprocessorCount),
     }
+
+
+def _number(answer: int) -> int:
+    """Keep what numbers or counts parts of a GPU. Raises ValueError."""
+    if not 0 <= answer < _MOST_PARTS:
+        raise ValueError(f"{answer} is no number of a part")
+    return int(answer)
+
+
+def _attributes(answer: Any) -> Any:
+    for number in (answer.multiprocessorCount, answer.gpuInstanceSliceCount, answer.computeInstanceSliceCount):
+        _number(number)
+    return answer
+
+
+def _info(answer: Any) -> Any:
+    for number in (answer.profileId, answer.placement.start):
+        _number(number)
+    return answer
 
 
 def profile_name(attributes: Any, gpu_memory: int) -> str:

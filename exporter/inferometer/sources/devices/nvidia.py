@@ -7,16 +7,22 @@ import threading
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from inferometer import config as configuration
-from inferometer.model import EMPTY, DeviceReport, Reason, Trouble, Unsupported
-from inferometer.sources.devices import report, troubles
+from inferometer.model import EMPTY, DeviceReport, Reason, Trouble
+from inferometer.sources.devices import calls, troubles
 from inferometer.sources.devices.backoff import Backoff
 from inferometer.sources.devices.bindings import BINDINGS
 from inferometer.sources.devices.child import Child, Departures
+from inferometer.sources.devices.costs import Costs
+from inferometer.sources.devices.occupancy import Occupancy
 from inferometer.sources.devices.quarantine import Quarantine
-from inferometer.sources.devices.report import Answer
-from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY
+from inferometer.sources.devices.release import Release, Will
+from inferometer.sources.devices.roll import Roll
+from inferometer.sources.devices.samplers import ASKED, Samplers
+from inferometer.sources.devices.tiers import Slower
+from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, UNBIND, USERS, user_of
 from inferometer.sources.devices.xids import UnderWay, Xids
 
 __all__ = ["BINDINGS", "Nvidia"]
@@ -25,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _MARGIN = 0.5  # seconds that a read may take beyond its deadline, to sort out what did not answer
 _MAX_UNKILLABLE = 2
+_DEAF = 3600.0  # seconds without hearing of the driver's unbinding, after asking for it crashed the child
+_MOMENT = Will("it was let go of for a moment", "The GPUs are read again")
 _CRASH_PROBE = 1.0  # seconds until a GPU whose call crashed the child is tried again
 
 
@@ -39,7 +47,13 @@ class Nvidia:
     instance = ""
 
     def __init__(
-        self, config: configuration.Nvidia, period: float, *, nvml: str = "pynvml", nvml_argument: str = ""
+        self,
+        config: configuration.Nvidia,
+        period: float,
+        *,
+        nvml: str = "pynvml",
+        nvml_argument: str = "",
+        release: Release | None = None,
     ) -> None:
         self.period = period
         self.deadline = config.deadline + _MARGIN
@@ -51,36 +65,48 @@ class Nvidia:
         self._number = 0
         self._child: Child | None = None
         self._departures = Departures()
-        self._quarantine = Quarantine(self._start, self._departures, config.kill_after)
+        self._release = Release(config.release) if release is None else release
+        self._samplers = Samplers(self._make, self._release)
+        self._deaf_until = 0.0  # monotonic: samplers started before it do not listen for the driver's unbinding
+        self._quarantine = Quarantine(self._samplers.start, self._departures, config.kill_after)
         self._backoff = Backoff()
         self._xids = Xids(config.kill_after)
-        self._answers: dict[int, Answer] = {}  # the last good answer of every GPU, by NVML index
+        self._periods = {calls.MEDIUM: config.medium_period, calls.SLOW: config.slow_period}
+        lives = {tier: 2 * max(period, self._periods.get(tier, period)) for tier in calls.TIERS}
+        self._slower = Slower({tier: max(period, seconds) for tier, seconds in self._periods.items()})
+        self._occupancy = Occupancy(lives[calls.SLOW], config.kill_after)
+        self._costs = Costs(lives)
+        self._roll = Roll()
         self._driver: Mapping[str, str] = EMPTY
         self._mute_since: float | None = None  # monotonic: the first question since which the child has said nothing
-        self._silent: frozenset[int] = frozenset()
-        self._why_silent: dict[int, str] = {}
 
     def read(self) -> DeviceReport:
         """Read all GPUs once.
 
         Raises Trouble: MISSING without a driver or library, TIMEOUT where the library as a whole does not answer, CRASHED
-        where the child ended, REJECTED or PERMISSION where NVML refuses to be opened.
+        where the child ended, REJECTED or PERMISSION where NVML refuses to be opened, RELEASED while it is to be left alone.
         """
+        self._release.wait_for_node(self._config.deadline)
         with self._reading:
             self._departures.sweep()
+            self._leave_alone()
             child = self._running()
             self._number += 1
             try:
                 answered, complete = self._sample(child)
             except EOFError:
+                if self._leave_alone():
+                    raise troubles.released(_MOMENT, ()) from None
                 self._child = None
                 raise self._crash(child) from None
             except Trouble as trouble:
                 self._child = None
                 self._departures.end(child, grace=1)
                 raise self._backoff.failed(trouble) from None
+            self._leave_alone()
             self._backoff.succeeded()
-            under_way = child.busy()
+            # A question for the driver's unbinding that hangs costs only its answer.
+            under_way = {word: call for word, call in child.busy().items() if word != UNBIND}
             self._release_stuck(child, under_way)
             self._quarantine.step()
             return self._report(answered, complete, under_way)
@@ -88,6 +114,7 @@ class Nvidia:
     def close(self) -> None:
         """End the child: it closes NVML. Waits for it for about a second, and for a read under way."""
         self._closed = True
+        self._samplers.close()
         if (child := self._child) is not None:
             child.end()
         with self._reading:
@@ -100,13 +127,32 @@ class Nvidia:
                 self._departures.sweep()
                 time.sleep(0.01)
 
-    def _start(self) -> Child:
+    def _leave_alone(self) -> bool:
+        """Give up the child and the probe if the driver is to be left alone, or was; tell which. Raises Trouble (RELEASED)."""
+        will = self._release.now()
+        if will is None and not (self._child is not None and self._samplers.has_ended(self._child)):
+            return False
+        if self._child is not None:
+            self._departures.end(self._child, grace=ASKED)
+            self._child = None
+        self._quarantine.close()
+        self._forget()
+        self._backoff.succeeded()
+        if will is None:
+            return True
+        raise troubles.released(will, self._samplers.stuck)
+
+    def _make(self) -> Child:
         try:
             return Child(
                 nvml=self._nvml,
                 argument=self._nvml_argument,
                 library=self._config.library,
                 patience=self._config.deadline / 4,
+                periods=self._periods,
+                hears_unbind=time.monotonic() >= self._deaf_until,
+                processes=self._config.processes,
+                exclude=self._config.exclude,
             )
         except OSError as error:
             raise Trouble(Reason.CRASHED, f"the NVML sampler cannot be started: {error}") from error
@@ -129,13 +175,14 @@ class Nvidia:
         path = self._config.library
         if path and not os.path.exists(path):  # noqa: PTH110  # a look, before a process is started
             raise Trouble(Reason.MISSING, f"{path} was not found", troubles.INSTALL)
-        self._child, self._mute_since = self._start(), None
+        self._child, self._mute_since = self._samplers.start(), None
         return self._child
 
     def _sample(self, child: Child) -> tuple[set[int], bool]:
         """Ask for a sample; give the GPUs that answered it in time, and whether the child saw its end."""
         until = time.monotonic() + self._config.deadline
-        skip = (*self._quarantine.indexes, *(() if self._xids.begin() else (EVENTS - 1,)))
+        skip = [*self._quarantine.indexes, *(USERS - 1 + index for index in self._occupancy.spared)]
+        skip += [] if self._xids.begin() else [EVENTS - 1]
         if self._mute_since is None:
             self._mute_since = time.monotonic()
         child.ask(" ".join(["sample", str(self._number), *(["skip", *map(str, skip)] if skip else [])]))
@@ -145,32 +192,42 @@ class Nvidia:
             if "events" in frame:
                 self._xids.take(frame)  # of whichever sample: they are told once
                 continue
+            if "released" in frame:
+                self._release.unbound()
+                raise EOFError
             if "fatal" in frame:
-                self._answers = {}  # whatever GPUs the next driver shows are found anew
+                self._forget()
                 raise troubles.gave_up(str(frame["fatal"]))
-            if frame.get("n") != self._number:
-                continue  # the late end of an earlier sample
-            if "done" in frame:
-                self._driver = MappingProxyType(frame["driver"])
-                self._forget(beyond=int(frame["done"]))
-                return answered, True
-            index = int(frame["gpu"])
-            if "lost" in frame:
-                self._why_silent[index] = str(frame["lost"])
-                continue
             try:
-                self._answers[index] = report.answer(frame, time.monotonic())
+                self._take(frame)
+                if frame.get("n") != self._number:
+                    continue
+                if "done" in frame:
+                    self._driver = MappingProxyType(frame["driver"])
+                    self._roll.end(int(frame["done"]), frame["excluded"])
+                    self._quarantine.forget(int(frame["done"]))
+                    return answered, True
+                if "users" not in frame and self._roll.take(int(frame["gpu"]), frame):
+                    answered.add(int(frame["gpu"]))
             except (KeyError, IndexError, TypeError, ValueError) as error:
                 raise troubles.malformed(error) from error
-            answered.add(index)
-            self._why_silent.pop(index, None)
         return answered, False
 
-    def _forget(self, beyond: int) -> None:
-        """Forget GPUs that are no more."""
-        self._answers = {index: answer for index, answer in self._answers.items() if index < beyond}
-        self._why_silent = {index: why for index, why in self._why_silent.items() if index < beyond}
-        self._quarantine.forget(beyond)
+    def _take(self, frame: Mapping[str, Any]) -> None:
+        """Take what counts of whichever sample: the slower tiers, users, costs. An earlier one's may end late."""
+        if "users" in frame:
+            self._occupancy.take(frame)
+        elif "done" in frame:
+            self._costs.add(frame["calls"])
+        elif "values" in frame:
+            self._slower.take(frame, time.monotonic(), time.time())
+            self._costs.take(str(frame["uuid"]), frame["latencies"], time.monotonic())
+
+    def _forget(self) -> None:
+        """Forget what was told: the GPUs and instances are found anew, and the driver may be another one."""
+        self._roll.forget()
+        self._slower.forget()
+        self._occupancy.forget()
 
     def _crash(self, child: Child) -> Trouble:
         """Make sense of a child that ended by itself; the GPU that it was at is left out of the next one."""
@@ -188,8 +245,12 @@ class Nvidia:
     def _blame(self, where: UnderWay, delay: float) -> None:
         """Leave out what hung or crashed the sampler: GPUs until a probe reads them, the events for a while."""
         for word, (call, _) in where.items():
-            if word == EVENTS:
+            if word == UNBIND:
+                self._deaf_until = time.monotonic() + _DEAF
+            elif word == EVENTS:
                 self._xids.blame(call)
+            elif (index := user_of(word)) is not None:
+                self._occupancy.blame(index, call)
             elif word != LIBRARY:
                 self._quarantine.hold(word - 1, delay)
 
@@ -198,11 +259,7 @@ class Nvidia:
         now = time.monotonic()
         mute = self._mute_since is not None and now - self._mute_since >= self._config.kill_after
         stuck = {word: call for word, call in under_way.items() if now - call[1] >= self._config.kill_after}
-        lost = [
-            index
-            for index, reason in self._why_silent.items()
-            if reason == "gpu_is_lost" and index not in self._quarantine.indexes
-        ]
+        lost = [index for index in self._roll.lost if index not in self._quarantine.indexes]
         self._blame(stuck, self._config.kill_after)
         for index in lost:
             self._quarantine.hold(index, self._config.kill_after)
@@ -219,9 +276,7 @@ class Nvidia:
     def _report(self, answered: set[int], complete: bool, under_way: UnderWay) -> DeviceReport:
         """Put together what is known; a GPU without an answer to this sample is unresponsive."""
         now = time.monotonic()
-        fresh = {self._answers[index].uuid for index in answered if index in self._answers}
-        # A GPU whose index changed has answered under its new one.
-        known = {i: a for i, a in sorted(self._answers.items()) if i in answered or a.uuid not in fresh}
+        known = self._roll.known(answered)
         silent = {index: known[index] for index in known if index not in answered}
         if not complete and not known:
             raise Trouble(
@@ -229,35 +284,34 @@ class Nvidia:
                 f"NVML has not answered for {self._config.deadline:g} s",
                 "The driver may be starting, or hang.",
             )
-        self._tell(silent, now, under_way)
-        nameless = [
-            Unsupported(f"index {index}", "gpu.info", "nvmlDeviceGetHandleByIndex_v2", why)
-            for index, why in sorted(self._why_silent.items())
-            if index not in known  # it never told its UUID
-        ]
+        self._roll.tell(silent, now, under_way)
         answers = [known[index] for index in known if index in answered]
+        present = [device.uuid for answer in answers for device in answer.devices]
+        occupied = self._occupancy.of(present, now)
+        gpus = {index: known[index].uuid for index in known if index in answered}
         return DeviceReport(
             devices=tuple(device for answer in known.values() for device in answer.devices),
-            readings=tuple(reading for answer in answers for reading in answer.readings),
-            unsupported=tuple(complaint for answer in known.values() for complaint in answer.unsupported),
+            readings=(
+                *(reading for answer in answers for reading in answer.readings),
+                *self._slower.readings(present, now),
+                *occupied.readings,
+            ),
+            unsupported=(
+                *(complaint for answer in known.values() for complaint in answer.unsupported),
+                *occupied.unsupported,
+            ),
             unresponsive=MappingProxyType({answer.uuid: now - answer.at for answer in silent.values()}),
             details=self._driver,
             failed=(
                 *(complaint for answer in answers for complaint in answer.failed),
-                *nameless,
+                *self._roll.nameless(known),
+                *self._occupancy.failed(under_way, gpus),
                 *self._xids.failed(under_way, complete=complete),
             ),
             events=self._xids.newest,
+            processes=occupied.processes,
+            vgpus=occupied.vgpus,
+            excluded=self._roll.excluded,
+            calls=self._costs.calls,
+            fields=self._costs.fields(gpus.values(), now),
         )
-
-    def _tell(self, silent: Mapping[int, Answer], now: float, under_way: UnderWay) -> None:
-        """Log GPUs that fell silent or answer again, once each."""
-        for index in sorted(silent.keys() - self._silent):
-            uuid, age = silent[index].uuid, now - silent[index].at
-            word = index + 1 if index + 1 in under_way else LIBRARY
-            place = troubles.place(word, under_way[word][0]) if word in under_way else "it was not reached"
-            why = self._why_silent.get(index, place)
-            log.warning("nvidia: GPU %d (%s) is unresponsive, its last answer is %.1f s old: %s", index, uuid, age, why)
-        for index in sorted(self._silent - silent.keys()):
-            log.info("nvidia: GPU %d answers again, or is gone", index)
-        self._silent = frozenset(silent)

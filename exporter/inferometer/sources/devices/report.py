@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of the sampler become values of the model: devices, readings, and what is unsupported or failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -10,12 +11,12 @@ from inferometer.catalog import BY_NAME
 from inferometer.model import Device, Reading, Unsupported
 from inferometer.sources.devices import calls
 
-_SLOTS = tuple((BY_NAME[quantity.metric], quantity.attributes) for quantity in calls.QUANTITIES)
+_SLOTS = tuple((BY_NAME[quantity.metric], quantity.attributes, row) for quantity, row in calls.QUANTITIES)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one GPU answered at a monotonic time: itself and its instances, in NVML order, and their readings."""
+    """What one GPU answered at a monotonic time: itself and its instances, in NVML order, and their fast readings."""
 
     at: float
     devices: tuple[Device, ...]
@@ -52,26 +53,52 @@ def answer(frame: Mapping[str, Any], at: float) -> Answer:
             compute_instance=instance["ci"],
             profile_id=instance["profile_id"],
             placement=instance["placement"],
+            multiprocessors=instance["multiprocessors"],
             pci_address=gpu.pci_address,
         )
         for instance in frame["instances"]
     ]
-    readings = _readings(gpu.uuid, frame["values"])
-    for device, instance in zip(instances, frame["instances"], strict=True):
-        readings += _readings(device.uuid, instance["values"])
+    told = [frame, *frame["instances"]]
     return Answer(
         at=at,
         devices=(gpu, *instances),
-        readings=tuple(readings),
+        readings=tuple(
+            reading
+            for device, values in zip((gpu, *instances), told, strict=True)
+            for tier, reading in readings(device.uuid, values["values"])
+            if tier == calls.FAST
+        ),
         unsupported=complaints(frame["unsupported"]),
         failed=complaints(frame["failed"]),
     )
 
 
-def _readings(subject: str, values: Sequence[tuple[int, float]]) -> list[Reading]:
-    return [Reading(subject, *_SLOTS[slot], float(value)) for slot, value in values]
+def readings(
+    subject: str, values: Sequence[Sequence[Any]], stamp: float | None = None
+) -> Iterator[tuple[str, Reading]]:
+    """Give a device's readings with their tiers; `stamp` is when those of the slower tiers were read, in Unix seconds.
+
+    Raises IndexError, TypeError or ValueError for what the sampler would never send.
+    """
+    for slot, value, *index in values:
+        metric, attributes, row = _SLOTS[slot]
+        if row.each is not None:
+            attributes = _numbered(slot, int(index[0]))
+        yield row.tier, Reading(subject, metric, attributes, float(value), None, stamp)
+
+
+@lru_cache(4096)  # the same at every read, of every device
+def _numbered(slot: int, index: int) -> tuple[tuple[str, str], ...]:
+    """Give the attributes of a row that is read for each link or fan."""
+    _, attributes, row = _SLOTS[slot]
+    return attributes if row.each is None else (*attributes, (row.each.attribute, str(index)))
 
 
 def complaints(told: Sequence[Sequence[str]]) -> tuple[Unsupported, ...]:
     """Read what the sampler complains of. Raises TypeError for what it would never send."""
-    return tuple(Unsupported(*map(str, complaint)) for complaint in told)
+    return tuple(_complaint(*map(str, complaint)) for complaint in told)
+
+
+@lru_cache(4096)  # what is unsupported is told in every frame, and kept once
+def _complaint(device: str, metric: str, call: str, reason: str) -> Unsupported:
+    return Unsupported(device, metric, call, reason)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from inferometer.model import Reason, Trouble
 from inferometer.sources.devices import calls, library
-from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY
+from inferometer.sources.devices.release import Will
+from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, UNBIND, user_of
 
 INSTALL = "Without NVIDIA GPUs this is normal. Else install the driver, or set devices.nvidia.library to the path of libnvidia-ml.so.1."
 # What a sampler that gives up says, and what it means.
@@ -36,6 +37,15 @@ def gave_up(reason: str) -> Trouble:
     return Trouble(Reason.REJECTED, f"NVML cannot be opened: {reason}", "See the driver's log: dmesg | grep NVRM.")
 
 
+def released(will: Will, stuck: tuple[int, ...]) -> Trouble:
+    """Say that the driver is left alone, and who holds it all the same."""
+    message = f"the NVIDIA driver is left alone: {will.why}"
+    if stuck:
+        pids = ", ".join(map(str, stuck))
+        message += f"; but samplers that hang in it and cannot be killed hold it still (processes {pids})"
+    return Trouble(Reason.RELEASED, message, will.ends)
+
+
 def malformed(error: Exception) -> Trouble:
     """Say that a frame is none that the sampler would send."""
     return Trouble(Reason.MALFORMED, f"the NVML sampler sent a frame that makes no sense: {error!r}")
@@ -44,5 +54,6 @@ def malformed(error: Exception) -> Trouble:
 def place(word: int, call: int) -> str:
     """Name a call under way."""
     name = calls.CALLS[call] if call < len(calls.CALLS) else ""
-    subject = "" if word in {LIBRARY, EVENTS} else f"GPU {word - 1}"
+    users = user_of(word)
+    subject = "" if word in {LIBRARY, EVENTS, UNBIND} else f"GPU {word - 1 if users is None else users}"
     return " of ".join(filter(None, (name, subject)))

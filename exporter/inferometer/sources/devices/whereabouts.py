@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the sampler child is: one shared page with a word per GPU, written before each NVML call and read by the agent.
+"""Where the sampler child is: one shared page with two words per GPU, written before each NVML call and read by the agent.
 
 A word is `microseconds << 8 | call number`, and 0 outside of calls. An aligned 8-byte store is atomic on every platform
 that NVIDIA's driver runs on, so neither side locks; a mark costs a fraction of a microsecond and no system call.
@@ -12,8 +12,10 @@ import time
 
 SIZE = 4096
 LIBRARY = 0  # the word of calls that concern no single GPU; GPU i has word i + 1
-MAX_GPUS = SIZE // 8 - 2
-EVENTS = MAX_GPUS + 1  # the word of the calls that take events
+MAX_GPUS = (SIZE // 8 - 3) // 2
+USERS = MAX_GPUS + 1  # the calls that ask who uses GPU i have word USERS + i
+EVENTS = USERS + MAX_GPUS  # the word of the calls that take events
+UNBIND = EVENTS + 1  # the word of the calls that hear of the driver's unbinding
 
 
 class Whereabouts:
@@ -39,6 +41,11 @@ class Whereabouts:
         """Release the page."""
         self._words.release()
         self._page.close()
+
+
+def user_of(word: int) -> int | None:
+    """Give the index of the GPU whose users the calls of a word ask for; None for a word of other calls."""
+    return word - USERS if USERS <= word < EVENTS else None
 
 
 def create() -> int:

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The XIDs that the sampler told, numbered so that each is counted once, and how long a driver that hangs in them is spared."""
 
-import itertools
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from inferometer.model import Reason, Trouble, Unsupported, Xid
-from inferometer.sources.devices import events, report, troubles, xid_catalog
+from inferometer.sources.devices import events, report, troubles
 from inferometer.sources.devices.backoff import Backoff
+from inferometer.sources.devices.numbers import next_number
 from inferometer.sources.devices.whereabouts import EVENTS
-
-# Of the whole process: a source that is made anew, for a new configuration, must not repeat numbers that were counted.
-_numbers = itertools.count(1)
 
 # The newest: a report may be replaced by the next before it is looked at, and loses nothing by it.
 _KEPT = 2 * events.MOST
@@ -35,6 +33,9 @@ class Xids:
         self._newest: deque[Xid] = deque(maxlen=_KEPT)
         self._failed: tuple[Unsupported, ...] = ()
         self._asked = True
+        self._began = self._looked = (
+            time.time()
+        )  # when this sample began, and the newest that had all events there were
         # Longer than a sampler that crashed waits: the GPUs are read before the events are tried again.
         pause = max(pause, _SHORTEST)
         self._backoff = Backoff(pause, _LONGEST_FACTOR * pause)
@@ -46,6 +47,7 @@ class Xids:
 
     def begin(self) -> bool:
         """Begin a sample; tell whether it is to take events."""
+        self._began = time.time()
         try:
             self._backoff.check()
         except Trouble:
@@ -55,17 +57,24 @@ class Xids:
         return self._asked
 
     def take(self, frame: Mapping[str, Any]) -> None:
-        """Take the sampler's frame of events. Raises Trouble (MALFORMED) for what the sampler would never send."""
+        """Take the sampler's frame of events. Raises Trouble (MALFORMED) for what the sampler would never send.
+
+        NVML does not tell when an event was, but that it was not there the last time: a period ago, or longer where the events
+        were not asked for.
+        """
+        now = time.time()
         try:
             for uuid, code, gpu_instance, compute_instance, times in frame["events"]:
                 xid = Xid(
-                    next(_numbers),
-                    str(uuid),
+                    next_number("nvml"),
                     int(code),
-                    xid_catalog.action(int(code)),
-                    None if gpu_instance is None else int(gpu_instance),
-                    None if compute_instance is None else int(compute_instance),
-                    int(times),
+                    now,
+                    "nvml",
+                    str(uuid),
+                    gpu_instance=None if gpu_instance is None else int(gpu_instance),
+                    compute_instance=None if compute_instance is None else int(compute_instance),
+                    times=int(times),
+                    late=max(0.0, now - self._looked),
                 )
                 self._newest.append(xid)
             self._failed = report.complaints(frame["failed"])
@@ -83,4 +92,5 @@ class Xids:
             return (Unsupported(_EVERY, events.METRIC, troubles.place(EVENTS, under_way[EVENTS][0]), "timeout"),)
         if complete and self._asked:
             self._backoff.succeeded()
+            self._looked = self._began
         return self._failed

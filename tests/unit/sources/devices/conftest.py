@@ -2,13 +2,14 @@
 """The real nvidia-ml-py, in the real sampler child, on a libnvidia-ml.so.1 that is built here."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from fakenvml.build import build
-from fakenvml.driver import Driver, Open, wait_until
+from fakenvml.driver import Driver, Open, Tuned, wait_until
 from inferometer.config import Nvidia as Settings
 from inferometer.config import Seconds
 from inferometer.sources.devices.nvidia import Nvidia
@@ -38,6 +39,26 @@ def opened(driver: Driver) -> Iterator[Open]:
         path = str(library or driver.library)
         settings = Settings(library=path, deadline=Seconds(deadline), kill_after=Seconds(kill_after))
         source = Nvidia(settings, period=1.0)
+        sources.append(source)
+        return source
+
+    before = {p.pid for p in psutil.Process().children()}
+    yield open_source
+    for source in sources:
+        source.close()
+    wait_until(lambda: not ({p.pid for p in psutil.Process().children()} - before))
+
+
+@pytest.fixture
+def tuned(driver: Driver) -> Iterator[Tuned]:
+    """Open sources whose slow tier is due at each read, and counts for a minute; closed when the test ends."""
+    sources: list[Nvidia] = []
+
+    def open_source(**settings: object) -> Nvidia:
+        patient = Settings(
+            library=str(driver.library), deadline=Seconds(10), kill_after=Seconds(60), slow_period=Seconds(0.001)
+        )
+        source = Nvidia(replace(patient, **settings), period=30.0)  # type: ignore[arg-type]  # whatever the test wants
         sources.append(source)
         return source
 

@@ -37,7 +37,7 @@ def gpus_that_speak(report: DeviceReport) -> set[str]:
     return {reading.subject for reading in report.readings} - {"MIG-1"}
 
 
-def test_an_event_has_its_gpu_its_code_and_what_to_do(driver: Driver, opened: Open) -> None:
+def test_an_event_has_its_gpu_its_code_and_its_instance(driver: Driver, opened: Open) -> None:
     """Events of one kind stand as one row; the whole GPU is told apart from an instance of it."""
     driver.is_now(NODE)
     source = opened()
@@ -48,11 +48,11 @@ def test_an_event_has_its_gpu_its_code_and_what_to_do(driver: Driver, opened: Op
     )
     told = source.read().events
 
-    assert [(x.device, x.code, x.action, x.gpu_instance, x.compute_instance, x.times) for x in told] == [
-        ("GPU-0", 79, "restart_node", None, None, 1),
-        ("GPU-0", 13, "restart_app", None, None, 2),
-        ("GPU-1", 31, "restart_app", 7, 0, 1),
-        ("GPU-1", 31, "restart_app", None, None, 1),
+    assert [(x.device, x.code, x.gpu_instance, x.compute_instance, x.times) for x in told] == [
+        ("GPU-0", 79, None, None, 1),
+        ("GPU-0", 13, None, None, 2),
+        ("GPU-1", 31, 7, 0, 1),
+        ("GPU-1", 31, None, None, 1),
     ]
     assert [x.number for x in told] == list(range(told[0].number, told[0].number + 4))
 

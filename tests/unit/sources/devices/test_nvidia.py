@@ -37,6 +37,25 @@ SHARED = Gpu(
 )
 
 
+# What an H100 does not support, as `test_models` shows it.
+USUAL = {
+    tuple(line.removeprefix("GPU-h100 has no ").split(": "))
+    for line in (Path(__file__).parents[3] / "golden/devices/h100.golden").read_text().splitlines()
+    if " has no " in line
+}
+
+
+NO_PROCESSES = {f"gpu.processes/{kind}": 0.0 for kind in ("compute", "graphics", "mps")}
+
+
+def refused(report: DeviceReport, *devices: str) -> set[tuple[str, ...]]:
+    """Give what devices do not support beyond what is usual: metric, call and reason."""
+    found: set[tuple[str, ...]] = {
+        (u.metric, u.call, u.reason) for u in report.unsupported if not devices or u.device in devices
+    }
+    return found - USUAL
+
+
 def values(report: DeviceReport, uuid: str) -> dict[str, float]:
     """Give a device's readings by metric and attribute values."""
     found = {}
@@ -55,14 +74,16 @@ def test_a_whole_gpu_is_read_value_by_value(driver: Driver, opened: Open) -> Non
 
     report = opened().read()
 
-    assert values(report, "GPU-aaaa") == {
+    found = values(report, "GPU-aaaa")
+    expected = {
         "hw.gpu.utilization/general": 0.87,
         "hw.gpu.utilization/encoder": 0.03,
         "hw.gpu.utilization/decoder": 0.05,
         "hw.gpu.memory.usage": 20.0 * GIB,
         "hw.gpu.memory.limit": 80.0 * GIB,
         "gpu.memory.reserved": 512.0 * (1 << 20),
-        "hw.power": 351.234,
+        "hw.power": 345.6,
+        "gpu.power.instant": 351.234,
         "hw.energy": 123456.789,
         "hw.temperature/core": 61.0,
         "hw.temperature/memory": 71.0,
@@ -71,8 +92,13 @@ def test_a_whole_gpu_is_read_value_by_value(driver: Driver, opened: Open) -> Non
         "gpu.clock.frequency/memory": 2.619e9,
         "gpu.clock.frequency/video": 1.545e9,
         "gpu.power.limit": 700.0,
+        "gpu.throttle.time/sw_power_cap": 5.0,
+        "gpu.throttle.active/sw_power_cap": 1.0,
+        "gpu.nvlink.io/transmit/3": (1 << 20) * 1024.0 * 1003,
+        "hw.errors/corrected/dram": 2.0,
     }
-    assert (report.unsupported, report.failed, dict(report.unresponsive)) == ((), (), {})
+    assert {name: found.get(name) for name in expected} == expected
+    assert (refused(report), report.failed, dict(report.unresponsive)) == (set(), (), {})
 
 
 def test_a_gpu_is_described(driver: Driver, opened: Open) -> None:
@@ -94,6 +120,14 @@ def test_a_gpu_is_described(driver: Driver, opened: Open) -> None:
         "gpu.architecture": "hopper",
         "gpu.compute_capability": "9.0",
         "gpu.mig.mode": "disabled",
+        "gpu.mig.mode.pending": "disabled",
+        "gpu.board.part_number": "692-2G520-0200-000",
+        "gpu.ecc.mode": "enabled",
+        "gpu.compute_mode": "default",
+        "gpu.persistence_mode": "enabled",
+        "gpu.virtualization_mode": "none",
+        "gpu.fabric.cluster.uuid": "01020304-0506-0708-090a-0b0c0d0e0f10",
+        "gpu.fabric.clique": "17",
     }
     assert report.devices == (Device("GPU-aaaa", index=0, minor=3, pci_address="0000:3b:00.0", details=details),)
     assert report.details == {"hw.driver_version": "575.57.08", "gpu.cuda.version": "12.9"}
@@ -126,6 +160,9 @@ def test_mig_instances_stand_after_their_gpu(driver: Driver, opened: Open) -> No
         "gpu.mig.memory.usage": 33.0 * GIB,
         "gpu.mig.memory.limit": 40.0 * GIB,
         "gpu.mig.memory.reserved": 64.0 * (1 << 20),
+        "gpu.mig.memory.bar1.usage": 1.0 * (1 << 20),
+        "gpu.mig.memory.bar1.limit": 16.0 * GIB,
+        **NO_PROCESSES,
     }
 
 
@@ -143,10 +180,15 @@ def test_utilization_is_not_asked_while_mig_is_on(driver: Driver, opened: Open) 
     report = opened().read()
 
     assert not any(name.startswith("hw.gpu.utilization") for name in values(report, "GPU-bbbb"))
-    assert {(u.call, u.reason) for u in report.unsupported} == {
-        ("nvmlDeviceGetUtilizationRates", "not_while_mig_is_enabled"),
-        ("nvmlDeviceGetEncoderUtilization", "not_while_mig_is_enabled"),
-        ("nvmlDeviceGetDecoderUtilization", "not_while_mig_is_enabled"),
+    off = {call for _, call, reason in refused(report, "GPU-bbbb") if reason == "not_while_mig_is_enabled"}
+    assert off == {
+        "nvmlDeviceGetUtilizationRates",
+        "nvmlDeviceGetEncoderUtilization",
+        "nvmlDeviceGetDecoderUtilization",
+        "nvmlDeviceGetJpgUtilization",
+        "nvmlDeviceGetOfaUtilization",
+        "nvmlDeviceGetSamples",
+        "nvmlDeviceGetProcessesUtilizationInfo",
     }
     assert "nvmlDeviceGetUtilizationRates" not in {call for _, call, _ in driver.calls()}
 
@@ -159,7 +201,7 @@ def test_memory_that_compute_instances_share_is_nobodys_alone(driver: Driver, op
 
     report = source.read()
 
-    assert values(report, "MIG-1111") == values(report, "MIG-2222") == {}
+    assert values(report, "MIG-1111") == values(report, "MIG-2222") == NO_PROCESSES
     assert values(report, "MIG-3333")["gpu.mig.memory.usage"] == 1.0 * GIB
     assert {u.device for u in report.unsupported if u.reason == "shared_by_compute_instances"} == {
         "MIG-1111",
@@ -198,27 +240,45 @@ def test_mig_mode_may_change(driver: Driver, opened: Open) -> None:
     report = source.read()
     assert [d.uuid for d in report.devices] == ["GPU-bbbb"]
     assert "hw.gpu.utilization/general" in values(report, "GPU-bbbb")
-    assert report.unsupported == ()
+    assert refused(report) == set()
 
 
 def test_unsupported_is_found_once_and_named(driver: Driver, opened: Open) -> None:
     """A call that a device refuses is asked once, is named in every report, and costs no other value."""
-    driver.is_now(Node((replace(WHOLE, encoder=None, energy=None, memory_temperature=None, mig=None),), trace=True))
+    driver.is_now(Node((replace(WHOLE, utilization=None, energy=None, memory_temperature=None, mig=None),), trace=True))
     source = opened()
 
     reports = [source.read() for _ in range(3)]
 
     for report in reports:
-        assert report.unsupported == (
-            Unsupported("GPU-aaaa", "hw.gpu.utilization", "nvmlDeviceGetEncoderUtilization", "not_supported"),
-            Unsupported("GPU-aaaa", "hw.energy", "nvmlDeviceGetTotalEnergyConsumption", "not_supported"),
-            Unsupported("GPU-aaaa", "hw.temperature", "NVML_FI_DEV_MEMORY_TEMP", "not_supported"),
-        )
-        assert len(values(report, "GPU-aaaa")) == 12
+        assert refused(report) == {
+            ("hw.gpu.utilization", "nvmlDeviceGetUtilizationRates", "not_supported"),
+            ("gpu.memory.activity", "nvmlDeviceGetUtilizationRates", "not_supported"),
+            ("hw.energy", "nvmlDeviceGetTotalEnergyConsumption", "not_supported"),
+            ("hw.temperature", "NVML_FI_DEV_MEMORY_TEMP", "not_supported"),
+            ("gpu.info", "nvmlDeviceGetMigMode", "not_supported"),
+        }
+        assert values(report, "GPU-aaaa")["hw.temperature/core"] == 61.0
     asked = Counter(call for _, call, _ in driver.calls())
-    assert asked["nvmlDeviceGetEncoderUtilization"] == 1
-    assert asked["nvmlDeviceGetMigMode"] == 1
-    assert asked["nvmlDeviceGetDecoderUtilization"] == 3
+    assert asked["nvmlDeviceGetUtilizationRates"] == 1
+    assert asked["nvmlDeviceGetTemperatureV"] == 3
+
+
+def test_slower_tiers_are_read_at_their_own_periods(driver: Driver, opened: Open) -> None:
+    """What changes slowly is asked once in its period and stands in every report meanwhile, with the time it was read."""
+    driver.is_now(Node((WHOLE,), trace=True))
+    source = opened()
+
+    reports = [source.read() for _ in range(3)]
+
+    asked = Counter(call for _, call, _ in driver.calls())
+    assert asked["nvmlDeviceGetMemoryInfo_v2"] == 3
+    assert asked["nvmlDeviceGetCurrPcieLinkWidth"] == asked["nvmlDeviceGetMaxPcieLinkWidth"] == 1
+    for report in reports:
+        width = next(r for r in report.readings if r.metric.name == "gpu.pcie.link.width")
+        assert (width.value, width.at is None) == (16.0, False)
+        assert next(r for r in report.readings if r.metric.name == "hw.power").at is None
+    assert len({r.at for report in reports for r in report.readings if r.metric.name == "gpu.pcie.link.width"}) == 1
 
 
 def test_what_describes_is_read_once(driver: Driver, opened: Open) -> None:
@@ -240,12 +300,12 @@ def test_another_gpu_in_the_slot_is_probed_anew(driver: Driver, opened: Open) ->
     """What one GPU refused is asked again of the GPU that takes its place."""
     driver.is_now(Node((replace(WHOLE, encoder=None),)))
     source = opened()
-    assert len(source.read().unsupported) == 1
+    assert refused(source.read()) == {("hw.gpu.utilization", "nvmlDeviceGetEncoderUtilization", "not_supported")}
 
     driver.is_now(Node((replace(WHOLE, uuid="GPU-cccc"),)))
 
     report = source.read()
-    assert (report.devices[0].uuid, report.unsupported) == ("GPU-cccc", ())
+    assert (report.devices[0].uuid, refused(report)) == ("GPU-cccc", set())
 
 
 def test_a_call_that_fails_costs_only_itself(driver: Driver, opened: Open) -> None:
@@ -256,8 +316,9 @@ def test_a_call_that_fails_costs_only_itself(driver: Driver, opened: Open) -> No
 
     report = source.read()
     assert report.failed == (Unsupported("GPU-aaaa", "hw.energy", fault.call, "unknown"),)
-    assert report.unsupported == ()
-    assert len(values(report, "GPU-aaaa")) == 14
+    assert refused(report) == set()
+    assert "hw.energy" not in values(report, "GPU-aaaa")
+    assert values(report, "GPU-aaaa")["hw.power"] == 345.6
 
     driver.is_now(Node((WHOLE,)))
     report = source.read()
@@ -267,23 +328,24 @@ def test_a_call_that_fails_costs_only_itself(driver: Driver, opened: Open) -> No
 
 def test_what_is_no_value_is_absent(driver: Driver, opened: Open) -> None:
     """All bits set mean that there is no value, and 200 % is no utilization: neither is published."""
-    driver.is_now(Node((replace(WHOLE, power_instant=0xFFFF_FFFF, utilization=200),)))
+    driver.is_now(Node((replace(WHOLE, power_instant=0xFFFF_FFFF, utilization=200, memory_utilization=50),)))
 
     report = opened().read()
 
-    assert "hw.power" not in values(report, "GPU-aaaa")
+    assert "gpu.power.instant" not in values(report, "GPU-aaaa")
     assert "hw.gpu.utilization/general" not in values(report, "GPU-aaaa")
-    assert [u.metric for u in report.failed] == ["hw.gpu.utilization"]
+    assert [u.metric for u in report.failed] == ["hw.gpu.utilization", "gpu.memory.activity"]
 
 
 def test_power_falls_back_to_the_function(driver: Driver, opened: Open) -> None:
-    """Where the field of instant power is refused, the function is asked, and the refusal is named."""
-    driver.is_now(Node((replace(WHOLE, power_instant=None),)))
+    """Where the field of average power is refused, the function is asked in the same read, and nothing is missing."""
+    fields = {key: value for key, value in WHOLE.fields.items() if key != 185}
+    driver.is_now(Node((replace(WHOLE, fields=fields, power=333_000),)))
 
     report = opened().read()
 
-    assert values(report, "GPU-aaaa")["hw.power"] == 345.6
-    assert [(u.call, u.reason) for u in report.unsupported] == [("NVML_FI_DEV_POWER_INSTANT", "not_supported")]
+    assert values(report, "GPU-aaaa")["hw.power"] == 333.0
+    assert (refused(report), report.failed) == (set(), ())
 
 
 def test_symbols_that_an_old_driver_lacks_cost_only_their_values(driver: Driver, opened: Open, tmp_path: Path) -> None:
@@ -305,12 +367,13 @@ def test_symbols_that_an_old_driver_lacks_cost_only_their_values(driver: Driver,
     assert found["hw.power"] == 345.6
     # The old call counts what the driver reserves as used: better absent than wrong.
     assert not {"hw.gpu.memory.usage", "gpu.memory.reserved", "hw.temperature/memory"} & found.keys()
-    assert {u.reason for u in report.unsupported} == {"function_not_found"}
-    assert {u.call for u in report.unsupported} == {
-        *missing[:2],
-        "NVML_FI_DEV_POWER_INSTANT",
-        "NVML_FI_DEV_MEMORY_TEMP",
-    }
+    assert {
+        ("hw.gpu.memory.usage", "nvmlDeviceGetMemoryInfo_v2", "function_not_found"),
+        ("hw.temperature", "NVML_FI_DEV_MEMORY_TEMP", "function_not_found"),
+        ("gpu.info", "nvmlDeviceGetMigMode", "function_not_found"),
+    } <= {(u.metric, u.call, u.reason) for u in report.unsupported}
+    # What only an older call tells is no complaint.
+    assert "nvmlDeviceGetTemperatureV" not in {call for _, call, _ in refused(report)}
 
 
 def test_gpus_come_and_go(driver: Driver, opened: Open) -> None:
@@ -415,7 +478,7 @@ def test_a_driver_that_goes_and_comes_back(driver: Driver, opened: Open) -> None
     assert caught.value.reason is Reason.MISSING
 
     driver.is_now(Node((WHOLE,)))
-    assert len(read_until(source, lambda report: bool(report.devices)).readings) == 15
+    assert values(read_until(source, lambda report: bool(report.devices)), "GPU-aaaa")["hw.power"] == 345.6
     assert len({pid for pid, call, _ in driver.calls() if call == "nvmlInitWithFlags"}) >= 2
 
 

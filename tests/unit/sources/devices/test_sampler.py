@@ -27,7 +27,16 @@ def start(driver: Driver) -> Iterator[Start]:
     started: list[Child] = []
 
     def start_one(**settings: Any) -> Child:
-        child = Child(**{"nvml": "pynvml", "argument": "", "library": str(driver.library), "patience": 0.2, **settings})
+        child = Child(
+            **{
+                "nvml": "pynvml",
+                "argument": "",
+                "library": str(driver.library),
+                "patience": 0.2,
+                "processes": False,
+                **settings,
+            }
+        )
         started.append(child)
         return child
 
@@ -57,7 +66,8 @@ def test_a_sample_is_a_frame_for_each_gpu_and_an_end(driver: Driver, start: Star
     *gpus, done = until_done(child)
 
     assert [(frame["n"], frame["gpu"], frame["uuid"]) for frame in gpus] == [(5, 0, "GPU-0"), (5, 1, "GPU-1")]
-    assert done == {"n": 5, "done": 2, "driver": {"hw.driver_version": "575.57.08", "gpu.cuda.version": "12.9"}}
+    assert (done["n"], done["done"]) == (5, 2)
+    assert done["driver"] == {"hw.driver_version": "575.57.08", "gpu.cuda.version": "12.9"}
 
 
 def test_gpus_are_skipped_or_asked_alone(driver: Driver, start: Start) -> None:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent makes of the sampler's frames of events: numbers of their own, bounds, and no trust."""
 
+import time
 from typing import Any
 
 import pytest
 
 from inferometer.model import Reason, Trouble
 from inferometer.sources.devices import calls, events
+from inferometer.sources.devices.numbers import next_number
 from inferometer.sources.devices.whereabouts import EVENTS
 from inferometer.sources.devices.xids import Xids
 
@@ -26,6 +28,39 @@ def test_no_two_sources_share_a_number() -> None:
     numbers = [xid.number for xids in (before, after) for xid in xids.newest]
 
     assert numbers == list(range(numbers[0], numbers[0] + 4))
+
+
+def test_numbers_are_consecutive_for_each_teller() -> None:
+    """What NVML tells between two lines of the log is no gap in the log's numbers."""
+    first = next_number("kernel")
+    Xids(30.0).take(frame(["GPU-0", 79, None, None, 1]))
+
+    assert next_number("kernel") == first + 1
+
+
+def test_an_xid_is_stamped_when_it_is_taken() -> None:
+    """NVML does not say when an event was; all of one frame are of one moment."""
+    xids = Xids(30.0)
+    before = time.time()
+    xids.take(frame(["GPU-0", 79, None, None, 1], ["GPU-1", 31, 7, 0, 2]))
+
+    assert {xid.teller for xid in xids.newest} == {"nvml"}
+    (at,) = {xid.at for xid in xids.newest}
+    assert before <= at <= time.time()
+
+
+def test_how_late_an_xid_may_be_is_told() -> None:
+    """Since the newest sample that had all events: not the one before it, nor one in which none were asked for."""
+    xids = Xids(30.0)
+    xids.begin()
+    began = time.time()
+    xids.failed({}, complete=True)
+    for _ in range(2):  # asked for, and not answered
+        xids.begin()
+        xids.failed({EVENTS: (WAIT, 0.0)}, complete=False)
+    xids.take(frame(["GPU-0", 79, None, None, 1]))
+
+    assert xids.newest[0].at - xids.newest[0].late <= began
 
 
 def test_only_the_newest_are_kept() -> None:

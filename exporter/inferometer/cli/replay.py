@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The option `--replay`: a capture in place of the driver."""
+
+import argparse
+from pathlib import Path
+
+from inferometer import app
+from inferometer.app.agent import Adapt
+from inferometer.config import Config
+
+
+def replayed(arguments: argparse.Namespace, config: Config) -> tuple[Config, app.Stand, Adapt | None]:
+    """Give the configuration as it is used, what stands in for NVML, and what a configuration of later goes through.
+
+    Raises Trouble for what is no capture.
+    """
+    if arguments.replay is None:
+        return config, app.Stand(), None
+    adapt, stand = app.replay(Path(arguments.replay))
+    return adapt(config), stand, adapt

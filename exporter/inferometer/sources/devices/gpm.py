@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GPM in the sampler child: what the parts of a GPU or GPU instance did between this read and the one before.
+
+A value needs two samples, at least 100 ms apart (`nvmlGpmMetricsGet` in `nvml.h`, CUDA 13.3): the older one is kept from read
+to read, and nothing ever sleeps for it.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from inferometer.sources.devices import calls, codes
+from inferometer.sources.devices.calls import Handle, Nvml
+
+Mark = Callable[[str], None]  # says which call is entered
+Take = Callable[[Handle, Any], None]  # takes a sample of a device
+
+_SHORTEST = 0.1  # seconds between two samples
+_LONGEST = 600.0  # an average over more says nothing of now
+# Metrics came with CUDA 12, 12.9 and 13.2: a driver may refuse a call that has an id it does not know.
+_GENERATIONS = (100, 248, 1 << 31)
+
+
+class Gpm:
+    """The samples of one device. Once refused, it is not asked again."""
+
+    def __init__(self, nvml: Nvml, mark: Mark, take: Take) -> None:
+        self._nvml = nvml
+        self._mark = mark
+        self._take = take
+        self._refused = ""
+        self._older: Any = None
+        self._newer: Any = None
+        self._at: float | None = None  # monotonic seconds when the older sample was taken
+
+    def read(self, handle: Handle, ids: Iterable[int]) -> dict[int, float | str]:
+        """Give each metric's value since the read before, or why there is none; nothing where it is too early.
+
+        `handle` is the GPU's, for an instance too. Raises LostError where the GPU is lost, GoneError where the driver is.
+        """
+        wanted = sorted(set(ids))
+        if not wanted:
+            return {}
+        try:
+            if not self._refused and self._older is None:
+                self._prepare(handle)
+            if self._refused:
+                return dict.fromkeys(wanted, self._refused)
+            return self._measure(handle, wanted)
+        except Exception as error:
+            self._at = None
+            reason = codes.explain(self._nvml, error)
+            if reason in codes.REFUSED:
+                self._refused = reason
+            return dict.fromkeys(wanted, reason)
+
+    def close(self) -> None:
+        """Free the samples."""
+        samples, self._older, self._newer, self._at = (self._older, self._newer), None, None, None
+        for sample in samples:
+            if sample is not None:
+                self._mark("nvmlGpmSampleFree")
+                with contextlib.suppress(Exception):
+                    self._nvml.nvmlGpmSampleFree(sample)
+
+    def _prepare(self, handle: Handle) -> None:
+        """Ask whether there is GPM at all, and get room for two samples."""
+        self._mark("nvmlGpmQueryDeviceSupport")
+        if not self._nvml.nvmlGpmQueryDeviceSupport(handle).isSupportedDevice:
+            self._refused = "not_supported"
+            return
+        self._mark("nvmlGpmSampleAlloc")
+        older = self._nvml.nvmlGpmSampleAlloc()
+        self._newer = self._nvml.nvmlGpmSampleAlloc()
+        self._older = older
+
+    def _measure(self, handle: Handle, wanted: list[int]) -> dict[int, float | str]:
+        now = time.monotonic()
+        if self._at is not None and now - self._at < _SHORTEST:
+            return {}
+        self._take(handle, self._newer)
+        before, self._at = self._at, now
+        self._older, self._newer = self._newer, self._older  # from here on the older is this read's
+        if before is None or now - before > _LONGEST:
+            return {}
+        values: dict[int, float | str] = {}
+        first = 0
+        for last in _GENERATIONS:
+            ids = tuple(number for number in wanted if first <= number < last)
+            first = last
+            if ids:
+                values.update(self._query(ids))
+        return values
+
+    def _query(self, ids: tuple[int, ...]) -> dict[int, float | str]:
+        """Ask for metrics of one generation between the two samples."""
+        query = self._nvml.c_nvmlGpmMetricsGet_t()  # 19 KB: too much to keep one for every device
+        query.version = self._nvml.NVML_GPM_METRICS_GET_VERSION
+        query.numMetrics = len(ids)
+        query.sample1, query.sample2 = self._newer, self._older
+        for i, number in enumerate(ids):
+            query.metrics[i].metricId = number
+        self._mark(calls.GPM_CALL)
+        try:
+            self._nvml.nvmlGpmMetricsGet(query)
+        except self._nvml.NVMLError as error:
+            reason = codes.explain(self._nvml, error)
+            return dict.fromkeys(ids, "not_supported" if reason == "invalid_argument" else reason)
+        return {query.metrics[i].metricId: _answer(query.metrics[i]) for i in range(len(ids))}
+
+
+def _answer(metric: Any) -> float | str:
+    """Give a metric's value (`nvmlGpmMetric_t`), or the name of its return code."""
+    if not metric.nvmlReturn:
+        return float(metric.value)
+    reason = codes.name(metric.nvmlReturn)
+    return "not_supported" if reason in codes.REFUSED_FIELD else reason

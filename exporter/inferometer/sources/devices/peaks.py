@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peaks between two reads, in the sampler child: the highest of the samples that the driver takes by itself.
+
+Source: `nvmlDeviceGetSamples` in `nvml.h` (CUDA 13.3): it gives the samples that are newer than a time stamp of its own clock,
+and NOT_FOUND where there are none.
+"""
+
+from typing import Any
+
+from inferometer.sources.devices import codes
+from inferometer.sources.devices.calls import Handle, Nvml
+
+
+class Peaks:
+    """The newest sample that was seen of a device, by sampling type."""
+
+    def __init__(self, nvml: Nvml) -> None:
+        self._nvml = nvml
+        self._seen: dict[str, int] = {}
+
+    def read(self, handle: Handle, constant: str) -> float | None:
+        """Give the highest sample since the read before; None at the first read, and where there are no new ones.
+
+        Raises what the binding raises, and FieldError for a value that is none.
+        """
+        seen = self._seen.get(constant)
+        try:
+            kind, samples = self._nvml.nvmlDeviceGetSamples(handle, getattr(self._nvml, constant), seen or 0)
+        except self._nvml.NVMLError as error:
+            if codes.name(error.value) != "not_found":
+                raise
+            return None
+        self._seen[constant] = max((int(sample.timeStamp) for sample in samples), default=seen or 0)
+        return None if seen is None else self._highest(int(kind), samples, seen)
+
+    @staticmethod
+    def _highest(kind: int, samples: Any, seen: int) -> float | None:
+        values = [codes.union_of(kind, sample.sampleValue) for sample in samples if sample.timeStamp > seen]
+        for value in values:
+            if isinstance(value, str):
+                raise codes.FieldError(value)
+        return max((value for value in values if not isinstance(value, str)), default=None)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The roll of GPUs, by NVML index: what each has answered last, who is silent and why, who is left out."""
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from inferometer.model import Unsupported
+from inferometer.sources.devices import report, troubles
+from inferometer.sources.devices.report import Answer
+from inferometer.sources.devices.whereabouts import LIBRARY
+from inferometer.sources.devices.xids import UnderWay
+
+log = logging.getLogger(__name__)
+
+
+class Roll:
+    """The GPUs that have answered, and those of which it is only known why they have not."""
+
+    def __init__(self) -> None:
+        self._answers: dict[int, Answer] = {}  # the last good one of each
+        self._left_out: dict[int, tuple[str, str]] = {}  # UUID and model of those that the configuration excludes
+        self._unseen: tuple[str, ...] = ()  # those that the driver excludes
+        self._why_silent: dict[int, str] = {}
+        self._silent: frozenset[int] = frozenset()  # as it was logged
+
+    def take(self, index: int, frame: Mapping[str, Any]) -> bool:
+        """Take a GPU's frame; tell whether the GPU has answered.
+
+        Raises KeyError, IndexError, TypeError or ValueError for what the sampler would never send.
+        """
+        if "lost" in frame:
+            self._why_silent[index] = str(frame["lost"])
+            return False
+        self._why_silent.pop(index, None)
+        if "excluded" in frame:
+            self._left_out[index] = str(frame["uuid"]), str(frame["excluded"])
+            self._answers.pop(index, None)
+            return False
+        self._answers[index] = report.answer(frame, time.monotonic())
+        self._left_out.pop(index, None)
+        return True
+
+    def end(self, count: int, excluded: Collection[str]) -> None:
+        """Take the end of a sample: there are `count` GPUs, without those that the driver excludes; forget all others."""
+        self._unseen = tuple(map(str, excluded))
+        self._answers = {index: answer for index, answer in self._answers.items() if index < count}
+        self._why_silent = {index: why for index, why in self._why_silent.items() if index < count}
+        self._left_out = {index: gpu for index, gpu in self._left_out.items() if index < count}
+
+    def forget(self) -> None:
+        """Forget what was answered: whatever GPUs and instances there are from now on are found anew."""
+        self._answers, self._left_out = {}, {}
+
+    def known(self, answered: Collection[int]) -> dict[int, Answer]:
+        """Give the last answer of each GPU; one whose index changed has answered under its new one."""
+        fresh = {self._answers[index].uuid for index in answered if index in self._answers}
+        return {i: a for i, a in sorted(self._answers.items()) if i in answered or a.uuid not in fresh}
+
+    @property
+    def lost(self) -> list[int]:
+        """The GPUs that fell off the bus, or need a reset."""
+        return [index for index, reason in self._why_silent.items() if reason == "gpu_is_lost"]
+
+    @property
+    def excluded(self) -> Mapping[str, str]:
+        """The GPUs that are left out: by UUID, or by PCI address where that is all there is, the model or nothing."""
+        return MappingProxyType({**dict.fromkeys(self._unseen, ""), **dict(self._left_out.values())})
+
+    def nameless(self, known: Collection[int]) -> list[Unsupported]:
+        """Give the GPUs that never told their UUID."""
+        return [
+            Unsupported(f"index {index}", "gpu.info", "nvmlDeviceGetHandleByIndex_v2", why)
+            for index, why in sorted(self._why_silent.items())
+            if index not in known
+        ]
+
+    def tell(self, silent: Mapping[int, Answer], now: float, under_way: UnderWay) -> None:
+        """Log GPUs that fell silent or answer again, once each."""
+        for index in sorted(silent.keys() - self._silent):
+            uuid, age = silent[index].uuid, now - silent[index].at
+            word = index + 1 if index + 1 in under_way else LIBRARY
+            place = troubles.place(word, under_way[word][0]) if word in under_way else "it was not reached"
+            why = self._why_silent.get(index, place)
+            log.warning("nvidia: GPU %d (%s) is unresponsive, its last answer is %.1f s old: %s", index, uuid, age, why)
+        for index in sorted(self._silent - silent.keys()):
+            log.info("nvidia: GPU %d answers again, or is gone", index)
+        self._silent = frozenset(silent)

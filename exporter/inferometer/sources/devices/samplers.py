@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All sampler processes of one source, and the thread that ends every one of them at once when the driver is to be left alone.
+
+A read that is under way is not waited for: its sampler is asked to close NVML, and killed when it does not in time. What
+the kernel closes for a dead process is closed as well. Only a process that is stuck inside the kernel keeps its handles.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from inferometer.sources.devices.child import Child
+from inferometer.sources.devices.release import Release, Will
+
+log = logging.getLogger(__name__)
+
+# Together below a second, with the agent's glance at its signals: from the wish to closed handles.
+_GLANCE = 0.25  # seconds between two looks at the file
+ASKED = 0.4  # seconds for nvmlShutdown
+_KILLED = 0.3  # seconds that a killed process may take before it counts as stuck
+
+
+class Samplers:
+    """Starts samplers, and knows those that may live."""
+
+    def __init__(self, make: Callable[[], Child], release: Release) -> None:
+        self._make = make
+        self._release = release
+        self._lock = threading.Lock()
+        self._living: list[Child] = []
+        self._ended: list[Child] = []  # the last time
+        self._stuck: list[Child] = []
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def start(self) -> Child:
+        """Start one. Raises Trouble (CRASHED) where that cannot be."""
+        child = self._make()
+        with self._lock:
+            self._living = [*_alive(self._living), child]
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="nvidia release", daemon=True)
+                self._thread.start()
+        if self._release.now() is not None:  # asked for meanwhile: it has opened nothing yet
+            child.end()
+        return child
+
+    def has_ended(self, child: Child) -> bool:
+        """Tell whether a sampler was ended on purpose, even if nobody wants the driver left alone any more."""
+        with self._lock:
+            return child in self._ended
+
+    @property
+    def stuck(self) -> tuple[int, ...]:
+        """The processes that were killed to let go of the driver and are still there."""
+        with self._lock:
+            self._stuck = _alive(self._stuck)
+            return tuple(child.pid for child in self._stuck)
+
+    def close(self) -> None:
+        """Look no more. The samplers are their owners' to end."""
+        self._closed = True
+
+    def _watch(self) -> None:
+        while not self._closed:
+            if (will := self._release.now()) is not None:
+                self._end_all(will)
+            self._release.pause.wait(_GLANCE)
+
+    def _end_all(self, will: Will) -> None:
+        """End whatever lives, within a second."""
+        with self._lock:
+            living, self._living = _alive(self._living), []
+            self._ended = living or self._ended
+        if not living:
+            return
+        began = time.monotonic()
+        for child in living:
+            child.end()
+        for child in _wait(living, ASKED):
+            child.kill()
+        stuck = _wait(living, _KILLED)
+        if stuck:
+            with self._lock:
+                self._stuck = stuck
+            pids = ", ".join(str(child.pid) for child in stuck)
+            log.warning(
+                "nvidia: %s, but the driver is still held by samplers stuck in it (processes %s)", will.why, pids
+            )
+        else:
+            log.info("nvidia: %s: let go of the driver within %.2f s", will.why, time.monotonic() - began)
+
+
+def _alive(children: Sequence[Child]) -> list[Child]:
+    return [child for child in children if child.exit_status() is None]
+
+
+def _wait(children: Sequence[Child], seconds: float) -> list[Child]:
+    """Wait for processes to end; give those that do not."""
+    until = time.monotonic() + seconds
+    while (alive := _alive(children)) and time.monotonic() < until:
+        time.sleep(0.01)
+    return alive

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the slower tiers said: kept between their reads, until two of their periods after it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from inferometer.model import Reading
+from inferometer.sources.devices import calls, report
+
+
+class _Told(NamedTuple):
+    """What a device said in one read of a tier, at a monotonic time."""
+
+    at: float
+    readings: tuple[Reading, ...]
+
+
+class Slower:
+    """The newest readings of each device and slower tier. `periods` are the tiers', in seconds."""
+
+    def __init__(self, periods: Mapping[str, float]) -> None:
+        self._lives = {tier: 2 * period for tier, period in periods.items()}
+        self._told: dict[tuple[str, str], _Told] = {}
+
+    def take(self, frame: Mapping[str, Any], at: float, stamp: float) -> None:
+        """Take a GPU's frame, read at a monotonic time and at Unix seconds `stamp`; one that came late is as good.
+
+        Raises KeyError, IndexError, TypeError or ValueError for what the sampler would never send.
+        """
+        for told in (frame, *frame["instances"]):
+            device = str(told["uuid"])
+            by_tier: dict[str, list[Reading]] = {str(tier): [] for tier in told["tiers"]}
+            for tier, reading in report.readings(device, told["values"], stamp):
+                by_tier[tier].append(reading)
+            for tier in self._lives.keys() & by_tier.keys():
+                self._told[device, tier] = _Told(at, tuple(by_tier[tier]))
+
+    def readings(self, devices: Collection[str], now: float) -> Iterable[Reading]:
+        """Give what still counts of some devices; forget what does not count any more."""
+        self._told = {key: told for key, told in self._told.items() if now - told.at < self._lives[key[1]]}
+        for tier in calls.TIERS:
+            for device in devices:
+                if told := self._told.get((device, tier)):
+                    yield from told.readings
+
+    def forget(self) -> None:
+        """Forget everything: the driver may be another one."""
+        self._told = {}

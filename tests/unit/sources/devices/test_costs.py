@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the driver's calls cost: counted in the sampler, summed in the agent."""
+
+import itertools
+import os
+from collections import Counter
+
+import pytest
+
+from fakenvml.driver import Driver, Tuned
+from fakenvml.fakenvml import Fault, Gpu, Instance, Node
+from inferometer.sources.devices import calls, whereabouts
+from inferometer.sources.devices.costs import Costs
+from inferometer.sources.devices.meter import Meter, add
+
+LIVES = {"fast": 2.0, "medium": 30.0, "slow": 120.0}
+ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
+
+
+def test_a_meter_counts_from_mark_to_mark() -> None:
+    """A call ends where the next begins, or where its job ends; what was taken is not told again."""
+    descriptor = whereabouts.create()
+    meter = Meter(descriptor)
+    os.close(descriptor)
+
+    for call in (3, 4, 3):
+        meter.enter(1, call)
+    meter.enter(2, 9)
+    meter.leave(1)
+
+    spent = meter.take(1)
+    assert {call: count for call, (count, _) in spent.items()} == {3: 2, 4: 1}
+    assert all(microseconds >= 0 for _, microseconds in spent.values())
+    assert meter.take(1) == meter.take(2) == {}
+    meter.leave(2)
+    total = {3: [1, 10]}
+    add(total, {3: [2, 5], 9: [1, 1]})
+    assert total == {3: [3, 15], 9: [1, 1]}
+    meter.close()
+
+
+def test_every_call_is_counted(driver: Driver, tuned: Tuned) -> None:
+    """What the report says of a call is what the library was asked, and it never falls."""
+    driver.is_now(Node((Gpu("GPU-0"), Gpu("GPU-1", mig=1, instances=(Instance("MIG-1"),))), trace=True))
+    source = tuned()
+
+    reports = [source.read() for _ in range(3)]
+
+    assert reports[0].calls[ENERGY][0] == 2
+    assert reports[2].calls[ENERGY][0] == 6
+    for before, after in itertools.pairwise(reports):
+        for call, (count, seconds) in before.calls.items():
+            assert after.calls[call][0] >= count
+            assert after.calls[call][1] >= seconds >= 0
+    asked = Counter(call for _, call, _ in driver.calls())
+    told = reports[2].calls
+    for call in (
+        "nvmlDeviceGetUUID",
+        "nvmlDeviceGetMigMode",
+        "nvmlDeviceGetComputeRunningProcesses_v3",
+        "nvmlDeviceGetCount_v2",
+    ):
+        assert call in told
+    assert told[ENERGY][0] == asked[ENERGY]
+    assert told["nvmlDeviceGetCount_v2"][0] == asked["nvmlDeviceGetCount_v2"] == 3
+
+
+def test_a_slow_call_costs_its_time(driver: Driver, tuned: Tuned) -> None:
+    """A call that takes 50 ms is told to have taken as much, and the others are not."""
+    driver.is_now(Node((Gpu("GPU-0"),), faults=(Fault("slow", "gpu0", ENERGY, 50),)))
+
+    told = tuned().read().calls
+
+    assert told[ENERGY][1] >= 0.05
+    assert told["nvmlDeviceGetUUID"][1] < told[ENERGY][1]
+
+
+def test_a_field_has_the_latency_of_the_slowest_gpu(driver: Driver, tuned: Tuned) -> None:
+    """The driver's own latency of each field is told in seconds, the slowest GPU's."""
+    driver.is_now(Node((Gpu("GPU-0", field_latency=3), Gpu("GPU-1", field_latency=40))))
+
+    fields = tuned().read().fields
+
+    assert fields["NVML_FI_DEV_POWER_INSTANT"] == 40e-6
+    assert set(fields) <= set(calls.FIELDS.values())
+
+
+def test_latencies_lapse() -> None:
+    """A latency counts for as long as the readings of its tier do, and only for GPUs that answer."""
+    costs = Costs(LIVES)
+    costs.take("GPU-0", [[186, 5]], 100.0)  # fast
+    costs.take("GPU-1", [[186, 9], [189, 7]], 100.0)  # and slow
+    costs.take("GPU-0", [[123456, 1]], 100.0)  # a field that nobody asks
+
+    assert dict(costs.fields(["GPU-0"], 101.0)) == {"NVML_FI_DEV_POWER_INSTANT": 5e-6}
+    assert dict(costs.fields(["GPU-0", "GPU-1"], 101.0)) == {
+        "NVML_FI_DEV_POWER_INSTANT": 9e-6,
+        "NVML_FI_DEV_POWER_DEFAULT_LIMIT": 7e-6,
+    }
+    assert dict(costs.fields(["GPU-0", "GPU-1"], 110.0)) == {"NVML_FI_DEV_POWER_DEFAULT_LIMIT": 7e-6}
+
+
+@pytest.mark.parametrize("told", [[[255, 1, 1]], [[-1, 1, 1]], [[1, -1, 1]], [[1, 1]], [["1", 1, 1]], [None]])
+def test_costs_that_make_no_sense_are_refused(told: list[list[int]]) -> None:
+    """What no sampler would send is an error, and never makes a counter fall."""
+    with pytest.raises((IndexError, TypeError, ValueError)):
+        Costs(LIVES).add(told)

@@ -13,6 +13,7 @@ from inferometer.model import (
     EngineReport,
     Frame,
     Frames,
+    KernelReport,
     Pod,
     Reading,
     Reason,
@@ -66,7 +67,9 @@ def frames(
     devices: Sequence[Device] | None = None,
     readings: Sequence[Reading] = (),
     unresponsive: dict[str, float] | None = None,
+    excluded: dict[str, str] | None = None,
     xids: Sequence[Xid] = (),
+    kernel: KernelReport | None = None,
     allocations: Sequence[Allocation] | None = None,
     pods: Sequence[Pod] | None = None,
     claims: Sequence[AllocatedClaim] | None = None,
@@ -78,8 +81,16 @@ def frames(
     now = NOW + passed
     good: list[Frame[object]] = []
     if devices is not None:
-        report = DeviceReport(tuple(devices), tuple(readings), unresponsive=unresponsive or {}, events=tuple(xids))
+        report = DeviceReport(
+            tuple(devices),
+            tuple(readings),
+            unresponsive=unresponsive or {},
+            events=tuple(xids),
+            excluded=excluded or {},
+        )
         good.append(frame("nvidia", report, now=now))
+    if kernel is not None:
+        good.append(frame("kernel_log", kernel, now=now))
     if allocations is not None:
         good.append(frame("podresources", tuple(allocations), now=now))
     if pods is not None:

@@ -78,10 +78,11 @@ def snapshots(
     joules: float = 2500.0,
     apart: float = 10.0,
     late: tuple[Allocation, ...] = (),
+    more: tuple[Reading, ...] = (),
 ) -> tuple[Snapshot, Snapshot]:
     """Give two snapshots; each GPU draws `watts` and spends `joules` between them, `tokens` are engines' counters at both.
 
-    `late` are allocations that the second snapshot sees first.
+    `late` are allocations that the second snapshot sees first, `more` are readings at both.
     """
     state, made = State(), []
     for tick in (0, 1):
@@ -96,7 +97,7 @@ def snapshots(
         ]
         seen = frames(
             devices=DEVICES,
-            readings=readings,
+            readings=[*readings, *more],
             allocations=ALLOCATIONS + late * tick,
             pods=PODS,
             claims=CLAIMS,

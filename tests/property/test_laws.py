@@ -12,7 +12,21 @@ from frames import CONTEXT, busy, frames, gpu, instance, memory
 from inferometer import catalog
 from inferometer.accounting import Rules, State, account
 from inferometer.join import join
-from inferometer.model import AllocatedClaim, Allocation, Claim, Device, Frames, Grant, Pod, Snapshot
+from inferometer.join.rules import STATES
+from inferometer.model import (
+    AllocatedClaim,
+    Allocation,
+    Claim,
+    Device,
+    DeviceReport,
+    Frames,
+    Grant,
+    Histogram,
+    Metric,
+    Pod,
+    Reading,
+    Snapshot,
+)
 
 RULES = Rules(linger=60.0, max_ended=5)
 PERIOD = 5.0
@@ -38,6 +52,7 @@ def ticks(draw: st.DrawFn, count: int = 6) -> list[Frames]:
         present = [d for d in node if draw(st.integers(0, 9)) > 0]
         readings = [memory(d, float(draw(st.integers(0, 80)))) for d in present]
         readings += [busy(d, 0.5) for d in present if not d.is_instance and not d.mig_enabled]
+        readings += [reading for d in present for reading in draw_readings(draw, d)]
         pods = [
             Pod(
                 f"uid-{name}-{draw(st.integers(0, 1))}",
@@ -61,6 +76,8 @@ def ticks(draw: st.DrawFn, count: int = 6) -> list[Frames]:
             frames(
                 devices=draw(st.sampled_from([present, present, present, None])),
                 readings=readings,
+                unresponsive={d.uuid: 9.0 for d in present if not d.is_instance and draw(st.integers(0, 9)) == 0},
+                excluded=draw(st.sampled_from([{}, {"GPU-excluded": "", "0000:3b:00.0": "NVIDIA H100"}])),
                 allocations=draw(st.sampled_from([allocations, allocations, allocations, None])),
                 pods=draw(st.sampled_from([pods, pods, None])),
                 claims=draw(st.sampled_from([draw_claims(draw, allocations), None])),
@@ -68,6 +85,28 @@ def ticks(draw: st.DrawFn, count: int = 6) -> list[Frames]:
             )
         )
     return life
+
+
+def draw_readings(draw: st.DrawFn, device: Device) -> list[Reading]:
+    """Draw readings of each kind: of a share of time, of a state of several, of a link."""
+    if device.is_instance:
+        return [Reading(device.uuid, catalog.MIG_SM_ACTIVITY, (), 0.25)]
+    links = draw(st.lists(st.sampled_from([0.0, 1.0]), max_size=3))
+    reasons = draw(st.sets(st.sampled_from(catalog.THROTTLE_REASON.values)))
+    actions = draw(st.sampled_from([(), catalog.RECOVERY_ACTION.values]))
+    action = draw(st.sampled_from(catalog.RECOVERY_ACTION.values))
+    return [
+        Reading(device.uuid, catalog.GPU_SM_ACTIVITY, (), 0.25),
+        *(Reading(device.uuid, catalog.NVLINK_UP, ((catalog.NVLINK.key, str(i)),), up) for i, up in enumerate(links)),
+        *(
+            Reading(device.uuid, catalog.GPU_THROTTLE_ACTIVE, ((catalog.THROTTLE_REASON.key, r),), float(r in reasons))
+            for r in catalog.THROTTLE_REASON.values
+        ),
+        *(
+            Reading(device.uuid, catalog.GPU_RECOVERY_ACTION, ((catalog.RECOVERY_ACTION.key, a),), float(a == action))
+            for a in actions
+        ),
+    ]
 
 
 def draw_allocation(draw: st.DrawFn, device: Device, pod: str) -> Allocation:
@@ -151,6 +190,8 @@ def test_conservation_of_use(life: list[Frames]) -> None:
         owned = value_of(snapshot, "gpu.owner.memory.usage")
         used = value_of(snapshot, "hw.gpu.memory.usage") | value_of(snapshot, "gpu.mig.memory.usage")
         assert all(used[device] == total for device, total in owned.items())
+        active = value_of(snapshot, "gpu.sm.activity") | value_of(snapshot, "gpu.mig.sm.activity")
+        assert value_of(snapshot, "gpu.owner.sm.activity").items() <= active.items()
 
 
 @given(ticks())
@@ -189,7 +230,10 @@ def test_device_series_do_not_depend_on_identity(life: list[Frames]) -> None:
             return [
                 p
                 for p in snapshot.points
-                if p.metric.name.startswith(("hw.", "gpu.")) and not p.metric.name.startswith("gpu.owner.")
+                if p.metric.name.startswith(("hw.", "gpu."))
+                and not p.metric.name.startswith("gpu.owner.")
+                and p.metric
+                not in (catalog.GPU_DEVICES, catalog.MIG_DEVICES)  # the node's counts say how many are held
             ]
 
         assert of_devices(join(tick, CONTEXT)) == of_devices(join(blind, CONTEXT))
@@ -208,8 +252,40 @@ def test_a_source_that_says_nothing_contributes_nothing(life: list[Frames]) -> N
     """No device report, no device value; no allocation, no owner (law 1)."""
     for tick, snapshot in zip(life, fold(life), strict=True):
         sources = {f.source for f in tick.good}
-        names = {p.metric.name for p in snapshot.points} - {"gpu.owner.time"}
+        names = {p.metric.name for p in snapshot.points} - {"gpu.owner.time", "gpu.owner.xid.errors"}  # they linger
         if "nvidia" not in sources:
             assert not [n for n in names if n.startswith(("hw.", "gpu.mig.")) or n in {"gpu.info", "gpu.devices"}]
         if "podresources" not in sources:
             assert not [n for n in names if n.startswith("gpu.owner.")]
+
+
+@given(ticks())
+@settings(max_examples=100, deadline=None)
+def test_every_device_is_counted_once(life: list[Frames]) -> None:
+    """The sums over gpu.devices and gpu.mig.devices are the numbers of GPUs, excluded ones among them, and of instances."""
+    for tick in life:
+        snapshot = join(tick, CONTEXT)
+        for report in (f.value for f in tick.good if isinstance(f.value, DeviceReport)):
+            instances = sum(device.is_instance for device in report.devices)
+            gpus = len(report.devices) - instances + len(report.excluded)
+            assert sum_of(snapshot, catalog.GPU_DEVICES) == gpus
+            assert sum_of(snapshot, catalog.MIG_DEVICES) == instances
+
+
+def sum_of(snapshot: Snapshot, metric: Metric) -> float:
+    return sum(p.value for p in snapshot.points if p.metric is metric and not isinstance(p.value, Histogram))
+
+
+@given(ticks())
+@settings(max_examples=100, deadline=None)
+def test_a_gpu_is_in_one_state_and_that_is_the_worst_of_its_causes(life: list[Frames]) -> None:
+    """Exactly one state of hw.status is 1: ok where there is no cause, else the worst that a cause means."""
+    for tick in life:
+        points = join(tick, CONTEXT).points
+        told = [(dict(zip(p.metric.keys, p.attributes, strict=True)), p) for p in points]
+        states = [(a["hw.id"], a["hw.state"] or "") for a, p in told if p.metric is catalog.STATUS and p.value == 1.0]
+        causes = [(a["hw.id"], a["hw.state"] or "") for a, p in told if p.metric is catalog.GPU_HEALTH_CAUSE]
+        gpus = [a["hw.id"] for a, p in told if p.metric is catalog.GPU_INFO]
+        assert Counter(uuid for uuid, _ in states) == Counter(gpus)
+        for uuid, state in states:
+            assert state == max((meant for of, meant in causes if of == uuid), key=STATES.index, default="ok")

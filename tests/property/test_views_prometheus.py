@@ -17,7 +17,7 @@ from oracles import Series, samples, series
 from snapshots import snapshots, successions
 
 KINDS = {"gauge": "gauge", "counter": "counter", "updowncounter": "gauge", "histogram": "histogram"}
-UNITS = ("seconds", "bytes", "joules", "watts", "hertz", "celsius", "ratio")
+UNITS = ("bytes_per_second", "seconds", "bytes", "joules", "watts", "hertz", "celsius", "ratio")
 
 
 def strict(page: str) -> list[Family]:

@@ -20,11 +20,10 @@ class State:
     began: float | None = None  # Unix seconds of the first snapshot: when our own counters were 0
     latest: float = 0.0  # Unix seconds of the latest snapshot: a clock that was set back is behind it
     sequence: int = 0  # of the newest frame that was counted
-    xid: int = 0  # the number of the newest XID that was counted
     holdings: Mapping[held.Attributes, held.Held] = field(default_factory=lambda: MappingProxyType({}))
     seen: Mapping[starts.Series, starts.Seen] = field(default_factory=lambda: MappingProxyType({}))
     errors: Mapping[failures.Key, failures.Failures] = field(default_factory=lambda: MappingProxyType({}))
-    codes: Mapping[xids.Key, xids.Reported] = field(default_factory=lambda: MappingProxyType({}))
+    reports: xids.State = field(default_factory=xids.State)
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
 
@@ -39,21 +38,23 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     holding, ended_holdings = held.hold(state.holdings, passed, snapshot, rules)
     seen, points, ended_series = starts.find_starts(state.seen, snapshot, rules)
     errors, ended_errors = failures.count(state.errors, snapshot, rules, counted=state.sequence, since=before)
-    codes, xid, lost_xids, ended_codes = xids.count(state.codes, snapshot, rules, counted=state.xid, since=before)
-    ended = ended_holdings + ended_series + ended_errors + ended_codes
+    reported, lost, ended_xids = xids.count(
+        state.reports, snapshot, rules, since=before, before=state.holdings, holding=holding
+    )
+    ended = ended_holdings + ended_series + ended_errors + ended_xids
     after = State(
         steady=snapshot.steady,
         began=snapshot.at if state.began is None else state.began,
         latest=max(state.latest, snapshot.at),
         sequence=max(state.sequence, snapshot.sequence),
-        xid=xid,
         holdings=holding,
         seen=seen,
         errors=errors,
-        codes=codes,
-        dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, "xid": lost_xids}, _drops(state, snapshot)),
+        reports=reported,
+        dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot)),
     )
     points += held.points_of(holding, snapshot)
+    points += xids.points_of(reported, holding, snapshot)
     points += _counters(after, snapshot)
     points.append(_own(snapshot, after, catalog.SERIES, float(sum(series_of(p.value) for p in points) + 1)))
     points.sort(key=lambda point: catalog.ORDER[point.metric])  # stable: the join's order within a metric stays
@@ -74,21 +75,6 @@ def _counters(state: State, snapshot: Snapshot) -> list[Point]:
             {catalog.SOURCE.key: source, catalog.SOURCE_INSTANCE.key: instance, catalog.REASON.key: reason},
         )._replace(start=failed.start)
         for (source, instance, reason), failed in state.errors.items()
-    ]
-    points += [
-        _own(
-            snapshot,
-            state,
-            catalog.XID_ERRORS,
-            float(reported.told),
-            {
-                catalog.HW_ID.key: device,
-                catalog.GPU_INDEX.key: reported.gpu,
-                catalog.XID_CODE.key: str(code),
-                catalog.XID_ACTION.key: reported.action,
-            },
-        )._replace(at=reported.at, start=reported.start)
-        for (device, code), reported in state.codes.items()
     ]
     points += [
         _own(snapshot, state, catalog.DROPPED, float(number), {catalog.LIMIT.key: limit})

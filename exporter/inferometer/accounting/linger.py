@@ -11,11 +11,18 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long ended counters stay, in seconds, and how many at most (law 4); how many XIDs a GPU may have counters of."""
+    """How long ended counters stay, in seconds, and how many at most (law 4), and what bounds the counters of XIDs.
+
+    `max_codes` is how many codes of a GPU may have a counter besides those that alerts name, `max_sxids` how many counters
+    there may be of NVSwitches. `same_xid` is how many seconds apart NVML and the kernel's log may tell one XID, besides what
+    NVML's own stamp is late: two clocks, and the time that a sample takes.
+    """
 
     linger: float = 300.0
     max_ended: int = 2_000
     max_codes: int = 64
+    max_sxids: int = 256
+    same_xid: float = 10.0
 
 
 def keep(

@@ -8,10 +8,14 @@ from inferometer.model import Resource
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the join must know that no frame tells. `node` is the resource of everything that is not an engine's."""
+    """What the join must know that no frame tells. `node` is the resource of everything that is not an engine's.
+
+    `process_series` asks for series of single processes.
+    """
 
     node: Resource
     team_keys: tuple[str, ...] = ()
     cost_center_keys: tuple[str, ...] = ()
     max_series: int = 50_000
     simulated: bool = False
+    process_series: bool = False

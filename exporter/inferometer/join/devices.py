@@ -5,12 +5,19 @@ from collections.abc import Mapping
 
 from inferometer import catalog
 from inferometer.join.draft import Draft
+from inferometer.join.health import put_health
 from inferometer.join.ownership import Ownership, device_attributes, holding_attributes
+from inferometer.join.rules import Rule
 from inferometer.model import Device, DeviceReport
 
 
-def put_devices(draft: Draft, report: DeviceReport, at: float, age: float) -> None:
-    """Put what each device is and does, with its own identity only (law 6); `at` is when it was read, `age` how long ago."""
+def put_devices(
+    draft: Draft, report: DeviceReport, health: Mapping[str, tuple[Rule, ...]], at: float, age: float
+) -> None:
+    """Put what each device is, does and how it is, with its own identity only (law 6).
+
+    `health` has the rules that hold for each GPU; `at` is when the report was read, `age` how long ago.
+    """
     named = {device.uuid: device_attributes(device.uuid, device) for device in report.devices}
     for device in report.devices:
         attributes = named[device.uuid]
@@ -18,21 +25,21 @@ def put_devices(draft: Draft, report: DeviceReport, at: float, age: float) -> No
             draft.put(catalog.MIG_INFO, {**attributes, **_instance_details(device)}, 1.0, at=at)
             continue
         draft.put(catalog.GPU_INFO, {**attributes, **report.details, **device.details}, 1.0, at=at)
-        silent_for = report.unresponsive.get(device.uuid)
-        state = "ok" if silent_for is None else "failed"
-        for possible in catalog.HW_STATE.values:
-            draft.put(
-                catalog.STATUS, {**attributes, **_HW, catalog.HW_STATE.key: possible}, float(possible == state), at=at
+        if _IN_FABRIC & device.details.keys():
+            draft.put(catalog.FABRIC_INFO, {**attributes, **device.details}, 1.0, at=at)
+        put_health(draft, attributes, health[device.uuid], at)
+        draft.put(catalog.GPU_READING_AGE, attributes, age + report.unresponsive.get(device.uuid, 0.0))
+    own = {uuid: {**attributes, **_HW, **draft.common} for uuid, attributes in named.items()}
+    for subject, metric, added, value, start, read_at in report.readings:  # thousands: unpacked, and aligned here
+        if subject in own:  # a device that went while it was read contributes nothing
+            get = ({**own[subject], **dict(added)} if added else own[subject]).get
+            draft.put_aligned(
+                metric, tuple([get(key) or None for key in metric.keys]), value, at=read_at or at, start=start
             )
-        draft.put(catalog.GPU_READING_AGE, attributes, age + (silent_for or 0.0))
-    draft.put(catalog.GPU_DEVICES, {}, float(sum(not d.is_instance for d in report.devices)), at=at)
-    for reading in report.readings:
-        if reading.subject in named:  # a device that went while it was read contributes nothing
-            attributes = {**named[reading.subject], **_HW, **dict(reading.attributes)}
-            draft.put(reading.metric, attributes, reading.value, at=at, start=reading.start)
 
 
 _HW: Mapping[str, str | None] = {catalog.HW_TYPE.key: "gpu"}
+_IN_FABRIC = {catalog.FABRIC_CLUSTER.key, catalog.FABRIC_CLIQUE.key}
 
 
 def _instance_details(device: Device) -> dict[str, str | None]:
@@ -40,6 +47,7 @@ def _instance_details(device: Device) -> dict[str, str | None]:
         catalog.MIG_GI.key: device.gpu_instance,
         catalog.MIG_CI.key: device.compute_instance,
         catalog.MIG_PLACEMENT.key: device.placement,
+        catalog.MIG_SMS.key: device.multiprocessors,
     }
     return {key: None if number is None else str(number) for key, number in numbers.items()}
 
@@ -49,6 +57,8 @@ _OWNED = {
     (catalog.GPU_MEMORY_USAGE, ()): catalog.OWNER_MEMORY_USAGE,
     (catalog.MIG_MEMORY_USAGE, ()): catalog.OWNER_MEMORY_USAGE,
     (catalog.GPU_UTILIZATION, ((catalog.HW_GPU_TASK.key, "general"),)): catalog.OWNER_UTILIZATION,
+    (catalog.GPU_SM_ACTIVITY, ()): catalog.OWNER_SM_ACTIVITY,
+    (catalog.MIG_SM_ACTIVITY, ()): catalog.OWNER_SM_ACTIVITY,
 }
 
 
@@ -65,4 +75,4 @@ def put_owners(draft: Draft, ownership: Ownership, report: DeviceReport | None, 
         metric = _OWNED.get((reading.metric, reading.attributes))
         tenure = tenures.get(reading.subject)
         if metric is not None and tenure is not None:
-            draft.put_aligned(metric, tenure.attributes, reading.value, at=at)
+            draft.put_aligned(metric, tenure.attributes, reading.value, at=reading.at or at)

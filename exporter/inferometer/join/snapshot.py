@@ -6,10 +6,15 @@ from types import MappingProxyType
 
 from inferometer import __version__, catalog
 from inferometer.join.context import Context
+from inferometer.join.costs import put_costs
+from inferometer.join.counts import put_counts
 from inferometer.join.devices import put_devices, put_owners
 from inferometer.join.draft import Draft
 from inferometer.join.engines import put_engines
+from inferometer.join.health import examine, worst
 from inferometer.join.ownership import Claims, Pods, find_owners
+from inferometer.join.rules import FAILED
+from inferometer.join.users import put_processes, put_vgpus
 from inferometer.join.valid import good, items
 from inferometer.model import (
     AllocatedClaim,
@@ -17,6 +22,7 @@ from inferometer.model import (
     DeviceReport,
     Frame,
     Frames,
+    KernelReport,
     Pod,
     Reason,
     Snapshot,
@@ -32,19 +38,29 @@ def join(frames: Frames, context: Context) -> Snapshot:
     draft = Draft(frames.now, context)
     devices = good(frames, "nvidia", DeviceReport)
     report = devices[0].value if devices else None
+    logs = good(frames, "kernel_log", KernelReport)
+    log = logs[0].value if logs else None
+    xids = (*(report.events if report else ()), *(log.xids if log else ()))
     allocations = items(frames, "podresources", Allocation)
     pods = Pods(items(frames, "pods", Pod), context.team_keys, context.cost_center_keys)
     claims = Claims(items(frames, "claims", AllocatedClaim))
     ownership = find_owners(report.devices if report else None, allocations, pods, claims, draft.common)
 
     if report is not None:
-        put_devices(draft, report, devices[0].at, frames.ages[("nvidia", "")])
+        health = examine(report, xids, frames.now)
+        put_devices(draft, report, health, devices[0].at, frames.ages[("nvidia", "")])
+        failed = {uuid for uuid, rules in health.items() if worst(rules) == FAILED}
+        put_counts(draft, report, ownership, failed, devices[0].at)
+        if context.process_series:
+            put_processes(draft, report)
+        put_vgpus(draft, report)
+        put_costs(draft, report, devices[0].at)
     elif any(f.source == "nvidia" and f.trouble and f.trouble.reason is Reason.MISSING for f in frames.outcomes):
         draft.put(catalog.GPU_DEVICES, {}, 0.0)  # no driver is an answer, not a failure
     put_owners(draft, ownership, report, devices[0].at if devices else frames.now)
     engines, doubts, left_out = put_engines(draft, frames, pods, context)
-    health = tuple(_health(outcome, frames) for outcome in frames.outcomes)
-    _put_agent(draft, health, ownership.level)
+    sources = tuple(_health(outcome, frames) for outcome in frames.outcomes)
+    _put_agent(draft, sources, ownership.level)
 
     return Snapshot(
         at=frames.now,
@@ -54,7 +70,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
         holdings=ownership.holdings,
         tenures=ownership.tenures,
         engines=engines,
-        sources=health,
+        sources=sources,
         failures=tuple((f.source, f.instance, f.sequence, f.trouble.reason) for f in frames.outcomes if f.trouble),
         sequence=max((f.sequence for f in (*frames.outcomes, *frames.good)), default=0),
         drops=(*doubts, ("driver_call", devices[0].sequence if devices else 0, len(report.failed) if report else 0)),
@@ -62,7 +78,9 @@ def join(frames: Frames, context: Context) -> Snapshot:
         exports=frames.exports,
         unsupported=report.unsupported if report else (),
         failed=report.failed if report else (),
-        xids=report.events if report else (),
+        xids=xids,
+        sxids=log.sxids if log else (),
+        kernel_lost=log.lost if log else None,
         points=draft.points(),
         simulated=context.simulated,
     )

@@ -14,9 +14,9 @@ from inferometer.views import otlp_wire as wire
 SCOPE = "inferometer"
 
 _Pairs = tuple[tuple[str, str], ...]
-# What tells a point's constant bytes apart, and what a request is laid out by.
-_Series = tuple[Metric, tuple[str | None, ...], float | None, tuple[float, ...] | None]
+# What a request is laid out by, and what tells a point's constant bytes apart: the same, and a histogram's bounds.
 _Key = tuple[Metric, tuple[str | None, ...], float | None, _Pairs]
+_Series = _Key | tuple[_Key, tuple[float, ...]]
 
 _VALUE = attrgetter("value")
 _AT = attrgetter("at")
@@ -61,10 +61,13 @@ class Layout:
         """Lay out the series of `points`, taking the heads that are known."""
         heads: dict[_Series, tuple[bytes, int]] = {}
         items: list[_Item] = []
-        for metric, attributes, value, _, start, resource in points:
-            series = (metric, attributes, start, value.bounds if isinstance(value, Histogram) else None)
-            heads[series] = known.get(series) or _head(*series)
-            items.append(_Item(resource.attributes, metric, *heads[series]))
+        keys = _keys(points)
+        for key, point in zip(keys, points, strict=True):
+            metric, attributes, start, pairs = key
+            edges = point.value.bounds if isinstance(point.value, Histogram) else None
+            series = key if edges is None else (key, edges)
+            heads[series] = known.get(series) or _head(metric, attributes, start, edges)
+            items.append(_Item(pairs, metric, *heads[series]))
         requests, oversized = _split(items, max_bytes)
         order = [i for request in requests for i in request]
         pieces: list[bytes] = []
@@ -76,7 +79,7 @@ class Layout:
             spans.append(slice(begin, len(pieces)))
         histograms = [i for i, point in enumerate(points) if isinstance(point.value, Histogram)]
         bounds = _bounds(points, histograms)
-        return cls(_keys(points), max_bytes, histograms, bounds, heads, order, pieces, spans, oversized)
+        return cls(keys, max_bytes, histograms, bounds, heads, order, pieces, spans, oversized)
 
     def fits(self, points: Sequence[Point], max_bytes: int) -> bool:
         """Tell whether `points` are the series of this layout, in its order."""

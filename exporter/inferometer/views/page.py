@@ -9,7 +9,7 @@ from inferometer.model import Resource, Snapshot, SourceHealth
 from inferometer.views.samples import samples
 from inferometer.views.style import STYLE
 from inferometer.views.table import Row, Table, tabulate
-from inferometer.views.text import number
+from inferometer.views.text import number, share
 
 _REFRESH = 5  # seconds
 
@@ -18,6 +18,8 @@ _COLUMNS = (
     ("Owner", ""),
     ("Claim", ""),
     ("Model", ""),
+    ("Busy", "n"),
+    ("SM", "n"),
     ("Tokens/s", "n"),
     ("W", "n"),
     ("Tokens/J", "n"),
@@ -42,6 +44,7 @@ def _document(table: Table, snapshot: Snapshot) -> Iterator[str]:
         yield '<p class="simulated" role="note">Simulated node: nothing on this page was measured.</p>'
     yield f'<header><h1>{escape(node)}</h1><p class="by">Inferometer {escape(__version__)}</p></header>'
     yield from _sums(table)
+    yield from (f'<p class="ill" role="note">{escape(line)}</p>' for line in table.ill)
     yield "<main><section><h2>Who holds what, and what it yields</h2>"
     yield from _rows(table.rows)
     yield "</section><section><h2>Sources</h2>"
@@ -79,7 +82,7 @@ def _rows(rows: Iterable[Row]) -> Iterator[str]:
     yield "</tr></thead><tbody>"
     for row in listed:
         values = (
-            *(row.devices, row.owner, row.claim, row.model),
+            *(row.devices, row.owner, row.claim, row.model, share(row.busy), share(row.sm)),
             *(number(row.tokens, 1), number(row.watts, 0), number(row.tokens_per_joule, 2)),
         )
         yield '<tr class="nobody">' if not row.owned else "<tr>"

@@ -13,6 +13,8 @@ h2{font-size:1rem;margin:1.75rem 0 .5rem}
 footer{margin-top:2rem;display:flex;gap:1rem}
 a{color:inherit}
 .simulated{margin:0 0 .5rem;padding:.5rem .75rem;border-radius:.5rem;background:var(--markbg);color:var(--mark);font-weight:600}
+.ill{margin:.5rem 0 0;color:var(--bad);font-weight:600;overflow-wrap:anywhere}
+.ill::before{content:"\\25B2  "}
 .sums{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.75rem;margin:.75rem 0}
 .sums div{padding:.6rem .8rem;border:1px solid var(--line);border-radius:.5rem;background:var(--card)}
 dt{color:var(--soft);font-size:.8rem}

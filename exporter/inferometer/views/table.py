@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The joined table: who holds what, what it serves, and what a joule of it yields. Terminal and status page show it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from inferometer import catalog
@@ -12,8 +12,9 @@ from inferometer.views.samples import Labels, Sample, Samples, Series
 class Row(NamedTuple):
     """One owner with all that it holds, one GPU that has no single owner, or one engine that holds nothing.
 
-    A number is None where it would be a guess: power and yield are an owner's only where it is alone on whole GPUs.
-    `owned` is whether `owner` is an owner, and not a remark.
+    A number is None where it would be a guess: power and yield are an owner's only where it is alone on whole GPUs. `busy`
+    and `sm` are shares of time, and of SMs over time; of several devices their mean. `owned` is whether `owner` is an
+    owner, and not a remark.
     """
 
     devices: str
@@ -24,10 +25,12 @@ class Row(NamedTuple):
     watts: float | None
     tokens_per_joule: float | None
     owned: bool = True
+    busy: float | None = None
+    sm: float | None = None
 
 
 class Table(NamedTuple):
-    """All rows, with the sums that stand above them. `down` names the sources that do not answer."""
+    """All rows, with the sums that stand above them. `down` names the sources that do not answer, `ill` says what is wrong with GPUs."""
 
     rows: tuple[Row, ...]
     gpus: int
@@ -38,6 +41,7 @@ class Table(NamedTuple):
     watts: float | None
     down: tuple[str, ...]
     simulated: bool
+    ill: tuple[str, ...] = ()
 
 
 class _Device(NamedTuple):
@@ -69,6 +73,7 @@ def tabulate(before: Samples | None, after: Samples) -> Table:
         alone = all(_device(devices, u).whole and (u, holder.key) in now.alone and _sole(held, u) for u in uuids)
         watts = _sum(now.power.get(u) for u in uuids) if alone else None
         joules = _sum(rates.energy.get(u) for u in uuids) if alone else None
+        sole = holder.key not in now.unsure and all(_sole(held, u) for u in uuids)
         rate = tokens.get(holder.key)
         covered.update(uuids if alone else ())
         row = Row(
@@ -79,14 +84,25 @@ def tabulate(before: Samples | None, after: Samples) -> Table:
             tokens=rate,
             watts=watts,
             tokens_per_joule=rate / joules if rate is not None and joules else None,
+            busy=_mean(now.busy.get(u) for u in uuids) if sole else None,
+            sm=_mean(now.sm.get(u) for u in uuids) if sole else None,
         )
         rows.append((_device(devices, uuids[0]).order, 1, row))
     for uuid, device in devices.items():
         if uuid not in covered and (device.whole or not _holders_of(held, uuid)):
-            remark = _remark(now, held, uuid)
-            rows.append(
-                (device.order, 0, Row(device.name, remark, "", "", None, now.power.get(uuid), None, owned=False))
+            row = Row(
+                devices=device.name,
+                owner=_remark(now, held, uuid),
+                claim="",
+                model="",
+                tokens=None,
+                watts=now.power.get(uuid),
+                tokens_per_joule=None,
+                owned=False,
+                busy=now.busy.get(uuid),
+                sm=now.sm.get(uuid),
             )
+            rows.append((device.order, 0, row))
     for key in tokens.keys() - {holder.key for holder in holders}:
         model = ", ".join(models.get(key, ()))
         rows.append((_LAST, 1, Row("", named[key], "", model, tokens[key], None, None)))
@@ -101,6 +117,7 @@ def tabulate(before: Samples | None, after: Samples) -> Table:
         watts=_sum(now.power.get(u) for u, device in devices.items() if device.whole),
         down=tuple(sorted(_source(labels) for labels, up in now.named(catalog.SOURCE_UP.prometheus) if not up.value)),
         simulated=any(catalog.SIMULATED.label in labels for labels, _ in now.named(catalog.AGENT_INFO.prometheus)),
+        ill=tuple(_ill(now, devices)),
     )
 
 
@@ -115,6 +132,16 @@ class _Index:
         for series, sample in samples.items():
             self._named.setdefault(series.name, []).append((dict(series.labels), sample))
         self.power = {labels.get(_ID, ""): s.value for labels, s in self.named(catalog.POWER.prometheus)}
+        self.busy = {
+            labels.get(_ID, ""): s.value
+            for labels, s in self.named(catalog.GPU_UTILIZATION.prometheus)
+            if labels.get(catalog.HW_GPU_TASK.label) == "general"
+        }
+        self.sm = {
+            labels.get(_ID, ""): s.value
+            for metric in (catalog.GPU_SM_ACTIVITY, catalog.MIG_SM_ACTIVITY)
+            for labels, s in self.named(metric.prometheus)
+        }
         # A counter of time held alone says who is alone; it lingers, so the holding itself must still stand as well.
         # `declared` may be a pod that only looks on: until that is known, the device's power is not called its own.
         self.alone = {
@@ -177,6 +204,16 @@ def _devices(now: _Index) -> dict[str, _Device]:
             f"GPU {index} {profile} #{instance}", False, (_number(index), _number(instance))
         )
     return found
+
+
+def _ill(now: _Index, devices: Mapping[str, _Device]) -> Iterator[str]:
+    """Say of each GPU that is not ok what is wrong: `GPU 3: nvlink_down (degraded)`."""
+    causes: dict[str, list[str]] = {}
+    for labels, _ in now.named(catalog.GPU_HEALTH_CAUSE.prometheus):
+        cause, state = labels.get(catalog.HEALTH_CAUSE.label, "?"), labels.get(catalog.HW_STATE.label, "?")
+        causes.setdefault(labels.get(_ID, ""), []).append(f"{cause} ({state.replace('_', ' ')})")
+    for uuid in sorted(causes, key=lambda u: _device(devices, u).order):
+        yield f"{_device(devices, uuid).name}: {', '.join(causes[uuid])}"
 
 
 def _device(devices: Mapping[str, _Device], uuid: str) -> _Device:
@@ -251,6 +288,12 @@ def _sum(values: Iterable[float | None]) -> float | None:
     """Add up; nothing, or anything unknown, makes it unknown."""
     known = list(values)
     return None if not known or None in known else sum(v for v in known if v is not None)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = list(values)
+    total = _sum(known)
+    return None if total is None else total / len(known)
 
 
 def _source(labels: Labels) -> str:

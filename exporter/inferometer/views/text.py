@@ -3,6 +3,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from inferometer.views.table import Row, Table
 
@@ -12,15 +13,27 @@ _LEAST = 8  # columns that a shortened text keeps
 
 _BOLD, _DIM, _YELLOW, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[0m"
 
-# Title, whether it is a number, and whether it may be shortened.
+_WIDE = 100  # columns from which on there is room for how busy the devices are
+
+
+class _Column(NamedTuple):
+    """A column: its title, whether it is a number, and whether it may be shortened."""
+
+    title: str
+    is_number: bool = True
+    flexible: bool = False
+
+
 _COLUMNS = (
-    ("GPU", False, False),
-    ("OWNER", False, True),
-    ("CLAIM", False, True),
-    ("MODEL", False, True),
-    ("TOKENS/S", True, False),
-    ("W", True, False),
-    ("TOKENS/J", True, False),
+    _Column("GPU", is_number=False),
+    _Column("OWNER", is_number=False, flexible=True),
+    _Column("CLAIM", is_number=False, flexible=True),
+    _Column("MODEL", is_number=False, flexible=True),
+    _Column("BUSY"),
+    _Column("SM"),
+    _Column("TOKENS/S"),
+    _Column("W"),
+    _Column("TOKENS/J"),
 )
 
 
@@ -33,19 +46,33 @@ def lines(table: Table, *, width: int = 0, height: int = 0, colour: bool = False
         height: the most lines; what does not fit is counted in the last one. 0 is no limit.
         colour: whether escape sequences are welcome.
     """
-    cells = [[title for title, _, _ in _COLUMNS], *(_cells(row) for row in table.rows)]
-    widths = _fit([max(_width(row[i]) for row in cells) for i in range(len(_COLUMNS))], width)
-    laid = [_clip(_lay(row, widths), width).rstrip() for row in cells]
-    head = [_clip(_headline(table), width), *(_clip(f"no answer from {name}", width) for name in table.down)]
+    shown = _columns(table, width)
+    cells = [[_COLUMNS[i].title for i in shown], *([_cells(row)[i] for i in shown] for row in table.rows)]
+    widths = _fit([max(map(_width, column)) for column in zip(*cells, strict=True)], shown, width)
+    laid = [_clip(_lay(row, widths, shown), width).rstrip() for row in cells]
+    notes = [*table.ill, *(f"no answer from {name}" for name in table.down)]
+    head = [_clip(_headline(table), width), *(_clip(note, width) for note in notes)]
     if not table.rows:
         laid = ["Neither a GPU nor an engine is in sight; `inferometer check` says why."[: width or None]]
     elif height and len(head) + 1 + len(laid) > height:
-        shown = max(1, height - len(head) - 2)
-        laid = [*laid[:shown], f"... {len(laid) - shown} more"]
+        room = max(1, height - len(head) - 2)
+        laid = [*laid[:room], f"... {len(laid) - room} more"]
     if colour:
         head = [f"{_BOLD}{head[0]}{_RESET}", *(f"{_YELLOW}{line}{_RESET}" for line in head[1:])]
         laid = [_paint(line, i, table.rows) for i, line in enumerate(laid)]
     return [*head, "", *laid]
+
+
+def _columns(table: Table, width: int) -> list[int]:
+    """Choose the columns: how busy the devices are only where a row knows, and where there is room."""
+    room = not width or width >= _WIDE
+    known = {
+        "BUSY": any(row.busy is not None for row in table.rows),
+        "SM": any(row.sm is not None for row in table.rows),
+    }
+    return [
+        i for i, column in enumerate(_COLUMNS) if known.get(column.title, True) and (room or column.title not in known)
+    ]
 
 
 def plain_line(table: Table, stamp: str) -> str:
@@ -57,6 +84,7 @@ def plain_line(table: Table, stamp: str) -> str:
         "engines": str(table.engines),
         "tokens_per_second": _ABSENT if table.tokens is None else f"{table.tokens:.1f}",
         "watts": _ABSENT if table.watts is None else f"{table.watts:.0f}",
+        "not_ok": str(len(table.ill)),
         "down": ",".join(name.replace(" ", ":") for name in table.down) or "none",
     }
     words = [stamp, *(f"{key}={value}" for key, value in fields.items())]
@@ -68,6 +96,11 @@ def number(value: float | None, digits: int) -> str:
     if value is None:
         return _ABSENT
     return f"{value:,.{0 if abs(value) >= 1000 else digits}f}"  # enough digits as it is
+
+
+def share(value: float | None) -> str:
+    """Write a share for a reader, in hundredths."""
+    return _ABSENT if value is None else f"{value:.0%}"
 
 
 def clean(text: str) -> str:
@@ -94,14 +127,17 @@ def _count(number_of: int, noun: str) -> str:
 def _cells(row: Row) -> list[str]:
     """Write one row's cells."""
     texts = (row.devices, row.owner, row.claim, row.model)
-    numbers = (number(row.tokens, 1), number(row.watts, 0), number(row.tokens_per_joule, 2))
+    numbers = (
+        *(share(row.busy), share(row.sm)),
+        *(number(row.tokens, 1), number(row.watts, 0), number(row.tokens_per_joule, 2)),
+    )
     return [*(clean(text) or _ABSENT for text in texts), *numbers]
 
 
-def _fit(widths: Sequence[int], width: int) -> list[int]:
+def _fit(widths: Sequence[int], shown: Sequence[int], width: int) -> list[int]:
     """Shorten the widest of the texts until the line fits, down to a least width."""
     fitted = list(widths)
-    flexible = [i for i, (_, _, may) in enumerate(_COLUMNS) if may]
+    flexible = [place for place, i in enumerate(shown) if _COLUMNS[i].flexible]
     while width and sum(fitted) + len(_GAP) * (len(fitted) - 1) > width:
         widest = max(flexible, key=lambda i: fitted[i])
         if fitted[widest] <= _LEAST:
@@ -110,13 +146,13 @@ def _fit(widths: Sequence[int], width: int) -> list[int]:
     return fitted
 
 
-def _lay(cells: Sequence[str], widths: Sequence[int]) -> str:
+def _lay(cells: Sequence[str], widths: Sequence[int], shown: Sequence[int]) -> str:
     """Set one row's cells side by side: texts to the left, numbers to the right."""
     laid = []
-    for text, width, (_, is_number, _) in zip(cells, widths, _COLUMNS, strict=True):
-        shown = _clip(text, width)
-        space = " " * (width - _width(shown))
-        laid.append(space + shown if is_number else shown + space)
+    for text, width, i in zip(cells, widths, shown, strict=True):
+        clipped = _clip(text, width)
+        space = " " * (width - _width(clipped))
+        laid.append(space + clipped if _COLUMNS[i].is_number else clipped + space)
     return _GAP.join(laid)
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The joined table: who holds what and what it yields, and where it says nothing rather than something wrong."""
 
-from frames import gpu
-from inferometer.model import Snapshot
+from frames import busy, gpu
+from inferometer import catalog
+from inferometer.model import Reading, Snapshot
 from inferometer.views.samples import samples
 from inferometer.views.table import Row, Table, tabulate
 from nodes import held, snapshots
@@ -129,3 +130,34 @@ def test_the_sums_stand_above() -> None:
     assert (made.tokens, made.watts) == (15.0, 2100.0)
     assert made.down == ("engine serving/gone:8000",)
     assert made.simulated is False
+
+
+def test_how_busy_is_said_of_what_one_pod_holds_and_of_what_nobody_does() -> None:
+    """The mean of a pod's GPUs, an instance's own SM activity, and nothing for the holders of a shared GPU."""
+    more = (
+        *(busy(gpu(i), share) for i, share in ((0, 0.25), (1, 0.75), (3, 0.5), (5, 1.0))),
+        Reading("GPU-0", catalog.GPU_SM_ACTIVITY, (), 0.125),
+        Reading("MIG-2-0", catalog.MIG_SM_ACTIVITY, (), 0.5),
+    )
+    made = table(*snapshots({}, more=more))
+
+    assert (row(made, "serving/pair").busy, row(made, "serving/pair").sm) == (0.5, None)  # one part is unknown
+    assert (row(made, "serving/slice").busy, row(made, "serving/slice").sm) == (None, 0.5)
+    assert row(made, "serving/left").busy is None
+    assert row(made, "(shared by 2)").busy == 0.5
+    assert row(made, "serving/unclear (?)").busy is None
+    assert row(made, "(owner not certain)").busy == 1.0
+
+
+def test_what_is_wrong_with_gpus_stands_above_in_their_order() -> None:
+    """Every cause, with the state that it means."""
+    more = (
+        Reading("GPU-3", catalog.GPU_ROW_REMAP_FAILURE, (), 1.0),
+        Reading("GPU-3", catalog.GPU_SRAM_THRESHOLD, (), 1.0),
+        Reading("GPU-1", catalog.GPU_ROW_REMAP_PENDING, (), 1.0),
+    )
+
+    assert table(*snapshots({}, more=more)).ill == (
+        "GPU 1: row_remap_pending (degraded)",
+        "GPU 3: row_remap_failure (failed), sram_threshold (predicted failure)",
+    )

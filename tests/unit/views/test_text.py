@@ -38,6 +38,25 @@ def test_no_line_is_wider_than_the_terminal() -> None:
     assert "1.0" in lines(of(row), width=80)[-1] and "…" in lines(of(row), width=80)[-1]
 
 
+def test_how_busy_the_devices_are_is_shown_where_it_is_known_and_there_is_room() -> None:
+    """A narrow terminal keeps the columns that it had."""
+    row = Row("GPU 0", "a/b", "", "m", 1.0, 2.0, 3.0, busy=0.5, sm=0.125)
+
+    _, _, title, first = lines(of(row), width=120)
+
+    assert title.split() == ["GPU", "OWNER", "CLAIM", "MODEL", "BUSY", "SM", "TOKENS/S", "W", "TOKENS/J"]
+    assert first.split() == ["GPU", "0", "a/b", "-", "m", "50%", "12%", "1.0", "2", "3.00"]
+    assert "BUSY" not in lines(of(row), width=90)[2]
+
+
+def test_what_is_wrong_with_a_gpu_stands_above_the_table() -> None:
+    """Each GPU that is not ok has a line of its own, and a log counts them."""
+    ill = of()._replace(ill=("GPU 3: nvlink_down (degraded)",))
+
+    assert lines(ill)[1] == "GPU 3: nvlink_down (degraded)"
+    assert "not_ok=1" in plain_line(ill, "T")
+
+
 def test_what_does_not_fit_is_counted() -> None:
     """A low terminal shows the first rows and how many more there are."""
     row = Row("GPU 0", "a/b", "", "", None, None, None)
@@ -69,9 +88,9 @@ def test_colour_only_when_asked() -> None:
 def test_a_plain_line_has_the_sums() -> None:
     """One line of `key=value` for a log; what is unknown is a dash."""
     assert plain_line(example(), "T") == (
-        "T gpus=7 instances=2 holdings=7 engines=2 tokens_per_second=1334.5 watts=2100 down=engine:serving/gone:8000"
+        "T gpus=7 instances=2 holdings=7 engines=2 tokens_per_second=1334.5 watts=2100 not_ok=0 down=engine:serving/gone:8000"
     )
-    assert plain_line(of(), "T").endswith("tokens_per_second=- watts=- down=none simulated=true")
+    assert plain_line(of(), "T").endswith("tokens_per_second=- watts=- not_ok=0 down=none simulated=true")
 
 
 def test_an_empty_node_says_what_to_do() -> None:

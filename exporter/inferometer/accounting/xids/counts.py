@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The counters of XIDs, by GPU and code, and of each GPU's XIDs of any code."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from inferometer import catalog
+from inferometer.accounting.linger import Rules, keep
+from inferometer.model import Point, Snapshot, Xid
+from inferometer.xid_catalog import ALERTED, entry
+
+ANY = -1  # in place of a code: the GPU's XIDs of any
+_STANDING = (ANY, *ALERTED)
+
+Key = tuple[str, int]  # GPU, code
+
+
+class Reported(NamedTuple):
+    """How many XIDs of one code a GPU has had: those that are `told`, and those `held` back until the next snapshot.
+
+    `start` and `at` are Unix seconds: when the count was surely 0, and when it last stood; `newest` is when the newest XID
+    was. `gone` is monotonic seconds: since when the GPU is not there.
+    """
+
+    gpu: str  # its index
+    start: float
+    at: float
+    told: int = 0
+    held: int = 0
+    newest: float | None = None
+    gone: float | None = None
+
+
+class Counts:
+    """The counters while one snapshot is added to them.
+
+    Prometheus sees no increase in a counter that is born at 1. So those that alerts name, and the GPU's total, stand at 0
+    from the first snapshot that shows the GPU; any other is born at 0, and its first XID counts in the next snapshot. A
+    GPU that is gone keeps its counters for the linger.
+    """
+
+    def __init__(self, before: Mapping[Key, Reported], snapshot: Snapshot, rules: Rules, since: float) -> None:
+        """Begin from the counters of the snapshot before; `since` is its time, when a counter that is new was surely 0."""
+        self._at = snapshot.at
+        self._most = rules.max_codes
+        self._since = since
+        there = {device.uuid: str(device.index) for device in snapshot.devices if not device.is_instance}
+        lasting: dict[Key, Reported] = {}
+        gone: list[tuple[Key, Reported]] = []
+        for key, known in before.items():
+            now = known._replace(told=known.told + known.held, held=0, at=snapshot.at) if known.held else known
+            if key[0] in there:
+                lasting[key] = now._replace(gpu=there[key[0]], at=snapshot.at, gone=None)
+            else:
+                gone.append((key, now if now.gone is not None else now._replace(gone=snapshot.steady)))
+        staying, self.ended = keep(gone, lambda item: item.gone or 0.0, snapshot.steady, rules)
+        self.counters = {**lasting, **staying}
+        self._born: set[Key] = set()
+        for uuid, index in there.items():
+            for code in _STANDING:
+                self._find((uuid, code), index)
+
+    def add(self, xid: Xid, times: int, index: str) -> int:
+        """Count `times` XIDs like this one; give how many have no counter of their own. `index` is the GPU's, if known."""
+        key, total = (xid.device, xid.code), (xid.device, ANY)
+        self._find(total, index)
+        if key not in self.counters and xid.code not in ALERTED and self._others(xid.device) >= self._most:
+            self._add(total, times, xid.at, late=total in self._born)
+            return times
+        self._find(key, index)
+        # Both at once, so that the total is always the sum.
+        late = key in self._born or total in self._born
+        self._add(key, times, xid.at, late=late)
+        self._add(total, times, xid.at, late=late)
+        return 0
+
+    def _find(self, key: Key, index: str) -> None:
+        if key not in self.counters:
+            self.counters[key] = Reported(index, self._since, self._at)
+            self._born.add(key)
+
+    def _others(self, device: str) -> int:
+        """Count the codes of a GPU that are there only because they were told."""
+        return sum(uuid == device and code not in _STANDING for uuid, code in self.counters)
+
+    def _add(self, key: Key, times: int, at: float, *, late: bool) -> None:
+        known = self.counters[key]
+        newest = at if known.newest is None else max(known.newest, at)
+        if late:
+            self.counters[key] = known._replace(held=known.held + times, newest=newest)
+        else:
+            self.counters[key] = known._replace(told=known.told + times, newest=newest, at=self._at)
+
+
+def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot) -> list[Point]:
+    """Give the counters, when each code's newest was, and what the catalogue says of the codes."""
+    node, mark = snapshot.node, "true" if snapshot.simulated else None
+    points = []
+    for (device, code), counter in counters.items():
+        gpu, at, start = counter.gpu or None, counter.at, counter.start
+        if code == ANY:
+            points.append(Point(catalog.XID_EVENTS, (device, gpu, mark), float(counter.told), at, start, node))
+            continue
+        series = (device, gpu, str(code), entry(code).severity, mark)
+        points.append(Point(catalog.XID_ERRORS, series, float(counter.told), at, start, node))
+        if counter.newest is not None:
+            points.append(Point(catalog.XID_LAST_TIME, (device, gpu, str(code), mark), counter.newest, at, None, node))
+    for code in sorted({code for _, code in counters if code != ANY}):
+        known = entry(code)
+        described = (str(code), known.mnemonic or None, known.severity, known.action, mark)
+        points.append(Point(catalog.XID_INFO, described, 1.0, snapshot.at, None, node))
+    return points

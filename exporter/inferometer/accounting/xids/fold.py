@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One snapshot more of XIDs and SXIDs: what is fresh in it is placed, matched, counted, and put down to its owner."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from inferometer.accounting.held import Attributes, Held
+from inferometer.accounting.linger import Rules
+from inferometer.accounting.xids import counts, owners, places, switches, tellers
+from inferometer.model import Point, Snapshot, Sxid, Xid
+from inferometer.xid_catalog import entry
+
+_TELLERS = ("nvml", "kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What outlives a tick of XIDs. All of it is bounded, by `Rules` or by constants beside it."""
+
+    counted: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # each teller's newest number
+    where: places.Places = field(default_factory=places.Places)
+    unmatched: Mapping[tellers.Key, tuple[tellers.Told, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    counters: Mapping[counts.Key, counts.Reported] = field(default_factory=lambda: MappingProxyType({}))
+    hits: owners.Hits = field(default_factory=lambda: MappingProxyType({}))
+    sxids: Mapping[switches.Key, switches.Reported] = field(default_factory=lambda: MappingProxyType({}))
+    lost: int = 0  # records of the kernel's log, as last told
+
+
+def count(
+    state: State,
+    snapshot: Snapshot,
+    rules: Rules,
+    *,
+    since: float,
+    before: Mapping[Attributes, Held],
+    holding: Mapping[Attributes, Held],
+) -> tuple[State, dict[str, int], int]:
+    """Count each XID and SXID once; give what was dropped, by limit, and how many ended counters the limit dropped.
+
+    `since` is Unix seconds of the snapshot before, when a counter that is new was surely 0. The owners' holdings are given
+    up to the snapshot `before` and, as `holding`, with this one.
+    """
+    counted, fresh, fresh_sxids, pushed_out = _fresh(state.counted, snapshot)
+    where, placed, given_up = places.place(state.where, fresh, snapshot, rules)
+    counting = counts.Counts(state.counters, snapshot, rules, since)
+    holders = owners.Holders(before, snapshot, rules)
+    hits = {holder: hit for holder, hit in state.hits.items() if holder in holding}
+    unmatched = tellers.recent(state.unmatched, snapshot.at)
+    index = dict(where.known.values())
+    dropped = pushed_out
+    for xid in placed:
+        holder = holders.find(xid)
+        new, unowned = tellers.match(unmatched, xid, rules, owned=holder is not None)
+        if new:
+            dropped += counting.add(xid, new, index.get(xid.device, ""))
+        if holder is not None:
+            owners.hit(hits, holder, entry(xid.code).severity, new + unowned)
+    of_switches, too_many = switches.count(state.sxids, fresh_sxids, rules, since)
+    drops = {"xid": dropped + too_many, "xid_unresolved": given_up}
+    lost = state.lost
+    if snapshot.kernel_lost is not None:
+        # A source that was made anew may count from 0 again.
+        drops["kernel_log"] = snapshot.kernel_lost - (lost if lost <= snapshot.kernel_lost else 0)
+        lost = snapshot.kernel_lost
+    after = State(counted, where, unmatched, counting.counters, hits, of_switches, lost)
+    return after, drops, counting.ended
+
+
+def points_of(state: State, holding: Mapping[Attributes, Held], snapshot: Snapshot) -> list[Point]:
+    """Give every point that is about XIDs and SXIDs."""
+    return [
+        *counts.points_of(state.counters, snapshot),
+        *switches.points_of(state.sxids, snapshot),
+        *owners.points_of(state.hits, holding, snapshot),
+    ]
+
+
+def _fresh(counted: Mapping[str, int], snapshot: Snapshot) -> tuple[dict[str, int], list[Xid], list[Sxid], int]:
+    """Take what has not been counted; give each teller's newest number, and how many were pushed out before they were seen.
+
+    A teller's numbers are consecutive: what is missing was pushed out of its report by newer ones.
+    """
+    after, missing = dict(counted), 0
+    for teller in _TELLERS:
+        told: Sequence[Xid | Sxid] = [x for x in snapshot.xids if x.teller == teller]
+        told = [*told, *snapshot.sxids] if teller == "kernel" else told
+        numbers = sorted(x.number for x in told if x.number > counted.get(teller, 0))
+        if numbers:
+            missing += numbers[0] - after[teller] - 1 if teller in after else 0
+            after[teller] = numbers[-1]
+    xids = [x for x in snapshot.xids if x.number > counted.get(x.teller, 0)]
+    return after, xids, [x for x in snapshot.sxids if x.number > counted.get("kernel", 0)], missing

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whom an XID hit: the one pod that held the GPU or MIG instance alone, as far as that was known."""
+
+from collections.abc import Mapping
+
+from inferometer import catalog
+from inferometer.accounting.held import Attributes, Held
+from inferometer.accounting.linger import Rules
+from inferometer.model import Point, Snapshot, Xid
+from inferometer.xid_catalog import APPLICATION, FATAL, RESET, WARNING
+
+# One series for each, from the holding's first snapshot on (law 6): whether it was the application's own or the GPU's is what
+# an owner asks first. What is told for information hits nobody, and of an unknown code nobody knows whom.
+SEVERITIES = (APPLICATION, WARNING, RESET, FATAL)
+
+Hits = Mapping[Attributes, tuple[int, ...]]  # aligned with SEVERITIES; a holding that was not hit is not in it
+_NONE = (0,) * len(SEVERITIES)
+
+
+class Holders:
+    """Who held what from the snapshot before to this one: an XID lies between the two, and has no owner where they differ."""
+
+    def __init__(self, before: Mapping[Attributes, Held], snapshot: Snapshot, rules: Rules) -> None:
+        self._before = before
+        self._slack = rules.same_xid
+        self._tenures = {tenure.device: tenure.attributes for tenure in snapshot.tenures}
+        self._instances = [device for device in snapshot.devices if device.is_instance]
+
+    def find(self, xid: Xid) -> Attributes | None:
+        """Name the sole holder of what the XID is of, as a tenure's attributes; None where that is not one pod, or not sure.
+
+        An XID that was, or may have been, before the holding is not its: a log can be read late, and NVML be held up.
+        """
+        tenure = self._tenures.get(self._device(xid) or "")
+        held = self._before.get(tenure) if tenure is not None else None
+        earliest = xid.at - max(0.0, xid.late - self._slack)
+        return tenure if held is not None and held.ended is None and held.start <= earliest else None
+
+    def _device(self, xid: Xid) -> str | None:
+        """Find the GPU, or the one instance that an XID of a part of it can mean."""
+        if xid.gpu_instance is None:
+            return xid.device
+        meant = [
+            device.uuid
+            for device in self._instances
+            if (device.parent, device.gpu_instance) == (xid.device, xid.gpu_instance)
+            and xid.compute_instance in (None, device.compute_instance)
+        ]
+        return meant[0] if len(meant) == 1 else None
+
+
+def hit(hits: dict[Attributes, tuple[int, ...]], holder: Attributes, severity: str, times: int) -> None:
+    """Count XIDs for an owner."""
+    if severity in SEVERITIES:
+        place = SEVERITIES.index(severity)
+        counts = hits.get(holder, _NONE)
+        hits[holder] = (*counts[:place], counts[place] + times, *counts[place + 1 :])
+
+
+def points_of(hits: Hits, holding: Mapping[Attributes, Held], snapshot: Snapshot) -> list[Point]:
+    """Give every owner's counters, 0 among them; they freeze and end with the time that it held the device."""
+    # The severity stands before the last attribute, the simulation's mark.
+    return [
+        Point(
+            catalog.OWNER_XID_ERRORS, (*key[:-1], severity, key[-1]), float(number), held.at, held.start, snapshot.node
+        )
+        for key, held in holding.items()
+        for severity, number in zip(SEVERITIES, hits.get(key, _NONE), strict=True)
+    ]

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reading the devices costs, on the points."""
+
+from inferometer import catalog
+from inferometer.join.draft import Draft
+from inferometer.model import DeviceReport
+
+
+def put_costs(draft: Draft, report: DeviceReport, at: float) -> None:
+    """Put how often the driver was called and how long that took, and how long it says that its fields took."""
+    for call, (count, seconds) in report.calls.items():
+        draft.put(catalog.DRIVER_CALLS, {catalog.DRIVER_CALL.key: call}, float(count), at=at)
+        draft.put(catalog.DRIVER_CALL_TIME, {catalog.DRIVER_CALL.key: call}, seconds, at=at)
+    for field, seconds in report.fields.items():
+        draft.put(catalog.DRIVER_FIELD_LATENCY, {catalog.DRIVER_FIELD.key: field}, seconds, at=at)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many GPUs and MIG instances there are, by state: each once, so that the sum is the number of them."""
+
+from collections import Counter
+from collections.abc import Collection
+
+from inferometer import catalog
+from inferometer.join.draft import Draft
+from inferometer.join.ownership import Ownership
+from inferometer.model import DeviceReport, Role
+
+HELD, FREE, UNHEALTHY, EXCLUDED, UNKNOWN = catalog.GPU_STATE.values
+
+
+def put_counts(draft: Draft, report: DeviceReport, ownership: Ownership, failed: Collection[str], at: float) -> None:
+    """Put the numbers of GPUs and instances by state, zeros included for what exists here.
+
+    `failed` are the UUIDs of the GPUs that cannot be used, whoever holds them, with their instances. A GPU in MIG mode is
+    held if one of its instances is. Where no source tells who holds what, nothing is free for all one knows.
+    """
+    held = {holding.device for holding in ownership.holdings if holding.role is not Role.ADMIN}
+    held |= {device.parent for device in report.devices if device.parent and device.uuid in held}
+
+    def state_of(uuid: str, gpu: str) -> str:
+        if gpu in failed:
+            return UNHEALTHY
+        if ownership.level == "none":
+            return UNKNOWN
+        return HELD if uuid in held else FREE
+
+    gpus: Counter[tuple[str, str]] = Counter()
+    instances: Counter[tuple[str, str]] = Counter()
+    shown: set[str | None] = set()
+    for device in {device.uuid: device for device in report.devices}.values():  # the driver may list one twice
+        if device.is_instance:
+            instances[device.profile or "", state_of(device.uuid, device.parent or "")] += 1
+        else:
+            gpus[device.details.get(catalog.HW_MODEL.key, ""), state_of(device.uuid, device.uuid)] += 1
+            shown |= {device.uuid, device.pci_address}
+    for key, model in report.excluded.items():
+        if key not in shown:
+            gpus[model, EXCLUDED] += 1
+    if not gpus:
+        draft.put(catalog.GPU_DEVICES, {}, 0.0, at=at)
+    for model in sorted({model for model, _ in gpus}):
+        for state in catalog.GPU_STATE.values:
+            told = {catalog.HW_MODEL.key: model, catalog.GPU_STATE.key: state}
+            draft.put(catalog.GPU_DEVICES, told, float(gpus[model, state]), at=at)
+    for profile in sorted({profile for profile, _ in instances}):
+        for state in (HELD, FREE, UNHEALTHY, UNKNOWN):
+            told = {catalog.MIG_PROFILE.key: profile, catalog.GPU_STATE.key: state}
+            draft.put(catalog.MIG_DEVICES, told, float(instances[profile, state]), at=at)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How every GPU is, by the rules that hold for what was read of it."""
+
+from collections.abc import Iterable, Mapping
+
+from inferometer import catalog, xid_catalog
+from inferometer.join.draft import Draft
+from inferometer.join.rules import OK, RULES, STATES, Facts, Numbers, Pair, Rule
+from inferometer.model import Device, DeviceReport, Metric, Reading, Xid
+
+XID_WINDOW = 600.0  # seconds that an XID counts for: a table, unlike the driver, does not say when it is over
+
+_READ = frozenset(metric for rule in RULES for metric in rule.when.reads)
+
+
+def causes(facts: Facts) -> tuple[Rule, ...]:
+    """Give every rule that holds, in the table's order."""
+    return tuple(rule for rule in RULES if rule.when.holds(facts))
+
+
+def worst(rules: Iterable[Rule]) -> str:
+    """Give the state that they mean together."""
+    return max((rule.state for rule in rules), key=STATES.index, default=OK)
+
+
+def examine(report: DeviceReport, xids: Iterable[Xid], now: float) -> dict[str, tuple[Rule, ...]]:
+    """Find, for every physical GPU by its UUID, the rules that hold. `now` is Unix seconds, as the XIDs' `at`."""
+    gpus = [device for device in report.devices if not device.is_instance]
+    numbers = _by_gpu(gpus, report.readings)
+    recent = _recent(gpus, xids, now)
+    return {
+        gpu.uuid: causes(Facts(gpu.uuid in report.unresponsive, numbers[gpu.uuid], frozenset(recent[gpu.uuid])))
+        for gpu in gpus
+    }
+
+
+def _by_gpu(gpus: Iterable[Device], readings: Iterable[Reading]) -> Mapping[str, Numbers]:
+    """Sort what the rules look at by GPU."""
+    sorted_: dict[str, dict[Metric, list[tuple[tuple[Pair, ...], float]]]] = {gpu.uuid: {} for gpu in gpus}
+    for reading in readings:
+        if reading.metric in _READ and reading.subject in sorted_ and isinstance(reading.value, (int, float)):
+            sorted_[reading.subject].setdefault(reading.metric, []).append((reading.attributes, reading.value))
+    return sorted_
+
+
+def _recent(gpus: Iterable[Device], xids: Iterable[Xid], now: float) -> Mapping[str, set[str]]:
+    """Give the severities of each GPU's newest XIDs; NVML names the GPU by its UUID, the kernel's log by its PCI address."""
+    found: dict[str, set[str]] = {gpu.uuid: set() for gpu in gpus}
+    names = {name: gpu.uuid for gpu in gpus for name in (gpu.uuid, _slot(gpu.pci_address or "")) if name}
+    for xid in xids:
+        uuid = names.get(xid.device or _slot(xid.pci_address))
+        if uuid is not None and abs(now - xid.at) < XID_WINDOW:
+            found[uuid].add(xid_catalog.entry(xid.code).severity)
+    return found
+
+
+def _slot(address: str) -> str:
+    """Leave the function out of a PCI address: older drivers do not write it in the kernel's log."""
+    return address.partition(".")[0].lower()
+
+
+def put_health(draft: Draft, attributes: Mapping[str, str | None], rules: Iterable[Rule], at: float) -> None:
+    """Put a GPU's state and all its causes; `attributes` name the GPU."""
+    held = tuple(rules)
+    state = worst(held)
+    for possible in catalog.HW_STATE.values:
+        told = {**attributes, catalog.HW_TYPE.key: "gpu", catalog.HW_STATE.key: possible}
+        draft.put(catalog.STATUS, told, float(possible == state), at=at)
+    for rule in held:
+        told = {**attributes, catalog.HW_STATE.key: rule.state, catalog.HEALTH_CAUSE.key: rule.cause}
+        draft.put(catalog.GPU_HEALTH_CAUSE, told, 1.0, at=at)

@@ -20,9 +20,11 @@ def agent_on(
     """Run an agent on a simulated node; it is scraped, and pushes where `endpoint` is given."""
     base = Config()
     config, stand = point_at(node.endpoints, base)
+    nvidia = replace(config.devices.nvidia, medium_period=Seconds(0.2), slow_period=Seconds(0.2))
     config = replace(
         config,
         period=Seconds(0.2),
+        devices=replace(config.devices, nvidia=nvidia),
         server=replace(base.server, listen="127.0.0.1:0"),
         otlp=replace(base.otlp, endpoint=endpoint, protocol=protocol, interval=Seconds(0.2)),
     )

@@ -78,7 +78,15 @@ def _samples(metric: Any) -> Iterable[tuple[Series, float | None]]:
         yield (f"{name}_count", frozenset(labels.items())), float(point.count)
 
 
-_WORDS = {"s": "seconds", "By": "bytes", "J": "joules", "W": "watts", "Hz": "hertz", "Cel": "celsius"}
+_WORDS = {
+    "s": "seconds",
+    "By": "bytes",
+    "J": "joules",
+    "W": "watts",
+    "Hz": "hertz",
+    "Cel": "celsius",
+    "By/s": "bytes_per_second",
+}
 
 
 def translated(metric: Any) -> str:

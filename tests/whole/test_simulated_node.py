@@ -10,6 +10,7 @@ from inferometer.app.simulated import point_at
 from inferometer.config import Config
 from inferometer.simulation.ledger import EngineLedger, Ledger
 from inferometer.simulation.node import SimulatedNode
+from inferometer.xid_catalog import ALERTED
 from otlp_receiver import HttpReceiver
 from whole.agents import agent_on, await_that
 from whole.pages import ROUTE_ONLY, Page, get, received, scrape, values
@@ -230,6 +231,7 @@ def time_of(agent: app.Agent, uid: str) -> dict[tuple[str | None, ...], float]:
 def test_without_the_kubelet_devices_and_engines_go_on(node: SimulatedNode) -> None:
     """Owners vanish after the grace, nothing else; and they come back with the kubelet's new socket."""
     with agent_on(node) as agent:
+        next_snapshot(agent, 3)  # GPM's first values are of two reads
         before = devices_of(agent)
         node.kubelet_down()
         await_that(lambda: not owners(agent), "the end of the grace")
@@ -302,23 +304,30 @@ def test_check_finds_nothing_wrong_with_a_node_that_has_mig(node: SimulatedNode)
     findings = app.check(config, {}, stand)
 
     assert {finding.state for finding in findings} == {"ok", "absent"}
-    (absent, *_) = [finding.reason for finding in findings if finding.state == "absent"]
-    assert absent.startswith("hw.gpu.utilization is absent on GPU-")
-    assert absent.endswith("nvmlDeviceGetUtilizationRates answers not_while_mig_is_enabled")
+    absent = [finding.reason for finding in findings if finding.state == "absent"]
+    (with_mig,) = [
+        reason for reason in absent if "nvmlDeviceGetUtilizationRates" in reason and reason.startswith("hw.")
+    ]
+    assert with_mig.startswith("hw.gpu.utilization is absent on GPU-")
+    assert with_mig.endswith("nvmlDeviceGetUtilizationRates answers not_while_mig_is_enabled")
 
 
 def test_xids_are_counted_each_once_as_the_ledger_has_them(node: SimulatedNode) -> None:
-    """A GPU's XIDs stand by code and by what to do; one that hangs or is lost has told why; a new sampler repeats none."""
+    """A GPU's XIDs stand by code and severity; one that hangs or is lost has told why; a new sampler repeats none."""
 
     def told(agent: app.Agent) -> dict[tuple[str | None, ...], float]:
-        return values(scrape(agent.url), "gpu_xid_errors_total", "hw_id", "gpu_xid_code")
+        counters = values(scrape(agent.url), "gpu_xid_errors_total", "hw_id", "gpu_xid_code")
+        return {series: value for series, value in counters.items() if value}
 
     def booked() -> dict[tuple[str, str], int]:
         return {(d.uuid, str(code)): count for d in node.ledger().devices for code, count in d.xids.items()}
 
     with agent_on(node) as agent:
         next_snapshot(agent)
-        assert told(agent) == {}
+        page = scrape(agent.url)
+        standing = values(page, "gpu_xid_errors_total", "gpu_index", "gpu_xid_code")
+        assert standing == {(str(index), str(code)): 0.0 for index in range(8) for code in ALERTED}
+        assert values(page, "gpu_xid_events_total", "gpu_index") == {(str(index),): 0.0 for index in range(8)}
         for index, code in ((0, 31), (0, 31), (2, 94), (5, 119), (6, 79)):
             node.xid(index, code)
         node.hang_gpu(5)
@@ -335,10 +344,16 @@ def test_xids_are_counted_each_once_as_the_ledger_has_them(node: SimulatedNode) 
         page = scrape(agent.url)
 
     assert len(booked()) == 4
-    actions = values(page, "gpu_xid_errors_total", "gpu_index", "gpu_xid_code", "gpu_xid_action")
-    assert actions == {
-        ("0", "31", "restart_app"): 2.0,
-        ("2", "94", "restart_app"): 2.0,
-        ("5", "119", "reset_gpu"): 1.0,
-        ("6", "79", "restart_node"): 1.0,
+    severities = values(page, "gpu_xid_errors_total", "gpu_index", "gpu_xid_code", "gpu_xid_severity")
+    assert {series: value for series, value in severities.items() if value} == {
+        ("0", "31", "application"): 2.0,
+        ("2", "94", "warning"): 2.0,
+        ("5", "119", "fatal"): 1.0,
+        ("6", "79", "fatal"): 1.0,
     }
+    totals = values(page, "gpu_xid_events_total", "gpu_index")
+    assert {index: value for (index,), value in totals.items() if value} == {"0": 2.0, "2": 2.0, "5": 1.0, "6": 1.0}
+    actions = values(page, "gpu_xid_info", "gpu_xid_code", "gpu_xid_mnemonic", "gpu_xid_action")
+    assert ("31", "FIFO_ERROR_MMU_ERR_FLT", "restart_app") in actions
+    assert len(actions) == len(ALERTED) + 1
+    assert len(values(page, "gpu_xid_last_time_seconds", "gpu_index", "gpu_xid_code")) == 4

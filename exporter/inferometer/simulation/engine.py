@@ -83,13 +83,15 @@ class _Iteration(NamedTuple):
     end: float
     batch: list[tuple[_Request, int]]
     intensity: float
+    prefill: float  # the share of its time that computes prompts
 
 
 class Work(NamedTuple):
-    """How busy the engine was over an interval: seconds, and the same weighted by how hard a GPU works at it."""
+    """How busy the engine was over an interval: seconds, the same weighted by how hard a GPU works at it, and for prompts."""
 
     busy: float
     effort: float
+    prefill: float
 
 
 class Engine:
@@ -115,7 +117,7 @@ class Engine:
 
     def advance(self, until: float) -> Work:
         """Run to `until`, in seconds of the simulation's time, and say how much work that was."""
-        busy = effort = 0.0
+        busy = effort = prefill = 0.0
         while self._clock < until:
             if self._iteration is None:
                 self._take_arrivals()
@@ -126,11 +128,12 @@ class Engine:
             end = min(self._iteration.end, until)
             busy += end - self._clock
             effort += (end - self._clock) * self._iteration.intensity
+            prefill += (end - self._clock) * self._iteration.prefill
             self._clock = end
             if end == self._iteration.end:
                 self._finish(self._iteration.batch)
                 self._iteration = None
-        return Work(busy, effort)
+        return Work(busy, effort, prefill)
 
     # --- arrivals -------------------------------------------------------------------------------------------------
 
@@ -203,7 +206,7 @@ class Engine:
         decode = spec.iteration + len(batch) * spec.per_sequence
         filled = min(1.0, len(batch) / spec.sequences)
         intensity = (prefill * 0.97 + decode * (0.30 + 0.40 * filled)) / (prefill + decode)
-        return _Iteration(self._clock + prefill + decode, batch, intensity)
+        return _Iteration(self._clock + prefill + decode, batch, intensity, prefill / (prefill + decode))
 
     def _allocate(self, request: _Request, tokens: int) -> bool:
         needed = -(-(request.computed + tokens) // BLOCK) - request.blocks

@@ -13,7 +13,10 @@ class DeviceLedger:
 
     None means that the hardware cannot say it: an instance has no power, energy, temperature or clocks of its own, and
     nothing has a utilisation while MIG is on. `joules` is the meter's reading, which is whole millijoules. Memory in use
-    leaves out what the driver reserves. `xids` counts a GPU's XIDs by code, since the beginning.
+    leaves out what the driver reserves. `power` is the mean of the last second, `power_now` of the last step. `xids` counts
+    a GPU's XIDs by code, since the beginning. `worked` is how long each part was at work since the beginning, in seconds: over
+    an interval, its difference is the mean share times the interval. `throttled` is in seconds, by reason; `link_bytes` were
+    received over each NVLink, in whole KiB, and as many sent; `pcie_bytes` received and sent.
     """
 
     uuid: str
@@ -25,6 +28,7 @@ class DeviceLedger:
     memory_total: int
     memory_reserved: int
     power: float | None = None
+    power_now: float | None = None
     power_limit: float | None = None
     joules: float | None = None
     utilization: float | None = None
@@ -34,6 +38,16 @@ class DeviceLedger:
     lost: bool = False
     hung: bool = False
     xids: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    worked: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    throttled: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    reasons: tuple[str, ...] = ()
+    pcie_bytes: tuple[int, int] | None = None
+    link_bytes: tuple[int, ...] = ()
+    links_down: frozenset[int] = frozenset()
+    errors: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))
+    remapped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    remap_pending: bool = False
+    recovery_action: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +116,10 @@ class HoldingLedger:
 
 @dataclass(frozen=True, slots=True)
 class PodLedger:
-    """A pod of the node. `workload_kind` and `workload_name` are what a person would say owns it, empty for a pod by itself."""
+    """A pod of the node. `workload_kind` and `workload_name` are what a person would say owns it, empty for a pod by itself.
+
+    `pid` is its one process, on each of its devices: among the last that Linux gives, so that it is hardly ever another's.
+    """
 
     key: str
     namespace: str
@@ -112,6 +129,7 @@ class PodLedger:
     workload_name: str
     team: str
     cost_center: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,18 @@
 """The simulated node: a world, the kubelet, API server, engines and GPU registers that show it, and the clock that moves it."""
 
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from inferometer.simulation import page, scenario
+from inferometer.simulation import kernel_log, page, scenario
 from inferometer.simulation.apiserver import ApiServer
+from inferometer.simulation.directory import make_directory
+from inferometer.simulation.kernel_log import KernelLog
 from inferometer.simulation.kubelet import Kubelet
 from inferometer.simulation.ledger import Ledger
 from inferometer.simulation.objects import claim_object, pod_object
@@ -24,7 +24,6 @@ from inferometer.simulation.world import LivePod, World
 
 T = TypeVar("T")
 
-_LONGEST_SOCKET = 100  # characters; a unix socket's path may have 107
 _CATCH_UP = 50  # steps at most that are made up for at once, after the machine slept
 
 
@@ -40,6 +39,7 @@ class Endpoints:
     node_name: str
     nvml_module: str
     nvml_argument: str
+    kernel_log: str
 
 
 class SimulatedNode:
@@ -70,11 +70,13 @@ class SimulatedNode:
             raise RuntimeError("a simulated node starts once")
         self._started = True
         with ExitStack() as undo:  # what is begun is ended again, here if a later part fails, else by `stop`
-            directory = _make_directory()
+            directory = make_directory()
             undo.callback(shutil.rmtree, directory)
             self._registers = Writer(directory / "registers")
             undo.callback(self._registers.close)
             undo.callback(self.unload_driver)
+            self._kernel_log = KernelLog(directory / "kmsg")
+            undo.callback(self._kernel_log.close)
             self._web = Web()
             self._api = ApiServer(lambda: self._read(self._pod_objects), lambda: self._read(self._claim_objects))
             undo.callback(self._web.stop)
@@ -90,6 +92,7 @@ class SimulatedNode:
                 node_name=scenario.NODE,
                 nvml_module="inferometer.simulation.nvml",
                 nvml_argument=str(directory / "registers"),
+                kernel_log=str(directory / "kmsg"),
             )
             clock = threading.Thread(target=self._run, name="simulated clock", daemon=True)
             clock.start()
@@ -125,8 +128,8 @@ class SimulatedNode:
     def advance(self, seconds: float) -> None:
         """Let simulated time pass at once, in whole steps."""
         with self._lock:
-            for _ in range(round(seconds * 1000 / self._world.step)):
-                self._world.advance()
+            if steps := round(seconds * 1000 / self._world.step):
+                self._world.advance(steps)
             self._publish()
 
     def ledger(self) -> Ledger:
@@ -175,9 +178,40 @@ class SimulatedNode:
             self._publish()
 
     def xid(self, index: int, code: int) -> None:
-        """Let the driver report an XID of a GPU, to whoever is registered for it now; NVML repeats none to latecomers."""
+        """Let the driver report an XID of a GPU: in the kernel's log, and by NVML to whoever is registered for it now."""
         with self._lock:
             self._world.gpus[index].fail(code)
+            self._kernel_log.say(kernel_log.xid(self._world.gpus[index].spec.bus, code))
+            self._publish()
+
+    def ecc_error(self, index: int, kind: str = "uncorrected", location: str = "dram", *, count: int = 1) -> None:
+        """Let ECC find errors: `corrected` or `uncorrected`, in `dram` or `sram`. Raises ValueError."""
+        with self._lock:
+            self._world.gpus[index].health.count_error(kind, location, count)
+            self._publish()
+
+    def remap_row(self, index: int, kind: str = "uncorrected", *, pending: bool = True, failed: bool = False) -> None:
+        """Let a row of a GPU's memory be remapped: at the next reset if it is pending. Raises ValueError."""
+        with self._lock:
+            self._world.gpus[index].health.remap_row(kind, pending=pending, failed=failed)
+            self._publish()
+
+    def recovery_action(self, index: int, action: str) -> None:
+        """Let the driver say what is to be done with a GPU: `none`, `gpu_reset`, `node_reboot` and so on. Raises ValueError."""
+        with self._lock:
+            self._world.gpus[index].health.recommend(action)
+            self._publish()
+
+    def nvlink(self, index: int, link: int, *, up: bool = False) -> None:
+        """Take an NVLink of a GPU down, or up again. Raises ValueError."""
+        with self._lock:
+            self._world.gpus[index].health.link(link, up=up)
+            self._publish()
+
+    def reset_gpu(self, index: int) -> None:
+        """Reset a GPU: what waited for that is done."""
+        with self._lock:
+            self._world.gpus[index].health.reset()
             self._publish()
 
     def hang_gpu(self, index: int, *, hung: bool = True) -> None:
@@ -217,8 +251,7 @@ class SimulatedNode:
             with self._lock:
                 steps = min(int((time.monotonic() - due) / seconds) + 1, _CATCH_UP)
                 if not self._paused.is_set():
-                    for _ in range(steps):
-                        self._world.advance()
+                    self._world.advance(steps)
                     self._publish()
             due = max(due + steps * seconds, time.monotonic() - seconds)
 
@@ -270,12 +303,3 @@ class SimulatedNode:
     def _claim_objects(self, world: World) -> list[dict[str, Any]]:
         in_use = {key for pod in world.pods.values() for c in pod.spec.containers for key in c.claims}
         return [claim_object(world, claim, self._api.version) for key, claim in world.claims.items() if key in in_use]
-
-
-def _make_directory() -> Path:
-    """A private directory whose paths a unix socket can have: a long TMPDIR is passed over."""
-    directory = tempfile.mkdtemp(prefix="inferometer-")
-    if len(directory) + len("/kubelet.sock") > _LONGEST_SOCKET:
-        shutil.rmtree(directory)
-        directory = tempfile.mkdtemp(prefix="inferometer-", dir="/tmp")  # mkdtemp makes it private
-    return Path(directory)

@@ -3,6 +3,7 @@
 # ruff: noqa: N802, N803  # the names are NVML's
 
 from types import SimpleNamespace
+from typing import Any
 
 from inferometer.simulation.nvml_codes import (
     NVML_ERROR_INVALID_ARGUMENT,
@@ -11,7 +12,7 @@ from inferometer.simulation.nvml_codes import (
     NVMLError,
     nvmlEventTypeXidCriticalError,
 )
-from inferometer.simulation.nvml_handles import Handle, read_at, read_either
+from inferometer.simulation.nvml_handles import Handle, read_at, read_either, read_node
 
 _WHOLE = 0xFFFF_FFFF  # no instance is meant
 
@@ -61,6 +62,42 @@ def nvmlEventSetWait_v2(eventSet: EventSet, timeoutms: int) -> SimpleNamespace:
     raise NVMLError(NVML_ERROR_TIMEOUT)
 
 
+nvmlEventSetWait = nvmlEventSetWait_v2  # noqa: N816  # NVML's own name
+
+
 def nvmlEventSetFree(eventSet: EventSet) -> None:
     """Let go of a set."""
     eventSet.free = True
+
+
+# --- of the whole system: the driver is never unbound from a simulated GPU --------------------------------------------
+
+
+def nvmlSystemEventSetCreate(version: int) -> EventSet:
+    """A set that records nothing yet."""
+    del version
+    read_node()
+    return EventSet()
+
+
+def nvmlSystemRegisterEvents(version: int, eventTypes: int, setHandle: EventSet) -> None:
+    """Record what happens to the driver from now on."""
+    del version, eventTypes
+    if setHandle.free:
+        raise NVMLError(NVML_ERROR_INVALID_ARGUMENT)
+
+
+def nvmlSystemEventSetWait(
+    version: int, setHandle: EventSet, timeoutMs: int, eventData: Any, eventDataSize: int
+) -> list[dict[str, int]]:
+    """What happened: nothing. It never waits, whatever the timeout."""
+    del version, timeoutMs, eventData, eventDataSize
+    if setHandle.free:
+        raise NVMLError(NVML_ERROR_INVALID_ARGUMENT)
+    raise NVMLError(NVML_ERROR_TIMEOUT)
+
+
+def nvmlSystemEventSetFree(version: int, setHandle: EventSet) -> None:
+    """Let go of a set."""
+    del version
+    setHandle.free = True

@@ -12,13 +12,22 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-SIZE = 1 << 16
-_HEADER = struct.Struct("<QII")  # sequence, length and CRC-32 of the JSON document that follows
+SIZE = 1 << 18  # of the file: two documents, each with room for eight GPUs of seven instances
+_SEQUENCE = struct.Struct("<Q")  # of the newest document: the odd ones and the even ones have a half of the rest each
+_HEADER = struct.Struct("<QII")  # of a half: sequence, length and CRC-32 of the JSON document that follows
+ROOM = (SIZE - _SEQUENCE.size) // 2 - _HEADER.size
 _TRIES = 1000
 
 
+def _half(sequence: int) -> int:
+    return _SEQUENCE.size + sequence % 2 * (_HEADER.size + ROOM)
+
+
 class Writer:
-    """The node's side. The file is created, and only its owner may read it."""
+    """The node's side. The file is created, and only its owner may read it.
+
+    What is being written is never what is being read: a writer that is interrupted leaves the document before as it is.
+    """
 
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -32,11 +41,13 @@ class Writer:
     def write(self, document: dict[str, Any]) -> None:
         """Replace the document. Raises ValueError if it is too large."""
         body = json.dumps(document, separators=(",", ":")).encode()
-        if _HEADER.size + len(body) > SIZE:
+        if len(body) > ROOM:
             raise ValueError(f"{len(body)} bytes do not fit the registers")
         self._sequence += 1
-        self._map[_HEADER.size : _HEADER.size + len(body)] = body
-        _HEADER.pack_into(self._map, 0, self._sequence, len(body), zlib.crc32(body))
+        half = _half(self._sequence)
+        _HEADER.pack_into(self._map, half, self._sequence, len(body), zlib.crc32(body))
+        self._map[half + _HEADER.size : half + _HEADER.size + len(body)] = body
+        _SEQUENCE.pack_into(self._map, 0, self._sequence)
 
     def close(self) -> None:
         """Let go of the mapping; the file stays to whoever made its directory."""
@@ -57,12 +68,15 @@ class Reader:
         Raises RuntimeError if the writer never leaves a whole one.
         """
         for _ in range(_TRIES):
-            sequence, length, checksum = _HEADER.unpack_from(self._map)
+            (newest,) = _SEQUENCE.unpack_from(self._map)
             known, document = self._newest
-            if sequence == known and sequence:
+            if newest == known and newest:
                 return document
-            body = self._map[_HEADER.size : _HEADER.size + length]
-            if sequence and zlib.crc32(body) == checksum:  # else it was being written
+            half = _half(newest)
+            sequence, length, checksum = _HEADER.unpack_from(self._map, half)
+            body = self._map[half + _HEADER.size : half + _HEADER.size + length]
+            # Two steps later the writer is at this half again.
+            if newest and sequence == newest and zlib.crc32(body) == checksum:
                 document = dict(json.loads(body))
                 self._newest = (sequence, document)
                 return document

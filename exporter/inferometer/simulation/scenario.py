@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from inferometer.simulation.engine import EngineSpec
-from inferometer.simulation.hardware import MIB, GpuSpec, InstanceSpec
+from inferometer.simulation.hardware import MIB, POWER_LIMIT, GpuSpec, InstanceSpec
 
 NODE = "simulated-node"
 DRA_DRIVER = "gpu.nvidia.com"
@@ -204,6 +204,7 @@ def gpus(seed: int) -> tuple[GpuSpec, ...]:
             bus=(0x18, 0x2A, 0x3A, 0x5D, 0x84, 0x8B, 0x91, 0xE4)[index],
             numa=index // 4,
             driver_joules=random.randrange(10**8, 10**9),
+            power_limit=450_000 if index == 6 else POWER_LIMIT,  # of the code assistant, which comes up against it
             instances=instances(random) if index == 2 else (),
         )
         for index, minor in enumerate(minors)

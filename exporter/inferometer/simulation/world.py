@@ -4,36 +4,38 @@
 import math
 from dataclasses import dataclass, field
 from random import Random
-from types import MappingProxyType
 
 from inferometer.simulation import scenario
+from inferometer.simulation.activity import Load, combine
+from inferometer.simulation.books import engine_entry, gpu_entry, instance_entry, pod_entry
 from inferometer.simulation.engine import WAVE, Engine
-from inferometer.simulation.hardware import (
-    MEMORY,
-    MEMORY_CLOCK,
-    POWER_LIMIT,
-    RESERVED,
-    SLICES,
-    VIDEO_CLOCK,
-    Gpu,
-    GpuSpec,
-    InstanceSpec,
-)
-from inferometer.simulation.ledger import DeviceLedger, EngineLedger, HoldingLedger, Ledger, PodLedger
+from inferometer.simulation.hardware import SLICES, Gpu, InstanceSpec
+from inferometer.simulation.ledger import DeviceLedger, HoldingLedger, Ledger
 from inferometer.simulation.scenario import ClaimSpec, Place, PodSpec
+
+_PIDS = range((1 << 22) - 4096, 1 << 22)  # the last that Linux gives (PID_MAX_LIMIT), so hardly ever another process's
+
+# Bytes of a busy second: over NVLink between tensor-parallel GPUs, each way, and over PCIe, received and sent.
+_NVLINK_PREFILL, _NVLINK_DECODE = 45e9, 3.5e9
+_PCIE_RECEIVED, _PCIE_SENT = 60e6, 9e6
 
 
 @dataclass(slots=True, eq=False)
 class LivePod:
-    """A pod that runs. `created` is in Unix seconds, `began` in the simulation's; `port` is its engine's, or 0."""
+    """A pod that runs. `created` is in Unix seconds, `began` in the simulation's; `port` is its engine's, or 0.
+
+    `pid` is its one process; `busy` the share of the last step in which its kernels ran.
+    """
 
     spec: PodSpec
     uid: str
+    pid: int
     created: float
     began: float
     engine: Engine | None
     port: int = 0
     up: bool = True
+    busy: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class World:
     pods: dict[str, LivePod] = field(init=False)
     driver_loaded: bool = True
     steps: int = 0
+    moved_at: int = 0  # the step at which the last advance began
     _lives: dict[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,7 +91,7 @@ class World:
         random = self._random(f"pod/{key}/{life}")
         uid = scenario.new_uuid(random)
         engine = Engine(spec.engine, random, self.now) if spec.engine else None
-        pod = LivePod(spec, uid, created, self.now, engine)
+        pod = LivePod(spec, uid, self._new_pid(key, life), created, self.now, engine)
         self.pods[key] = pod
         self._fill(spec, spec.memory)
         return pod
@@ -99,26 +102,62 @@ class World:
         self._fill(pod.spec, -pod.spec.memory)
         return pod
 
-    def advance(self) -> None:
-        """Let one step pass."""
+    def advance(self, steps: int = 1) -> None:
+        """Let some steps pass at once."""
+        for gpu in self.gpus:
+            for meters in gpu.meters.values():
+                meters.mark()
+        self.moved_at = self.steps
+        for _ in range(steps):
+            self._step()
+
+    def _step(self) -> None:
         self.steps += 1
-        now, seconds = self.now, self.step / 1000
         idle = [1.0] * len(self.gpus)
         effort = [0.0] * len(self.gpus)
+        pcie = [[0, 0] for _ in self.gpus]
+        nvlink = [0] * len(self.gpus)
+        loads: dict[str, list[Load]] = {}
         for pod in self.pods.values():
-            if pod.engine:
-                work = pod.engine.advance(now)
-                busy, drawn = work.busy / seconds, work.effort / seconds
-            else:
-                wave = 1 + 0.5 * math.sin(2 * math.pi * now / WAVE)
-                busy, drawn = pod.spec.duty * wave, pod.spec.effort * wave
-            for place in self.places(pod.spec):
+            load, drawn = self._work(pod)
+            places = self.places(pod.spec)
+            for place in places:
                 instance = self.instance(place)
                 share = instance.slices / SLICES if instance else 1.0
-                idle[place.gpu] *= max(0.0, 1 - busy * share)
+                idle[place.gpu] *= max(0.0, 1 - load.busy * share)
                 effort[place.gpu] += drawn * share
+                loads.setdefault(self.uuid(place), []).append(load)
+                pcie[place.gpu][0] += self._bytes(load.busy * _PCIE_RECEIVED)
+                pcie[place.gpu][1] += self._bytes(load.busy * _PCIE_SENT)
+                if pod.engine and len(places) > 1:
+                    decode = load.busy - load.prefill
+                    nvlink[place.gpu] += self._bytes(load.prefill * _NVLINK_PREFILL + decode * _NVLINK_DECODE)
+        shares = {uuid: combine(together) for uuid, together in loads.items()}
         for gpu in self.gpus:
-            gpu.step(self.step, 1 - idle[gpu.spec.index], effort[gpu.spec.index])
+            index = gpu.spec.index
+            gpu.step(self.step, 1 - idle[index], effort[index])
+            gpu.meter(self.step, shares, pcie[index], nvlink[index])
+
+    def _work(self, pod: LivePod) -> tuple[Load, float]:
+        """Let a pod work for one step: its load, and the share of the full power that it takes."""
+        seconds = self.step / 1000
+        if pod.engine:
+            work = pod.engine.advance(self.now)
+            load, drawn = Load(work.busy / seconds, work.prefill / seconds), work.effort / seconds
+        else:
+            wave = 1 + 0.5 * math.sin(2 * math.pi * self.now / WAVE)
+            busy, drawn = pod.spec.duty * wave, pod.spec.effort * wave
+            load = Load(busy, busy / 2)
+        pod.busy = min(load.busy, 1.0)
+        return load, drawn
+
+    def _bytes(self, per_second: float) -> int:
+        return round(per_second * self.step / 1000)
+
+    def _new_pid(self, key: str, life: int) -> int:
+        random = self._random(f"pid/{key}/{life}")
+        taken = {pod.pid for pod in self.pods.values()}
+        return random.choice([pid for pid in _PIDS if pid not in taken])
 
     def _fill(self, spec: PodSpec, memory: int) -> None:
         for place in self.places(spec):
@@ -157,15 +196,15 @@ class World:
         """Everything as of now."""
         devices: list[DeviceLedger] = []
         for gpu in self.gpus:
-            devices.append(_gpu_entry(gpu))
-            devices += (_instance_entry(gpu, instance) for instance in gpu.spec.instances)
+            devices.append(gpu_entry(gpu))
+            devices += (instance_entry(gpu, instance) for instance in gpu.spec.instances)
         pods = self.pods.values()
         return Ledger(
             at=self.now,
             devices=tuple(devices),
-            engines=tuple(_engine_entry(pod, pod.engine) for pod in pods if pod.engine),
+            engines=tuple(engine_entry(pod, pod.engine) for pod in pods if pod.engine),
             holdings=tuple(entry for pod in pods for entry in self._holdings(pod)),
-            pods=tuple(_pod_entry(pod) for pod in pods),
+            pods=tuple(pod_entry(pod) for pod in pods),
         )
 
     def _holdings(self, pod: LivePod) -> list[HoldingLedger]:
@@ -183,82 +222,3 @@ class World:
                     HoldingLedger(self.uuid(p), *who, "", 1, *whose, request) for request, p in claim.spec.results
                 ]
         return found
-
-
-def _pod_entry(pod: LivePod) -> PodLedger:
-    spec = pod.spec
-    alone = spec.kind == "Pod"  # nothing owns it
-    return PodLedger(
-        key=spec.key,
-        namespace=spec.namespace,
-        name=spec.name,
-        uid=pod.uid,
-        workload_kind="" if alone else spec.kind,
-        workload_name="" if alone else spec.workload,
-        team=spec.team,
-        cost_center=spec.cost_center,
-    )
-
-
-def _gpu_entry(gpu: Gpu) -> DeviceLedger:
-    spec: GpuSpec = gpu.spec
-    megahertz = {"graphics": gpu.sm_clock, "sm": gpu.sm_clock, "memory": MEMORY_CLOCK, "video": VIDEO_CLOCK}
-    return DeviceLedger(
-        uuid=spec.uuid,
-        index=spec.index,
-        minor=spec.minor,
-        parent=None,
-        profile=None,
-        memory_used=gpu.memory_used,
-        memory_total=MEMORY,
-        memory_reserved=RESERVED,
-        power=gpu.power / 1000,
-        power_limit=POWER_LIMIT / 1000,
-        joules=gpu.energy / 1000,
-        utilization=None if spec.instances else gpu.utilization / 100,
-        temperature=float(gpu.temperature),
-        memory_temperature=float(gpu.memory_temperature),
-        clocks=MappingProxyType({name: value * 1e6 for name, value in megahertz.items()}),
-        lost=gpu.lost,
-        hung=gpu.hung,
-        xids=MappingProxyType(dict(gpu.xid_counts)),
-    )
-
-
-def _instance_entry(gpu: Gpu, instance: InstanceSpec) -> DeviceLedger:
-    return DeviceLedger(
-        uuid=instance.uuid,
-        index=gpu.spec.index,
-        minor=gpu.spec.minor,
-        parent=gpu.spec.uuid,
-        profile=instance.profile,
-        memory_used=gpu.used[instance.uuid],
-        memory_total=instance.memory,
-        memory_reserved=instance.reserved,
-        lost=gpu.lost,
-        hung=gpu.hung,
-    )
-
-
-def _engine_entry(pod: LivePod, engine: Engine) -> EngineLedger:
-    tally = engine.tally
-    return EngineLedger(
-        namespace=pod.spec.namespace,
-        pod=pod.spec.name,
-        pod_uid=pod.uid,
-        container=pod.spec.containers[0].name,
-        port=pod.port,
-        model=engine.spec.model,
-        prompt_tokens=tally.prompt_tokens,
-        cached_prompt_tokens=tally.cached_prompt_tokens,
-        generation_tokens=tally.generation_tokens,
-        arrived=tally.arrived,
-        finished=MappingProxyType(dict(tally.finished)),
-        aborted=tally.aborted,
-        running=len(engine.running),
-        waiting=len(engine.waiting),
-        preemptions=tally.preemptions,
-        kv_utilization=engine.kv_utilization,
-        histograms=MappingProxyType({name: h.freeze() for name, h in tally.histograms.items()}),
-        up=pod.up,
-    )

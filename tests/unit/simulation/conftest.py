@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated node that stands still."""
+"""A simulated node that stands still, and the stand-in for pynvml that reads it."""
 
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
+from inferometer.simulation import nvml
 from inferometer.simulation.node import SimulatedNode
 
 
@@ -14,3 +16,11 @@ def node() -> Iterator[SimulatedNode]:
     simulated.pause()
     with simulated:
         yield simulated
+
+
+@pytest.fixture
+def library(node: SimulatedNode) -> Iterator[ModuleType]:
+    nvml.configure(node.endpoints.nvml_argument)
+    nvml.nvmlInit()
+    yield nvml
+    nvml.nvmlShutdown()

@@ -118,7 +118,7 @@ def test_it_leaves_no_file_no_thread_and_no_socket() -> None:
     endpoints = node.start()
     directory = Path(endpoints.kubelet_socket).parent
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert {p.name for p in directory.iterdir()} == {"kubelet.sock", "registers"}
+    assert {p.name for p in directory.iterdir()} == {"kmsg", "kubelet.sock", "registers"}
     watch = urllib.request.urlopen(f"{endpoints.api_server}/api/v1/pods?watch=1", timeout=5)
     assert watch.readline()
     node.stop()

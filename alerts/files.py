@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from alerts import agent, burn, engine, hardware, routing
+from alerts import agent, burn, engine, hardware, health, routing, xids
 from alerts.objective import Objective
 from alerts.rule import Group
 from alerts.site import Site
@@ -18,7 +18,7 @@ def rule_groups(objectives: Sequence[Objective], site: Site) -> Mapping[str, tup
     """Give all rules by the file that they stand in."""
     return {
         "rules/slo.rules.yaml": tuple(group for objective in objectives for group in burn.groups(objective, site)),
-        "rules/gpu.rules.yaml": (hardware.group(site),),
+        "rules/gpu.rules.yaml": (hardware.group(site), health.group(site), xids.group(site)),
         "rules/engine.rules.yaml": (engine.group(site),),
         "rules/agent.rules.yaml": (agent.group(site),),
     }

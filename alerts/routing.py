@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from alerts import agent, burn, engine, hardware
+from alerts import agent, burn, engine, hardware, health, xids
 from alerts.site import DAY, HOUR, MINUTE, Site
 
 # One notification tells of one kind of trouble, of one model's users where it has some: a rack of lost GPUs is one page.
@@ -49,9 +49,11 @@ def _inhibitions(site: Site) -> list[dict[str, Any]]:
         # In a real outage every window fires; the page says it.
         ([_is(burn.BURN), page], [_is(burn.BURN), ticket], budget),
         ([_is(engine.DOWN), page], [_is(engine.DOWN), ticket], ["inferometer_source_instance"]),
-        # A GPU that is gone has reported why.
-        ([_is(hardware.LOST)], [_is(hardware.XID)], ["hw_id"]),
-        ([_is(hardware.XID), page], [_is(hardware.XID), ticket], ["hw_id"]),
+        # A GPU that is gone, or must not be used, has reported why.
+        ([_is(hardware.LOST)], [_is(xids.XID)], ["hw_id"]),
+        ([_is(health.UNHEALTHY), page], [_is(xids.XID)], ["hw_id"]),
+        ([_is(health.UNHEALTHY), page], [_is(health.UNHEALTHY), ticket], ["hw_id"]),
+        ([_is(xids.XID), page], [_is(xids.XID), ticket], ["hw_id"]),
         # What an agent cannot see because it is down, or one of its sources is.
         ([_is(agent.DOWN)], [_is(agent.STALE, agent.IDENTITY, engine.DOWN, engine.BLIND)], ["instance"]),
         ([_is(agent.STALE), 'inferometer_source_name =~ "pods|podresources"'], [_is(agent.IDENTITY)], ["instance"]),

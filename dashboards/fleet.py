@@ -48,6 +48,7 @@ from dashboards.queries import (
 
 _CHOSEN = 'gpu_owner_info{role!="admin",k8s_namespace_name=~"$namespace",inferometer_team=~"$team"}'
 _NOT_OK = 'hw_status{hw_state!="ok"}'
+_COUNTED = here('gpu_devices{gpu_state!=""}')
 _HELD_HERE = f"{GPUS} and on (hw_id) {HELD_GPUS}"
 _FREE_HERE = f"{GPUS} unless on (hw_id) {HELD_GPUS}"
 _IDLE_HERE = (
@@ -94,7 +95,7 @@ _NOW = Row(
         Stat(
             title="Unhealthy",
             description=(
-                "GPUs whose state is not ok (`hw_status`): failed means that it no longer answers the driver. "
+                "GPUs whose state is not ok (`hw_status`): failed means that it does not answer, or must not be used. "
                 "Open the GPU from the table below; drain the node if it does not come back."
             ),
             expr=f"sum({here(_NOT_OK)})",
@@ -131,9 +132,12 @@ _OVER_TIME = Row(
     "Held, idle and unhealthy over time",
     (
         Lines(
-            title="GPUs held and free",
-            description="Every GPU is one or the other (`gpu_info`, `gpu_owner_info`).",
-            queries=(Query(counted(_HELD_HERE, GPUS), "held"), Query(counted(_FREE_HERE, GPUS), "free")),
+            title="GPUs by state",
+            description=(
+                "Every GPU once (`gpu_devices`): held by a pod, free, unhealthy (failed, whoever holds it), excluded from use, or "
+                "unknown where the agent cannot ask the kubelet."
+            ),
+            queries=(Query(f"sum by (gpu_state) ({_COUNTED})", "{{gpu_state}}"),),
             unit=COUNT,
             stacked=True,
         ),

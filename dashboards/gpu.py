@@ -3,6 +3,7 @@
 
 from dashboards import uids
 from dashboards.gpu_holders import HELD, INSTANCES
+from dashboards.gpu_work import HEALTH, WORK
 from dashboards.model import (
     BYTES,
     CELSIUS,
@@ -41,8 +42,8 @@ _NOW = Row(
         Stat(
             title="State",
             description=(
-                "OK while it answers the driver's calls, failed while it does not (`hw_status`). "
-                "A failed GPU: look at the kernel log for XIDs, drain the node, reset the GPU."
+                "OK, or the worst of what is wrong with it (`hw_status`); the row on what is wrong says why. "
+                "A failed GPU: drain it, look at the kernel log for XIDs, reset it."
             ),
             expr=state_of(ME),
             unit=COUNT,
@@ -163,13 +164,15 @@ _DID = Row(
             unit=BYTES,
         ),
         Lines(
-            title="Power: drawn, mean by energy counter, limit",
+            title="Power: drawn, highest, mean by energy counter, limit",
             description=(
-                "Power now, the mean power by the energy counter, and the enforced limit (`hw_power_watts`, "
-                "`hw_energy_joules_total`, `gpu_power_limit_watts`). At the limit, clocks fall."
+                "Power as the driver averages it, the highest of the driver's own samples, the mean by the energy counter, and the "
+                "enforced limit (`hw_power_watts`, `gpu_power_max_watts`, `hw_energy_joules_total`, `gpu_power_limit_watts`). "
+                "At the limit, clocks fall."
             ),
             queries=(
                 Query(one("hw_power_watts"), "drawn"),
+                Query(one("gpu_power_max_watts"), "highest"),
                 Query(
                     f"max by (hw_id) (rate(hw_energy_joules_total{{{ME}}}[$__rate_interval]))",
                     "mean by energy",
@@ -203,7 +206,7 @@ _DID = Row(
         Timeline(
             title="State over time",
             description=(
-                "OK while it answers the driver's calls (`hw_status`). "
+                "OK, or the worst of what was wrong with it (`hw_status`). "
                 "Gaps: the agent was away, or the driver no longer showed the GPU."
             ),
             queries=(Query(state_of(ME), "state"),),
@@ -212,13 +215,17 @@ _DID = Row(
         Lines(
             title="XIDs since the agent began, by code and recommended action",
             description=(
-                "Errors that the driver reported (`gpu_xid_errors_total`), with what NVIDIA recommends for each. The lines "
-                "only rise: a step is an XID. An application's own fault (restart_app) is its owner's, the rest is the GPU's."
+                "Errors that the driver reported (`gpu_xid_errors_total`), with NVIDIA's name of each and what it recommends. A line "
+                "begins with the first XID and only rises: a step is an XID. An application's own fault (restart_app) is its "
+                "owner's, the rest is the GPU's."
             ),
             queries=(
                 Query(
-                    f"max by (gpu_xid_code, gpu_xid_action) (gpu_xid_errors_total{{{ME}}})",
-                    "XID {{gpu_xid_code}} {{gpu_xid_action}}",
+                    "max by (gpu_xid_code, gpu_xid_mnemonic, gpu_xid_action) ("
+                    f"(gpu_xid_errors_total{{{ME}}} > 0)"
+                    " * on (job, instance, gpu_xid_code) group_left (gpu_xid_mnemonic, gpu_xid_action)"
+                    " max by (job, instance, gpu_xid_code, gpu_xid_mnemonic, gpu_xid_action) (gpu_xid_info))",
+                    "XID {{gpu_xid_code}} {{gpu_xid_mnemonic}} {{gpu_xid_action}}",
                 ),
             ),
             unit=COUNT,
@@ -233,5 +240,5 @@ DASHBOARD = Dashboard(
     title="Inferometer / GPU: one device, its instances, its holders",
     description="One GPU over time: its state, who held it, what it did, and the MIG instances that it is cut into.",
     variables=(CLUSTER, NODE, _GPU),
-    rows=(_NOW, _ABOUT, HELD, _DID, INSTANCES),
+    rows=(_NOW, _ABOUT, HELD, _DID, WORK, HEALTH, INSTANCES),
 )

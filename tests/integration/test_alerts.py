@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from alerts import agent, burn, engine, hardware
+from alerts import agent, burn, engine, hardware, xids
 from alerts.files import render, rule_groups, rules_file
 from alerts.objective import load
 from alerts.rule import Alert, Group, Recording
@@ -108,8 +108,8 @@ def test_a_rule_that_is_changed_fails_its_tests(rule: Alert, name: str, needs: N
     [
         (hardware.IDLE, hardware, "IDLE_BELOW", 0.03),
         (hardware.IDLE, hardware, "IDLE_BELOW", 0.06),
-        (hardware.XID, hardware, "ACT_NOW", ("reset_gpu",)),
-        (hardware.XID, hardware, "LOOK_LATER", ("contact_support", "restart_app")),
+        (xids.XID, xids, "PAGED", (119,)),
+        (xids.XID, xids, "TICKETED", (31, 142)),
         (engine.SATURATED, engine, "FULL_ABOVE", 0.93),
         (engine.SATURATED, engine, "FULL_ABOVE", 0.89),
         (agent.STALE, agent, "STALE_AFTER", 361.0),

@@ -89,7 +89,7 @@ def test_what_prometheus_missed_arrives_even_after_the_collector_was_killed(
         with prometheus_in(tmp_path / "prometheus", port) as prometheus:
             assert snapshot is not None
             await_that(lambda: prometheus.query("last_over_time(gpu_devices[1h])"), "what was queued")
-            (devices,) = prometheus.query("min_over_time(timestamp(gpu_devices)[1h:100ms])")
+            (devices,) = prometheus.query("min(min_over_time(timestamp(gpu_devices)[1h:100ms]))")
             assert snapshot.at - 1 < devices.value < snapshot.at + 10
 
 

@@ -27,7 +27,11 @@ ROUTES = ("scraped", "pushed")
 
 
 # What the simulated node has nothing of while all is well.
-ALL_IS_WELL = {"GPUs that are or were unhealthy", "XIDs since the agent began, by code and recommended action"}
+ALL_IS_WELL = {
+    "GPUs that are or were unhealthy",
+    "Why its state is not ok",
+    "XIDs since the agent began, by code and recommended action",
+}
 
 
 class Kept(NamedTuple):
@@ -167,6 +171,7 @@ def test_a_gpu_that_hangs_is_seen_on_every_dashboard_that_shows_it(kept: Mapping
         await_that(lambda: shows(fleet, "Unhealthy") == [1.0], "the fleet's count")
         await_that(lambda: 1.0 in shows(fleet, "GPUs that are or were unhealthy"), "the bar")
         await_that(lambda: shows(gpu, "State") == [3.0], "the GPU's state")
+        await_that(lambda: 1.0 in shows(gpu, "Why its state is not ok"), "the cause")
     finally:
         node.hang_gpu(index, hung=False)
     await_that(lambda: shows(gpu, "State") == [0.0], "the GPU's recovery", 60.0)
@@ -181,8 +186,9 @@ def test_an_xid_is_seen_on_the_gpus_own_dashboard(kept: Mapping[str, Kept], rout
     chosen = {**choices[0], "gpu": dict(struck.labels)["hw_id"]}
     node.xid(7, 79)
 
-    def shown() -> set[tuple[str | None, str | None]]:
+    def shown() -> set[tuple[str | None, ...]]:
         labels = [dict(s.labels) for query, _ in panel.shown() for s in _ask(store, panel, query, chosen) if s.value]
-        return {(found.get("gpu_xid_code"), found.get("gpu_xid_action")) for found in labels}
+        names = ("gpu_xid_code", "gpu_xid_mnemonic", "gpu_xid_action")
+        return {tuple(found.get(name) for name in names) for found in labels}
 
-    await_that(lambda: ("79", "restart_node") in shown(), "the XID")
+    await_that(lambda: ("79", "GPU_HAS_FALLEN_OFF_THE_BUS", "restart_node") in shown(), "the XID")

@@ -62,6 +62,22 @@ extraEnv's {{ .name }}{{- break -}}
 {{- end -}}
 {{- end -}}
 
+{{- /* Where an operator makes the file that has the driver let go: a directory of the node's, or nothing. */ -}}
+{{- define "inferometer.releaseDirectory" -}}
+{{- if include "inferometer.readsGpus" . -}}
+{{- with include "inferometer.config" . | fromJson | dig "devices" "nvidia" "release" "file" "/run/inferometer/release" -}}
+{{- dir . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Whether an annotation of the node is asked for: "true" or nothing. */ -}}
+{{- define "inferometer.asksNode" -}}
+{{- if include "inferometer.readsGpus" . -}}
+{{- if include "inferometer.config" . | fromJson | dig "devices" "nvidia" "release" "annotation" "" -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "inferometer.readsGpus" -}}
 {{- if include "inferometer.config" . | fromJson | dig "devices" "nvidia" "enabled" true -}}true{{- end -}}
 {{- end -}}

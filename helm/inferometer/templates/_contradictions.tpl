@@ -65,7 +65,7 @@
 {{- end -}}
 
 {{- /* Variables override the file, and the chart follows the file. */ -}}
-{{- $followed := dict "INFEROMETER_SERVER__LISTEN" "config.server.listen" "INFEROMETER_NODE__NAME" "the node's name" "NODE_NAME" "the node's name" "INFEROMETER_DEVICES__NVIDIA__ENABLED" "config.devices.nvidia.enabled" "INFEROMETER_IDENTITY__PODRESOURCES__ENABLED" "config.identity.podresources.enabled" "INFEROMETER_IDENTITY__PODRESOURCES__SOCKET" "config.identity.podresources.socket" "INFEROMETER_IDENTITY__PODS__SOURCE" "config.identity.pods.source" "NVIDIA_VISIBLE_DEVICES" "gpuAccess.mode" "NVIDIA_DRIVER_CAPABILITIES" "gpuAccess.mode" "NVIDIA_MIG_MONITOR_DEVICES" "gpuAccess.migMonitor" -}}
+{{- $followed := dict "INFEROMETER_SERVER__LISTEN" "config.server.listen" "INFEROMETER_NODE__NAME" "the node's name" "NODE_NAME" "the node's name" "INFEROMETER_DEVICES__NVIDIA__ENABLED" "config.devices.nvidia.enabled" "INFEROMETER_DEVICES__NVIDIA__RELEASE__FILE" "config.devices.nvidia.release.file" "INFEROMETER_DEVICES__NVIDIA__RELEASE__ANNOTATION" "config.devices.nvidia.release.annotation" "INFEROMETER_IDENTITY__PODRESOURCES__ENABLED" "config.identity.podresources.enabled" "INFEROMETER_IDENTITY__PODRESOURCES__SOCKET" "config.identity.podresources.socket" "INFEROMETER_IDENTITY__PODS__SOURCE" "config.identity.pods.source" "NVIDIA_VISIBLE_DEVICES" "gpuAccess.mode" "NVIDIA_DRIVER_CAPABILITIES" "gpuAccess.mode" "NVIDIA_MIG_MONITOR_DEVICES" "gpuAccess.migMonitor" -}}
 {{- range .Values.extraEnv -}}
 {{- if hasKey $followed .name -}}
 {{- $found = append $found (printf "extraEnv sets %s and overrides %s, which the rest of the chart follows: leave the variable out." .name (get $followed .name)) -}}

@@ -93,7 +93,15 @@ def data_points(metric: pb.Metric) -> list[Any]:
 
 # The specification's table, as far as the catalogue goes:
 # https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/ and prometheus/otlptranslator.
-_WORDS = {"s": "seconds", "By": "bytes", "J": "joules", "W": "watts", "Hz": "hertz", "Cel": "celsius"}
+_WORDS = {
+    "s": "seconds",
+    "By": "bytes",
+    "J": "joules",
+    "W": "watts",
+    "Hz": "hertz",
+    "Cel": "celsius",
+    "By/s": "bytes_per_second",
+}
 
 
 def samples(snapshot: Snapshot) -> dict[Series, float]:

@@ -11,10 +11,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -51,15 +51,28 @@ class Cost(NamedTuple):
 
 
 class Running:
-    """A running agent: its address, and how long its first complete page took from the start of the process."""
+    """A running agent: its address, its first page, and how long that took from the start of the process."""
 
-    def __init__(self, process: psutil.Process, host: str, port: int, start: float) -> None:
-        self.host, self.port, self.start = host, port, start
+    first = ""
+    start = 0.0
+
+    def __init__(self, process: psutil.Process, host: str, port: int, log: Path) -> None:
+        self.host, self.port = host, port
         self._process = process
+        self._log = log
+
+    def said(self) -> str:
+        """Give the end of its log."""
+        return self._log.read_text()[-2000:]
 
     def processes(self) -> list[psutil.Process]:
         """Give the agent and everything that it has started."""
         return [self._process, *self._process.children(recursive=True)]
+
+    def page(self) -> str:
+        """Give its page."""
+        with closing(socket.create_connection((self.host, self.port), timeout=_PATIENCE)) as connection:
+            return gzip.decompress(scraper.ask(connection, self.host)).decode()
 
     def scrape_for(self, seconds: float, period: float) -> None:
         """Be the Prometheus of this node: one scrape a period."""
@@ -99,28 +112,35 @@ class Running:
 
 @contextmanager
 def agent(places: Places, *, period: int, engines: int) -> Iterator[Running]:
-    """Run the agent until the block ends. It starts when everything around it is there."""
-    folder = Path(places.token).parent
+    """Run the agent on the dense node until the block ends. It starts when everything around it is there."""
+    configuration = densenode.configuration(places, period, engines)
+    with running(configuration, Path(places.token).parent, places.driver) as started:
+        if missing := densenode.missing(started.first, engines):
+            raise MissingPartError(f"the first page is not complete: {', '.join(missing)}; {started.said()}")
+        yield started
+
+
+@contextmanager
+def running(configuration: Mapping[str, Any], folder: Path, driver: str) -> Iterator[Running]:
+    """Run the agent with a configuration until the block ends; the block begins when it has given its first page."""
     file, log = folder / "inferometer.yaml", folder / "agent.log"
-    file.write_text(json.dumps(densenode.configuration(places, period, engines)))  # JSON is YAML
+    file.write_text(json.dumps(configuration))  # JSON is YAML
     # A user's agent finds its bytecode made; who sets this variable would measure the compiler.
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     began = time.monotonic()
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "inferometer", "run", "--config", str(file)],
-            env={**environ, "FAKENVML": places.driver},
+            env={**environ, "FAKENVML": driver},
             stderr=errors,
         )
     try:
         host, port = _address(process, log)
         _await_ready(f"http://{host}:{port}/readyz")
-        with closing(socket.create_connection((host, port), timeout=_PATIENCE)) as connection:
-            page = gzip.decompress(scraper.ask(connection, host)).decode()
-        start = time.monotonic() - began
-        if missing := densenode.missing(page, engines):
-            raise MissingPartError(f"the first page is not complete: {', '.join(missing)}; {log.read_text()[-2000:]}")
-        yield Running(psutil.Process(process.pid), host, port, start)
+        started = Running(psutil.Process(process.pid), host, port, log)
+        started.first = started.page()
+        started.start = time.monotonic() - began
+        yield started
     finally:
         process.terminate()
         process.wait(_PATIENCE)

@@ -71,6 +71,8 @@ _MODEL = {
     "gen_ai.request.model": "meta-llama/Llama-3.3-70B-Instruct",
 }
 
+LINKS = tuple(map(str, range(18)))  # of an H100
+
 # The attribute that tells several series of one subject apart.
 _SPLIT = {
     catalog.GPU_UTILIZATION: (catalog.HW_GPU_TASK.key, ("general", "encoder", "decoder")),
@@ -79,6 +81,7 @@ _SPLIT = {
     catalog.STATUS: (catalog.HW_STATE.key, ("ok", "degraded", "failed", "predicted_failure")),
     catalog.TOKENS: (catalog.TOKEN_TYPE.key, ("input", "output")),
     catalog.REQUESTS_FINISHED: (catalog.FINISH_REASON.key, ("stop", "length", "abort", "error", "repetition")),
+    **{metric: (catalog.NVLINK.key, LINKS) for metric in catalog.METRICS if catalog.NVLINK in metric.attributes},
 }
 
 
@@ -101,6 +104,8 @@ def _points(dice: random.Random) -> Iterator[Point]:
 def _subjects(metric: Metric) -> list[dict[str, str]]:
     """Give the attributes of everything that has this metric."""
     name = metric.name
+    if name.startswith("gpu.") and catalog.HW_ID not in metric.attributes:
+        return [{}]
     if name.startswith("gpu.mig."):
         return INSTANCES
     if name.startswith("gpu.owner."):

@@ -55,8 +55,12 @@ def say(line: object) -> None:
     sys.stdout.flush()
 
 
-def run(parts: tuple[Part, ...], selected: tuple[str, ...]) -> None:
-    """Measure the parts that a selected prefix may touch, and say the rows that it names; no prefix selects all."""
+def run(parts: tuple[Part, ...], selected: tuple[str, ...]) -> int:
+    """Measure the parts that a selected prefix may touch, and say the rows that it names; no prefix selects all.
+
+    Gives how many parts are not here, or not whole.
+    """
+    lacking = 0
     for part in parts:
         if selected and not any(part.name.startswith(s) or s.startswith(part.name) for s in selected):
             continue
@@ -66,6 +70,8 @@ def run(parts: tuple[Part, ...], selected: tuple[str, ...]) -> None:
                     say(row)
         except (ImportError, FileNotFoundError, MissingPartError) as missing:
             say(json.dumps({"name": part.name, "missing": str(missing)}))
+            lacking += 1
+    return lacking
 
 
 def cpu(*works: Work, rounds: int = 7, least: float = 0.02) -> list[float]:

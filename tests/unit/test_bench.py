@@ -46,7 +46,7 @@ def _missing() -> Iterator[Row]:
 def test_rows_are_selected_by_prefix(capsys: pytest.CaptureFixture[str]) -> None:
     """A prefix selects rows, and a part that none may touch is not measured; what is missing is named."""
     parts = (_part("a", "a.x", "a.y"), _part("b", "b.x"), Part("c", _missing))
-    run(parts, ("a.y", "c"))
+    assert run(parts, ("a.y", "c")) == 1
 
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
         {"name": "a.y", "value": 0.5, "unit": "s", "reference": 2.0, "ratio": 4.0, "against": "x"},

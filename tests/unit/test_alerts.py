@@ -10,14 +10,15 @@ import pytest
 import yaml
 
 import promql
-from alerts import agent, burn, engine, hardware, routing
+from alerts import agent, burn, engine, hardware, health, routing, xids
 from alerts.__main__ import main
 from alerts.files import render, rule_groups
 from alerts.objective import Objective, load
 from alerts.rule import Alert, Recording, Severity, flow, lines
 from alerts.site import DAY, HOUR, MINUTE, Site
-from inferometer import catalog
 from inferometer.config import Seconds
+from inferometer.join.rules import RULES
+from inferometer.xid_catalog import ALERTED, PAGED, TICKETED
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "alerts"
@@ -99,10 +100,12 @@ def test_every_expression_is_right_by_the_catalogue() -> None:
         for text in (alert.summary, alert.description):
             for name in re.findall(r"\$labels\.(\w+)", text):
                 assert name in labels, f"alert {alert.name}: its text names {name}, which it has not"
-            for query in re.findall(r"printf `([^`]*)`", text):
-                asked = promql.check(query.replace("%q", '"x"'), place=f"alert {alert.name}, in its text", known=series)
-                for name in re.findall(r"\$?\w*\.Labels\.(\w+)", text):
-                    assert name in asked.labels
+            asked = [
+                promql.check(query.replace("%q", '"x"'), place=f"alert {alert.name}, in its text", known=series).labels
+                for query in re.findall(r"printf `([^`]*)`", text)
+            ]
+            for name in re.findall(r"\.Labels\.(\w+)", text) + re.findall(r'\blabel "(\w+)"', text):
+                assert any(name in labels for labels in asked), f"alert {alert.name}: nothing that it asks has {name}"
 
 
 @pytest.mark.parametrize(
@@ -293,18 +296,37 @@ def selects(matchers: list[str], alert: Alert) -> bool:
     return True
 
 
-def test_every_xid_action_is_somebodys_or_nobodys() -> None:
-    """No action is both a page and a ticket, and the catalogue knows no other."""
-    groups = (hardware.ACT_NOW, hardware.LOOK_LATER, hardware.LEAVE)
-    named = [action for group in groups for action in group]
-    assert len(named) == len(set(named))
-    closed = next((a.values for a in catalog.ATTRIBUTES if a.key == "gpu.xid.action"), ())
-    assert set(closed) <= set(named)
+def test_the_xids_that_rules_name_are_those_that_stand_at_zero() -> None:
+    """A counter born at 1 never alerts: the rules' codes and the agent's standing counters are one list."""
+    named = {
+        alert.severity: {int(code) for code in re.findall(r"\d+", matcher)}
+        for alert in alerts()
+        for matcher in re.findall(r'gpu_xid_code=~"([0-9|]+)"', alert.expr)
+    }
+    assert named == {Severity.PAGE: set(PAGED), Severity.TICKET: set(TICKETED)}
+    assert sorted(named[Severity.PAGE] | named[Severity.TICKET]) == list(ALERTED)
 
 
-def test_there_are_ten_alerts_and_a_guard() -> None:
+def test_there_are_thirteen_alerts_and_a_guard() -> None:
     """The names that people and Alertmanager rely on."""
     assert {alert.name for alert in alerts()} == {
-        *(burn.BURN, burn.BLIND, hardware.LOST, hardware.XID, hardware.IDLE, engine.DOWN, engine.BLIND),
-        *(engine.SATURATED, agent.DOWN, agent.STALE, agent.IDENTITY),
+        *(burn.BURN, burn.BLIND, hardware.LOST, xids.XID, xids.SXID, hardware.IDLE, engine.DOWN, engine.BLIND),
+        *(health.UNHEALTHY, health.THROTTLED, engine.SATURATED, agent.DOWN, agent.STALE, agent.IDENTITY),
     }
+
+
+def test_every_cause_of_bad_health_is_somebodys_and_explained() -> None:
+    """Each cause is selected by a rule, or has another alert; the runbook says what each means and what ends it."""
+    book = (ALERTS / "runbooks" / "GpuUnhealthy.md").read_text()
+    for rule in RULES:
+        assert f"`{rule.cause}`" in book, rule.cause
+        selecting = [
+            alert.name
+            for alert in alerts()
+            if re.search(rf'hw_state="{rule.state}"', alert.expr)
+            and rule.cause not in "".join(re.findall(r'gpu_health_cause!~"([^"]*)"', alert.expr)).split("|")
+        ]
+        assert (selecting == [health.UNHEALTHY]) != (rule.cause in ELSEWHERE), rule.cause
+
+
+ELSEWHERE = {"unresponsive", "xid", "hw_thermal", "hw_power_brake", "hw_slowdown"}

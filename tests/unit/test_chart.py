@@ -220,7 +220,7 @@ def _list(items: list[str]) -> str:
 
 
 def test_the_pod_has_the_least_privilege_that_reads_the_socket() -> None:
-    """Root without any capability, on a read-only file system, with one read-only directory of the node."""
+    """Root without any capability, on a read-only file system, with two read-only directories of the node."""
     pod = pod_of(golden("defaults"))
     (container,) = pod["containers"]
     assert container["securityContext"] == {
@@ -234,9 +234,23 @@ def test_the_pod_has_the_least_privilege_that_reads_the_socket() -> None:
     }
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
     hosts = [volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume]
-    assert hosts == [str(Path(Config().identity.podresources.socket).parent)]
+    assert hosts == [
+        str(Path(Config().identity.podresources.socket).parent),
+        str(Path(Config().devices.nvidia.release.file).parent),
+    ]
     assert all(mount["readOnly"] for mount in container["volumeMounts"])
     assert set(container["resources"]["requests"]) | set(container["resources"]["limits"]) == {"cpu", "memory"}
+
+
+def test_a_node_is_read_only_where_its_annotation_counts() -> None:
+    """The right to get nodes comes with the annotation's key, and with nothing else."""
+    granted = {
+        case: any(
+            "nodes" in rule["resources"] for role in of_kind(golden(case), "ClusterRole") for rule in role["rules"]
+        )
+        for case in CASES
+    }
+    assert granted == {case: case == "everything" for case in CASES}
 
 
 def test_no_gpu_is_taken_away() -> None:

@@ -25,7 +25,7 @@ from inferometer.config.json_schema import schema
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "tests" / "fixtures" / "engines"
 VLLM = PAGES / "vllm" / "real_v0.32.0_cpu_after60.txt"
-COMMANDS = ("run", "demo", "snapshot", "top", "check", "metrics", "config", "completion")
+COMMANDS = ("run", "demo", "snapshot", "top", "check", "record", "metrics", "config", "completion")
 
 
 def test_the_version_comes_at_once() -> None:

@@ -22,7 +22,7 @@ from commands import PATIENCE, PROGRAM, environment, run, started
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ gpus=\d+ instances=\d+ holdings=\d+ engines=\d+ "
-    r"tokens_per_second=(\S+) watts=\S+ down=none simulated=true"
+    r"tokens_per_second=(\S+) watts=\S+ not_ok=\d+ down=none simulated=true"
 )
 
 

@@ -59,7 +59,7 @@ FAULTS = (
     ("sum by (model) (inference_requests_running)", "label model does not exist here; the nearest is"),
     (
         "gpu_devices < on (pod) gpu_devices",
-        "label pod does not exist here; the nearest is job, on one side of <",
+        "label pod does not exist here; the nearest is hw_model, on one side of <",
     ),
     ("sum without (gpu) (hw_power_watts)", "label gpu does not exist here; the nearest is gpu_index"),
     ("rate(hw_power_watts[5m])", "rate() is for counters, and hw_power_watts[5m] is a gauge"),

@@ -164,3 +164,4 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     assert run <= locked("run.txt")
     assert run | names(groups["test"]) | names(groups["static"]) | names(groups["build"]) <= locked("dev.txt")
     assert names(groups["dynamo"]) <= locked("dynamo.txt")
+    assert names(groups["bench"]) <= locked("bench.txt")

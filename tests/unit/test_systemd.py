@@ -31,6 +31,17 @@ def test_the_unit_starts_the_agent_without_kubernetes() -> None:
     assert config.identity.pods.source == "off"
 
 
+def test_the_kernels_log_may_be_read_and_its_place_noted() -> None:
+    """The one privilege is CAP_SYSLOG, the log's device is let through, and the state file is in the state directory."""
+    config = load(None, dict(value.split("=", 1) for value in values("Environment")))
+    (directory,) = values("StateDirectory")
+
+    assert list(values("CapabilityBoundingSet")) == list(values("AmbientCapabilities")) == ["CAP_SYSLOG"]
+    assert f"{config.devices.kernel_log.path} r" in set(values("DeviceAllow"))
+    assert not list(values("ProtectKernelLogs"))
+    assert config.devices.kernel_log.state.startswith(f"/var/lib/{directory}/")
+
+
 def test_a_bad_configuration_is_not_tried_for_ever() -> None:
     """RestartPreventExitStatus= counts for the main process only, so nothing before it may check the file."""
     assert list(values("RestartPreventExitStatus")) == ["2"]

@@ -15,10 +15,13 @@ from inferometer.model import (
     Frames,
     KernelReport,
     Pod,
+    PooledDevice,
+    Process,
     Reading,
     Reason,
     Resource,
     Trouble,
+    Whereabouts,
     Xid,
 )
 
@@ -73,6 +76,9 @@ def frames(
     allocations: Sequence[Allocation] | None = None,
     pods: Sequence[Pod] | None = None,
     claims: Sequence[AllocatedClaim] | None = None,
+    slices: Sequence[PooledDevice] | None = None,
+    processes: Sequence[Process] = (),
+    places: Sequence[Whereabouts] | None = None,
     engines: Sequence[EngineReport] = (),
     troubles: Sequence[Frame[object]] = (),
     passed: float = 0.0,
@@ -87,6 +93,7 @@ def frames(
             unresponsive=unresponsive or {},
             events=tuple(xids),
             excluded=excluded or {},
+            processes=tuple(processes),
         )
         good.append(frame("nvidia", report, now=now))
     if kernel is not None:
@@ -97,6 +104,10 @@ def frames(
         good.append(frame("pods", tuple(pods), now=now))
     if claims is not None:
         good.append(frame("claims", tuple(claims), now=now))
+    if slices is not None:
+        good.append(frame("slices", tuple(slices), now=now))
+    if places is not None:
+        good.append(frame("cgroups", tuple(places), now=now))
     good += [frame("engine", report, report.target.instance, now=now) for report in engines]
     return Frames(
         now, 1000.0 + passed, (*good, *troubles), tuple(good), {(f.source, f.instance): now - f.at for f in good}

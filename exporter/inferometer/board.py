@@ -53,12 +53,14 @@ class Board:
         self,
         exports: Mapping[str, int] = MappingProxyType({}),
         dropped: Mapping[str, int] = MappingProxyType({}),
+        requests: Mapping[tuple[str, str], tuple[int, int]] = MappingProxyType({}),
     ) -> Frames:
         """Give the newest outcomes and the good frames that still count now, in the order of their names.
 
         Args:
             exports: pushes by outcome since the start, for the agent's own counters.
             dropped: what limits dropped ahead of the sources at this tick, by limit.
+            requests: what was asked of the API server since the start, by verb and resource: how often, bytes received.
         """
         with self._lock:
             newest = sorted(self._newest.items(), key=lambda item: item[0])
@@ -72,6 +74,7 @@ class Board:
             ages=MappingProxyType({key: steady - arrived for key, (_, arrived) in good}),
             exports=exports,
             dropped=dropped,
+            requests=requests,
         )
 
 

@@ -5,7 +5,7 @@ import http.client
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from inferometer.model import EMPTY, Reason, Trouble
@@ -21,6 +21,8 @@ from inferometer.wire import (
     request,
     shown,
 )
+
+Tell = Callable[[str, int, int], None]  # URL, requests, bytes received
 
 TOKEN_AGE = 60.0  # seconds; a bound token lives ten minutes at least and is renewed at 80 % of its life (KEP-1205)
 
@@ -44,6 +46,7 @@ class Client:
         trust: certificates for https; None takes the system's.
         token_file: a bearer token, read again each minute and after a 401.
         headers: sent with every request.
+        tell: is told of every request and of every byte that it brings; of a stream's bytes as they come.
     """
 
     def __init__(
@@ -54,12 +57,14 @@ class Client:
         trust: ssl.SSLContext | None = None,
         token_file: str = "",
         headers: Mapping[str, str] = EMPTY,
+        tell: Tell | None = None,
     ) -> None:
         self.deadline = deadline
         self.max_body = max_body
         self._trust = trust
         self._token = _Token(token_file) if token_file else None
         self._headers = dict(headers)
+        self._tell = tell
         self._kept: Wire | None = None
         self._wires: set[Wire] = set()
         self._lock = threading.Lock()
@@ -128,6 +133,7 @@ class Client:
             keep = not response.will_close
             return Response(response.status, fields(response), body)
         finally:
+            self._count(asked.url, 1, wire)
             with self._lock:
                 keep = keep and not self._closed
                 self._kept = wire if keep else None
@@ -145,6 +151,8 @@ class Client:
         except Trouble:
             self._hang_up(wire)
             raise
+        finally:
+            self._count(asked.url, 1, wire)
         return Lines(self, asked.url, wire, response, idle)
 
     def _reuse(self, asked: Request, until: float) -> Wire | None:
@@ -169,6 +177,10 @@ class Client:
                 return wire
         wire.hang_up()
         raise Trouble(Reason.REFUSED, f"{shown(asked.url)}: the client is closed")
+
+    def _count(self, url: str, requests: int, wire: Wire) -> None:
+        if self._tell is not None:
+            self._tell(url, requests, wire.received())
 
     def _hang_up(self, wire: Wire) -> None:
         with self._lock:
@@ -210,6 +222,8 @@ class Lines(Iterator[bytes]):
             if interrupted:  # our own hanging up is an end, not a trouble
                 raise StopIteration from None
             raise
+        finally:
+            self._client._count(self._url, 0, self._wire)  # noqa: SLF001  # as below
 
     def close(self) -> None:
         """Hang up."""

@@ -86,6 +86,7 @@ class Wire:
         self.until = until
         self.answered = False  # whether the newest request has brought any byte
         self.ended = False  # whether we hung up
+        self._received = 0  # bytes, since somebody asked
         self._cut = False  # whether the peer has hung up
         self._socket = self._connect(trust if origin.scheme == "https" else None)
         self._http = http.client.HTTPConnection(origin.host, origin.port)
@@ -121,6 +122,11 @@ class Wire:
             there = shown(response.headers.get("Location", ""))
             raise Trouble(Reason.REJECTED, f"redirects to {there!r}, which is not followed", "configure that URL")
         return response
+
+    def received(self) -> int:
+        """Give how many bytes came since this was asked before, heads and all, TLS aside."""
+        count, self._received = self._received, 0
+        return count
 
     def is_quiet(self) -> bool:
         """Whether an idle connection is still open: between questions, anything to read is a hang-up."""
@@ -164,6 +170,7 @@ class Wire:
         self._socket.settimeout(self._left())
         count = self._socket.recv_into(buffer)
         self.answered, self._cut = self.answered or count > 0, count == 0
+        self._received += count
         return count
 
     def close(self) -> None:

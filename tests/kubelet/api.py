@@ -19,7 +19,7 @@ NODES = "/api/v1/nodes"
 class ApiServer:
     """Pods by name, an event log, and one fault at a time for lists and one for watches.
 
-    A fault is a status to answer with, or `hang`, `html`, `endless`; None is none. `claims` and `nodes` are by path, and
+    `slices` are ResourceSlices, listed by node. A fault is a status to answer with, or `hang`, `html`, `endless`; None is none. `claims` and `nodes` are by path, and
     `claims_asked` and `nodes_asked` the paths that were asked for.
     """
 
@@ -27,9 +27,13 @@ class ApiServer:
         self.token = token
         self.list_fault: int | str | None = None
         self.watch_fault: int | str | None = None
+        self.retry_after = ""  # header of whatever is answered
         self.claim_fault: int | str | None = None
         self.claims: dict[str, Any] = {}
         self.claims_asked: list[str] = []
+        self.slice_fault: int | str | None = None
+        self.slices: list[Any] = []
+        self.slices_asked: list[dict[str, str]] = []
         self.node_fault: int | str | None = None
         self.nodes: dict[str, Any] = {}
         self.nodes_asked: list[str] = []
@@ -157,7 +161,12 @@ class _Handler(BaseHTTPRequestHandler):
         api, parts = self.server_api, urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         try:
-            if parts.path.startswith(f"{CLAIMS}/"):
+            if parts.path == f"{CLAIMS}/resourceslices":
+                api.slices_asked.append(query)
+                node = query.get("fieldSelector", "").removeprefix("spec.nodeName=")
+                items = [each for each in api.slices if each["spec"].get("nodeName") == node]
+                self._answer_one(api, parts.path, {parts.path: {"items": items or None}}, api.slice_fault)
+            elif parts.path.startswith(f"{CLAIMS}/"):
                 api.claims_asked.append(parts.path)
                 self._answer_one(api, parts.path, api.claims, api.claim_fault)
             elif parts.path.startswith(f"{NODES}/"):
@@ -226,6 +235,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if self.server_api.retry_after:
+            self.send_header("Retry-After", self.server_api.retry_after)
         self.end_headers()
         self.wfile.write(body)
 

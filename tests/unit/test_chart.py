@@ -21,7 +21,7 @@ from inferometer.config import Config, load
 from inferometer.config.environment import variables
 from inferometer.config.json_schema import schema as agent_schema
 from inferometer.server.address import parse_address
-from inferometer.sources.identity import claims, pods
+from inferometer.sources.identity import claims, pods_api, slices
 
 CONFIG_TEMPLATE = (CHART / "templates" / "_config.tpl").read_text(encoding="utf-8")
 CONTRADICTIONS = (CHART / "templates" / "_contradictions.tpl").read_text(encoding="utf-8")
@@ -206,13 +206,15 @@ def test_the_agent_reads_the_configuration_that_is_rendered(case: str, tmp_path:
 
 
 def test_the_rights_are_what_the_sources_ask_for() -> None:
-    """The role has two rules, one for each API group, in the words of the sources' own remedies."""
+    """The role has three rules, one for each resource, in the words of the sources' own remedies."""
     (role,) = of_kind(golden("defaults"), "ClusterRole")
     rules = [
         f"apiGroups: {_list(rule['apiGroups'])}, resources: {_list(rule['resources'])}, verbs: {_list(rule['verbs'])}"
         for rule in role["rules"]
     ]
-    assert rules == [grant.removeprefix("grant a ClusterRole with ") for grant in (pods.GRANT, claims.GRANT)]
+    assert rules == [
+        grant.removeprefix("grant a ClusterRole with ") for grant in (pods_api.GRANT, claims.GRANT, slices.GRANT)
+    ]
 
 
 def _list(items: list[str]) -> str:

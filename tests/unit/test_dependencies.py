@@ -106,7 +106,7 @@ def test_the_agent_loads_the_pinned_packages_only(imports: str) -> None:
 def test_the_child_loads_the_drivers_library_only() -> None:
     """The sampler imports the standard library and `pynvml`, so that it stays small and nothing else can break it."""
     module = "inferometer.sources.devices.sampler"
-    code = f"import {module}, pynvml"
+    code = f"import {module}, inferometer.sources.devices.nvml, pynvml"
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

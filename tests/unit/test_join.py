@@ -97,7 +97,7 @@ def test_a_whole_gpu_has_its_owner_with_workload_team_and_cost_centre() -> None:
 
 
 def test_a_shared_gpu_has_owners_but_no_value_is_copied_onto_them() -> None:
-    """Two pods on one time-sliced GPU are both on gpu.owner.info, and its use is nobody's."""
+    """Two pods on one time-sliced GPU are both on gpu.owner.info; each has a labelled half of its use, and nobody all of it."""
     device = gpu(0)
 
     snapshot = join(
@@ -111,8 +111,9 @@ def test_a_shared_gpu_has_owners_but_no_value_is_copied_onto_them() -> None:
     )
 
     assert len(values(snapshot, catalog.OWNER_INFO)) == 2
-    assert not values(snapshot, catalog.OWNER_MEMORY_USAGE)
-    assert not values(snapshot, catalog.OWNER_UTILIZATION)
+    for metric, each in ((catalog.OWNER_MEMORY_USAGE, 20 * GB), (catalog.OWNER_UTILIZATION, 0.25)):
+        found = {(dict(k)["k8s.pod.uid"], dict(k)["attribution"]): v for k, v in values(snapshot, metric).items()}
+        assert found == {("uid-a", "equal"): each, ("uid-b", "equal"): each}
     assert not snapshot.tenures
 
 
@@ -266,7 +267,10 @@ def test_admin_access_is_not_ownership() -> None:
         ("b", "GPU-0"): "admin",
         ("b", "GPU-1"): "admin",
     }
-    assert only(snapshot, catalog.OWNER_MEMORY_USAGE)["k8s.pod.name"] == "a"
+    assert {dict(k).get("k8s.pod.name"): v for k, v in values(snapshot, catalog.OWNER_MEMORY_USAGE).items()} == {
+        "a": GB,
+        None: 0.0,
+    }
 
 
 def test_a_later_claim_of_the_same_name_says_nothing_about_this_one() -> None:

@@ -13,7 +13,9 @@ FOLDER = Path(proto.__file__).parent
 def test_generated_code_is_current(tmp_path: Path) -> None:
     """`make proto` would change nothing."""
     command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={FOLDER}"]
-    outputs = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}", "podresources.proto"]
+    sources = [path.name for path in FOLDER.glob("*.proto")]
+    outputs = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}", *sources]
     subprocess.run([*command, *outputs], check=True, timeout=60)
-    for name in ("podresources_pb2.py", "podresources_pb2.pyi"):
-        assert (FOLDER / name).read_text() == (tmp_path / name).read_text(), "run `make proto`"
+    assert len(sources) == 3
+    for made in tmp_path.iterdir():
+        assert made.read_text() == (FOLDER / made.name).read_text(), "run `make proto`"

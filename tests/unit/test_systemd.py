@@ -29,6 +29,7 @@ def test_the_unit_starts_the_agent_without_kubernetes() -> None:
     assert (told.module, told.config) == ("run", "/etc/inferometer/inferometer.yaml")
     assert not config.identity.podresources.enabled
     assert config.identity.pods.source == "off"
+    assert not config.identity.processes.enabled
 
 
 def test_the_kernels_log_may_be_read_and_its_place_noted() -> None:

@@ -21,6 +21,7 @@ class State:
     latest: float = 0.0  # Unix seconds of the latest snapshot: a clock that was set back is behind it
     sequence: int = 0  # of the newest frame that was counted
     holdings: Mapping[held.Attributes, held.Held] = field(default_factory=lambda: MappingProxyType({}))
+    energies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # of the latest snapshot
     seen: Mapping[starts.Series, starts.Seen] = field(default_factory=lambda: MappingProxyType({}))
     errors: Mapping[failures.Key, failures.Failures] = field(default_factory=lambda: MappingProxyType({}))
     reports: xids.State = field(default_factory=xids.State)
@@ -30,12 +31,12 @@ class State:
 def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snapshot]:
     """Add one snapshot to the state, and the state's counters to the snapshot.
 
-    An interval counts for an owner when it is the device's only one at both of its ends. A counter that a source keeps
-    gets its start moved when its value falls, unless the source itself says when it began.
+    An interval counts for an owner as far as it had the device at both of its ends. A counter that a source keeps gets its
+    start moved when its value falls, unless the source itself says when it began.
     """
     before = state.latest or snapshot.at
     passed = max(0.0, snapshot.steady - state.steady)
-    holding, ended_holdings = held.hold(state.holdings, passed, snapshot, rules)
+    holding, ended_holdings = held.hold(state.holdings, passed, snapshot, rules, state.energies)
     seen, points, ended_series = starts.find_starts(state.seen, snapshot, rules)
     errors, ended_errors = failures.count(state.errors, snapshot, rules, counted=state.sequence, since=before)
     reported, lost, ended_xids = xids.count(
@@ -48,6 +49,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         latest=max(state.latest, snapshot.at),
         sequence=max(state.sequence, snapshot.sequence),
         holdings=holding,
+        energies=snapshot.energies,
         seen=seen,
         errors=errors,
         reports=reported,

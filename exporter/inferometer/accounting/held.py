@@ -1,42 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What owners held: the time that each had a device alone."""
+"""What owners held and spent: each device's time and energy, divided among those who had it and nobody (law 3)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.accounting.linger import Rules, keep
-from inferometer.model import Point, Snapshot
+from inferometer.model import Point, Share, Snapshot
 
 Attributes = tuple[str | None, ...]
 
 
 class Held(NamedTuple):
-    """How long an owner held a device alone, in seconds.
+    """What one owner, or nobody, has had of one device: `total` seconds of its time and `joules`.
 
-    `start` and `at` are Unix seconds: when it began to count and when it last did. `ended` is monotonic seconds: when
-    the holding was seen to be over; None while it lasts.
+    `fraction` is the part that it had at the latest snapshot, `sole` whether nobody else had one. `joules` is None for what
+    counts no energy. `start` and `at` are Unix seconds: when it began to count and when it last did. `ended` is monotonic
+    seconds: when the holding was seen to be over; None while it lasts.
     """
 
     total: float
     start: float
     at: float
     ended: float | None = None
+    fraction: float = 1.0
+    sole: bool = True
+    joules: float | None = None
+    owned: bool = True  # by a pod; else it is nobody's
 
 
 def hold(
-    held: Mapping[Attributes, Held], passed: float, snapshot: Snapshot, rules: Rules
+    held: Mapping[Attributes, Held],
+    passed: float,
+    snapshot: Snapshot,
+    rules: Rules,
+    energies: Mapping[str, float],
 ) -> tuple[dict[Attributes, Held], int]:
-    """Advance the owners' time by the seconds that `passed`; give it, and how many ended ones the limit dropped."""
+    """Advance what each owner has had by the seconds that `passed`; give it, and how many ended ones the limit dropped.
+
+    A part counts as far as it was there at both ends of the interval; the rest is nobody's (law 3). Energy is a pod's where
+    it had the GPU alone at both ends. `energies` are what the GPUs said at the snapshot before.
+    """
+    by_device: dict[str, list[Share]] = {}
+    for share in snapshot.shares:
+        by_device.setdefault(share.device, []).append(share)
     running: dict[Attributes, Held] = {}
-    for tenure in snapshot.tenures:
-        before = held.get(tenure.attributes)
-        if before is None:
-            running[tenure.attributes] = Held(0.0, snapshot.at, snapshot.at)
-        else:
-            # A holding that was lost to sight comes back with its total: the gap is nobody's.
-            gained = passed if before.ended is None else 0.0
-            running[tenure.attributes] = Held(before.total + gained, before.start, snapshot.at)
+    for device, shares in by_device.items():
+        spent = _spent(device, energies, snapshot)
+        rest = next(share for share in shares if share.owner is None)
+        owners = [share for share in shares if share.owner is not None]
+        left_time, left_energy = passed, spent
+        for share in owners:
+            before = held.get(share.attributes)
+            lasting = before is not None and before.ended is None
+            part = passed * min(share.fraction, before.fraction) if before and lasting else 0.0
+            alone = len(owners) == 1 and share.fraction == 1.0
+            burnt = spent if spent and before and lasting and alone and before.sole else 0.0
+            left_time = max(0.0, left_time - part)
+            left_energy = None if left_energy is None else left_energy - burnt
+            counts = device in snapshot.energies or (before is not None and before.joules is not None)
+            running[share.attributes] = _advance(before, part, burnt if counts else None, share, alone, snapshot)
+        before = held.get(rest.attributes)
+        there = before is not None and before.ended is None
+        counts = device in snapshot.energies or (before is not None and before.joules is not None)
+        running[rest.attributes] = _advance(
+            before,
+            left_time if there else 0.0,
+            ((left_energy or 0.0) if there else 0.0) if counts else None,
+            rest,
+            False,
+            snapshot,
+        )
     ended = (
         (key, before._replace(ended=snapshot.steady if before.ended is None else before.ended))
         for key, before in held.items()
@@ -46,6 +80,36 @@ def hold(
     return {**running, **staying}, excess
 
 
+def _spent(device: str, before: Mapping[str, float], snapshot: Snapshot) -> float | None:
+    """Give what a GPU has consumed since the snapshot before; None where that cannot be told."""
+    now, then = snapshot.energies.get(device), before.get(device)
+    # A counter that fell was reset with the driver; how much was spent in between nobody knows.
+    return now - then if now is not None and then is not None and now >= then else None
+
+
+def _advance(
+    before: Held | None, seconds: float, joules: float | None, share: Share, alone: bool, snapshot: Snapshot
+) -> Held:
+    """Add to what was had. A holding that was lost to sight comes back with its total: the gap is nobody's."""
+    was = before or Held(0.0, snapshot.at, snapshot.at)
+    return Held(
+        was.total + seconds,
+        was.start,
+        snapshot.at,
+        None,
+        share.fraction,
+        alone,
+        None if joules is None else (was.joules or 0.0) + joules,
+        share.owner is not None,
+    )
+
+
 def points_of(held: Mapping[Attributes, Held], snapshot: Snapshot) -> list[Point]:
-    """Give the owners' time; one that has ended is stamped when it last counted."""
-    return [Point(catalog.OWNER_TIME, key, h.total, h.at, h.start, snapshot.node) for key, h in held.items()]
+    """Give the owners' time and energy; what has ended is stamped when it last counted."""
+    points = [Point(catalog.OWNER_TIME, key, h.total, h.at, h.start, snapshot.node) for key, h in held.items()]
+    points += [
+        Point(catalog.OWNER_ENERGY, key, h.joules, h.at, h.start, snapshot.node)
+        for key, h in held.items()
+        if h.joules is not None
+    ]
+    return points

@@ -17,6 +17,7 @@ from inferometer.model import Snapshot, Trouble
 from inferometer.push import Push
 from inferometer.server import Published, Server
 from inferometer.sources.devices.release import Pause
+from inferometer.sources.identity.traffic import Traffic
 from inferometer.views.otlp import Encoder
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Agent:
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._pause = Pause()  # of the driver; it outlives a configuration
+        self._traffic = Traffic(config.period)  # so does this
         self._due = time.monotonic()  # when the tick in progress began, or the next one is to
         self._server = Server(config.server, self._published, self._alive)
         self._encoder = Encoder()
@@ -93,9 +95,9 @@ class Agent:
 
     def release(self) -> None:
         """Let go of the driver within a second, for as long as the configuration says."""
-        nvidia = self._config.devices.nvidia
-        if nvidia.enabled:
-            self._pause.begin("SIGUSR1 was sent", nvidia.release.pause)
+        devices = self._config.devices
+        if devices.nvidia.enabled or devices.amd.enabled:
+            self._pause.begin("SIGUSR1 was sent", devices.nvidia.release.pause)
         else:
             log.info("SIGUSR1 has no effect: devices.nvidia is switched off")
 
@@ -123,7 +125,7 @@ class Agent:
         return Push(config.otlp, self._environ, self._encoder.requests, lambda: self._published.newest)
 
     def _work(self) -> None:
-        pipeline = Pipeline(self._config, self._environ, self._stand, pause=self._pause)
+        pipeline = Pipeline(self._config, self._environ, self._stand, pause=self._pause, traffic=self._traffic)
         patience: float | None = FIRST_PATIENCE
         try:
             self._due = time.monotonic()
@@ -173,7 +175,7 @@ class Agent:
         if self._on_config:
             self._on_config(config)
         log.info("configuration read again")
-        return Pipeline(config, self._environ, self._stand, pipeline.state, self._pause)
+        return Pipeline(config, self._environ, self._stand, pipeline.state, self._pause, self._traffic)
 
     def _move(self, config: Config) -> bool:
         """Listen as the new configuration says; if that cannot be, go on as before."""

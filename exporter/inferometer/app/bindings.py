@@ -7,6 +7,7 @@ from inferometer import catalog
 from inferometer.join.rules import RULES
 from inferometer.model import Binding, Metric
 from inferometer.sources.devices import nvidia
+from inferometer.sources.devices.amd import source as amd
 from inferometer.sources.engines import dialects
 from inferometer.sources.identity import podresources, pods
 
@@ -27,16 +28,24 @@ COMPUTED = (
         (catalog.MIG_INFO, "the instance's static facts"),
         (catalog.OWNER_INFO, "PodResources allocations with NVML devices and the node's pods"),
         (catalog.OWNER_UNRESOLVED, "PodResources allocations without a device in NVML"),
-        (catalog.OWNER_MEMORY_USAGE, "the memory usage of a device with exactly one owner"),
-        (catalog.OWNER_UTILIZATION, "the utilization of a GPU with exactly one owner"),
-        (catalog.OWNER_SM_ACTIVITY, "the SM activity of a device with exactly one owner"),
+        (catalog.OWNER_MEMORY_USAGE, "the device's memory usage, divided by its processes' memory"),
+        (catalog.OWNER_MEMORY_LIMIT, "the device's memory, divided as it was granted"),
+        (catalog.OWNER_UTILIZATION, "the GPU's utilization, divided by its processes' share of SM time"),
+        (catalog.OWNER_SM_ACTIVITY, "the device's SM activity, divided by its processes' share of SM time"),
+        (catalog.OWNER_TENSOR_ACTIVITY, "the device's tensor activity, divided by its processes' share of SM time"),
+        (catalog.OWNER_DRAM_ACTIVITY, "the device's DRAM activity, divided by its processes' share of SM time"),
+        (catalog.OWNER_POWER, "the power of a GPU with exactly one owner"),
+        (catalog.OWNER_UNALLOCATED, "NVML's processes with their cgroups, and who holds the device"),
         (catalog.ENGINE_INFO, "the recognised page of an engine"),
         (catalog.ENGINE_BLIND, "a page without an engine's families"),
+        (catalog.IDENTITY_AGE, "the read time of the kubelet's newest answer"),
         (catalog.IDENTITY_LEVEL, "which identity sources answer"),
         (catalog.SOURCE_UP, "the outcome of the source's newest read"),
         (catalog.SOURCE_AGE, "the read time of the source's newest good frame"),
         (catalog.SOURCE_DURATION, "the duration of the source's newest read"),
         (catalog.AGENT_INFO, "the agent"),
+        (catalog.API_REQUESTS, "requests to the API server"),
+        (catalog.API_RECEIVED, "answers of the API server"),
     ),
     *(
         Binding(
@@ -49,7 +58,8 @@ COMPUTED = (
     ),
     *_own(
         "accounting",
-        (catalog.OWNER_TIME, "intervals with the same single owner at both ends"),
+        (catalog.OWNER_TIME, "intervals, divided among those who had a part of the device at both ends"),
+        (catalog.OWNER_ENERGY, "the energy of a GPU with the same single owner at both ends"),
         (catalog.OWNER_XID_ERRORS, "XIDs of what has the same single owner before and after"),
         (catalog.XID_INFO, "NVIDIA's XID catalogue"),
         (catalog.SOURCE_ERRORS, "failed reads"),
@@ -62,4 +72,4 @@ COMPUTED = (
 
 def bindings() -> tuple[Binding, ...]:
     """Give every binding: which call or scraped family a metric is read from, by which source."""
-    return (*nvidia.BINDINGS, *podresources.BINDINGS, *pods.BINDINGS, *dialects.BINDINGS, *COMPUTED)
+    return (*nvidia.BINDINGS, *amd.BINDINGS, *podresources.BINDINGS, *pods.BINDINGS, *dialects.BINDINGS, *COMPUTED)

@@ -127,5 +127,12 @@ def adapt(config: Config, period: Seconds) -> Config:
         config,
         period=period,
         devices=replace(config.devices, nvidia=nvidia, kernel_log=replace(config.devices.kernel_log, enabled=False)),
-        identity=replace(config.identity, podresources=podresources, pods=pods),
+        identity=replace(
+            config.identity,
+            podresources=podresources,
+            pods=pods,
+            processes=replace(
+                config.identity.processes, enabled=False
+            ),  # their numbers are another machine's, or time's
+        ),
     )

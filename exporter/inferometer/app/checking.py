@@ -4,11 +4,14 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from inferometer import catalog
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand, at_a_glance
 from inferometer.config import Config
 from inferometer.model import Reason, Snapshot, SourceHealth
 from inferometer.sources.devices.kernel_log import KernelLog
 from inferometer.sources.identity import pods
+from inferometer.sources.identity.cgroups import Cgroups
+from inferometer.sources.identity.slices import Slices
 
 _OUT_OF_REACH = (Reason.MISSING, Reason.PERMISSION, Reason.UNSUPPORTED)
 
@@ -31,6 +34,7 @@ def check(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tu
     pipeline = Pipeline(at_a_glance(config), environ, stand)
     try:
         snapshot = pipeline.step(patience=max(FIRST_PATIENCE, config.identity.pods.deadline))
+        notes = pipeline.notes
     finally:
         pipeline.close()
     refused = [
@@ -38,12 +42,17 @@ def check(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tu
         for refusal in pipeline.refused
     ]
     engines = refused or _engines(config, snapshot)
-    return (*_sources(snapshot), *_off(config, environ), *_unsupported(snapshot), *engines)
+    return (*_sources(snapshot, notes), *_off(config, environ), *_unsupported(snapshot), *engines)
 
 
-def _sources(snapshot: Snapshot) -> list[Finding]:
+def _sources(snapshot: Snapshot, notes: Mapping[str, str]) -> list[Finding]:
     return [
-        Finding(_label(health), _state(health), health.message or _summary(health, snapshot), health.remedy)
+        Finding(
+            _label(health),
+            _state(health),
+            health.message or notes.get(health.source) or _summary(health, snapshot),
+            health.remedy,
+        )
         for health in snapshot.sources
     ]
 
@@ -55,6 +64,10 @@ def _state(health: SourceHealth) -> str:
         return "off"  # an operator wants it so
     if health.source == KernelLog.name and health.reason in _OUT_OF_REACH:
         return "absent"  # most nodes' containers are not let to see it, and NVML tells most XIDs
+    if health.source == Slices.name and health.reason in _OUT_OF_REACH:
+        return "absent"  # NVIDIA's devices are known by their names too
+    if health.source == Cgroups.name and health.reason in _OUT_OF_REACH:
+        return "absent"  # without hostPID owners are known as well, only not what each of several uses
     return "missing" if health.reason == Reason.MISSING else "failed"
 
 
@@ -64,9 +77,12 @@ def _label(health: SourceHealth) -> str:
 
 def _summary(health: SourceHealth, snapshot: Snapshot) -> str:
     """Say in a few words what a source that works found."""
-    if health.source == "nvidia":
-        gpus = sum(not d.is_instance for d in snapshot.devices)
-        return f"{gpus} GPUs, {len(snapshot.devices) - gpus} MIG instances"
+    if health.source in {"nvidia", "amd"}:
+        others = sum(d.details.get(catalog.HW_VENDOR.key, "NVIDIA") == "AMD" for d in snapshot.devices)
+        if health.source == "amd":
+            return f"{others} GPUs"
+        gpus = sum(not d.is_instance for d in snapshot.devices) - others
+        return f"{gpus} GPUs, {len(snapshot.devices) - gpus - others} MIG instances"
     if health.source == "podresources":
         return f"{len(snapshot.holdings)} holdings"
     for engine in snapshot.engines:
@@ -84,8 +100,11 @@ def _off(config: Config, environ: Mapping[str, str]) -> list[Finding]:
         findings.append(Finding("kernel_log", "off", "switched off", "Set devices.kernel_log.enabled."))
     if not config.identity.podresources.enabled:
         findings.append(Finding("podresources", "off", "switched off", "Set identity.podresources.enabled."))
-    if not pods.available(config.identity.pods, environ):
-        reason = "switched off" if config.identity.pods.source == "off" else "no API server is given"
+    if config.devices.nvidia.enabled and config.devices.nvidia.processes and not config.identity.processes.enabled:
+        findings.append(Finding("cgroups", "off", "switched off", "Set identity.processes.enabled."))
+    if not pods.wanted(config.identity.pods, environ):
+        off = config.identity.pods.source == "off"
+        reason = "switched off" if off else "there is no Pods socket of a kubelet, and no API server is given"
         findings.append(
             Finding(
                 "pods",
@@ -104,7 +123,11 @@ def _unsupported(snapshot: Snapshot) -> list[Finding]:
         for item in items:
             calls.setdefault((state, item.metric, item.call, item.reason), []).append(item.device)
     return [
-        Finding("nvidia", state, f"{metric} is absent on {', '.join(devices)}: {call} answers {reason}")
+        Finding(
+            "amd" if call.startswith("amdsmi_") else "nvidia",
+            state,
+            f"{metric} is absent on {', '.join(devices)}: {call} answers {reason}",
+        )
         for (state, metric, call, reason), devices in calls.items()
     ]
 

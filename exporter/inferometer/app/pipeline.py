@@ -11,20 +11,23 @@ from typing import Any
 
 from inferometer import __version__
 from inferometer.accounting import Rules, State, account
+from inferometer.app.dra import Dra
 from inferometer.board import Board, Key, Poller
 from inferometer.config import Config, Seconds
 from inferometer.join import Context, join
-from inferometer.model import Allocation, Frames, Pod, Resource, Snapshot, Target
+from inferometer.model import DeviceReport, Frames, Pod, Resource, Snapshot, Target
 from inferometer.push import resource_attributes
+from inferometer.sources.devices.amd.source import Amd
 from inferometer.sources.devices.kernel_log import KernelLog
 from inferometer.sources.devices.nvidia import Nvidia
 from inferometer.sources.devices.release import Pause, Release
 from inferometer.sources.engines.discovery import Refusal, discover
 from inferometer.sources.engines.scrape import Engine
 from inferometer.sources.identity import pods as pods_api
-from inferometer.sources.identity.claims import Claims
+from inferometer.sources.identity.cgroups import Cgroups
 from inferometer.sources.identity.node import Node
 from inferometer.sources.identity.podresources import PodResources
+from inferometer.sources.identity.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,8 @@ FIRST_PATIENCE = 3.0
 class Pipeline:
     """Turns a configuration into snapshots, one a `step`. The counters' state can be handed to a successor.
 
-    `pause` is where somebody else asks to let go of the driver for a while.
+    `pause` is where somebody else asks to let go of the driver for a while, `traffic` where what is asked of the API server
+    is counted.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Pipeline:
         stand: Stand = REAL,
         state: State | None = None,
         pause: Pause | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         self.config = config
         self.state = state or State()
@@ -71,27 +76,41 @@ class Pipeline:
             max_series=config.limits.series,
             simulated=stand.simulated,
             process_series=config.devices.nvidia.process_series,
+            itself=(environ.get("POD_NAMESPACE", ""), environ.get("POD_NAME", "")),
         )
         self._refused: frozenset[Refusal] = frozenset()
         self._pods: tuple[Pod, ...] | None = None
+        self._pod_source: pods_api.Pods | None = None
+        self._pods_malformed = 0  # at the last step
         self._targets: Mapping[Key, Target] = MappingProxyType({})
         self._targets_dropped = 0
-        self._claims: Claims | None = None
-        self._reads_claims = pods_api.available(config.identity.pods, environ)
+        self._cgroups: Cgroups | None = None
+        self._podresources: PodResources | None = None
+        self._traffic = Traffic(config.period) if traffic is None else traffic
+        reachable = pods_api.available(config.identity.pods, environ)
+        self._dra = Dra(config, self._poller, node, reachable=reachable, traffic=self._traffic)
         period = config.period
-        if config.devices.nvidia.enabled:
-            settings = config.devices.nvidia
-            release = Release(settings.release, pause)
-            if settings.release.annotation:
-                asked = Node(config.identity.pods, node, settings.release.annotation, period, release.annotated)
-                self._poller.add(asked)
+        settings = config.devices.nvidia
+        release = Release(settings.release, pause)
+        if settings.release.annotation and (settings.enabled or config.devices.amd.enabled):
+            asked = Node(config.identity.pods, node, settings.release.annotation, period, release.annotated)
+            self._poller.add(asked)
+        if config.devices.amd.enabled:
+            self._poller.add(Amd(config.devices.amd, period, release))
+        if settings.enabled:
             self._poller.add(Nvidia(settings, period, nvml=stand.nvml, nvml_argument=stand.argument, release=release))
             if config.devices.kernel_log.enabled:
                 self._poller.add(KernelLog(config.devices.kernel_log, period))
+            if settings.processes and config.identity.processes.enabled:
+                self._cgroups = Cgroups(config.identity.processes, period)
+                self._poller.add(self._cgroups)
         if config.identity.podresources.enabled:
-            self._poller.add(PodResources(config.identity.podresources, period))
-        if self._reads_claims:
-            self._poller.add(pods_api.Pods(config.identity.pods, node, period))
+            identity = config.identity
+            self._podresources = PodResources(identity.podresources, period, identity.drivers, identity.resources)
+            self._poller.add(self._podresources)
+        if pods_api.wanted(config.identity.pods, environ):
+            self._pod_source = pods_api.Pods(config.identity.pods, node, period, environ, self._traffic)
+            self._poller.add(self._pod_source)
         self._follow_engines(())
 
     def step(
@@ -103,7 +122,8 @@ class Pipeline:
     ) -> Snapshot:
         """Read everything that is due and make the snapshot.
 
-        Engines and claims that the node newly shows are read in the same step, so that the first snapshot is complete.
+        Engines, claims and processes that the node newly shows are read in the same step, so that the first snapshot is
+        complete.
 
         Args:
             patience: seconds to wait for the sources; None is one period.
@@ -112,10 +132,21 @@ class Pipeline:
         """
         self._read(patience)
         seen = self._board.frames()
-        if self._follow_engines(_newest(seen, "pods")) | self._follow_claims(_newest(seen, "podresources")):
+        came = (
+            self._follow_engines(_newest(seen, "pods")),
+            self._dra.follow(seen),
+            self._follow_processes(seen),
+        )
+        if any(came):
             self._read(patience)
-        limits = {"targets": self._targets_dropped, **dropped}
-        joined = join(self._board.frames(exports, limits), self._context)
+        limits = {
+            "targets": self._targets_dropped,
+            "claims_blanked": self._podresources.blanked if self._podresources else 0,
+            "processes": self._cgroups.dropped if self._cgroups else 0,
+            "pods_malformed": self._newly_malformed(),
+            **dropped,
+        }
+        joined = join(self._board.frames(exports, limits, self._traffic.counts), self._context)
         self.state, snapshot = account(self.state, joined, self._rules)
         return snapshot
 
@@ -130,9 +161,19 @@ class Pipeline:
         """The engines that are announced and not scraped, by place."""
         return tuple(sorted(self._refused))
 
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What a source that works has to say of itself, by its name."""
+        return {self._pod_source.name: self._pod_source.told} if self._pod_source else {}
+
     def close(self) -> None:
         """Stop reading and release the sources."""
         self._poller.close()
+
+    def _newly_malformed(self) -> int:
+        """Count the pods that were none since the last step."""
+        before, self._pods_malformed = self._pods_malformed, self._pod_source.malformed if self._pod_source else 0
+        return self._pods_malformed - before
 
     def _follow_engines(self, pods: tuple[Pod, ...] | None) -> bool:
         """Poll the engines that came, forget those that went. Gives whether any came.
@@ -157,22 +198,17 @@ class Pipeline:
             self._poller.add(Engine(target, self.config.engines, self.config.period))
         return bool(came)
 
-    def _follow_claims(self, allocations: tuple[Allocation, ...] | None) -> bool:
-        """Read the claims that local pods use, where there are any. Gives whether there are new ones.
+    def _follow_processes(self, seen: Frames) -> bool:
+        """Look for the processes that are on the GPUs. Gives whether there are new ones.
 
-        While the kubelet does not answer, what was read stays: nothing need be asked again when it does.
+        While no driver answers those that were there before stay: they may well be there.
         """
-        if allocations is None:
+        reports = [frame.value for frame in seen.good if isinstance(frame.value, DeviceReport)]
+        if not reports or self._cgroups is None:
             return False
-        wanted = frozenset((c.namespace, c.name, c.uid) for c in (a.claim for a in allocations) if c)
-        if self._claims is None:
-            if not wanted or not self._reads_claims:
-                return False  # a node without DRA needs no right to read claims
-            self._claims = Claims(self.config.identity.pods, self.config.period)
-            self._poller.add(self._claims)
-        new = self._claims.aim(wanted)
+        new = self._cgroups.aim({process.pid: process.at for report in reports for process in report.processes})
         if new:
-            self._poller.hurry((self._claims.name, self._claims.instance))
+            self._poller.hurry((self._cgroups.name, self._cgroups.instance))
         return new
 
 

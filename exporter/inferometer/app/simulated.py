@@ -27,7 +27,12 @@ def point_at(there: "Endpoints", config: Config) -> tuple[Config, Stand]:
     identity = replace(
         config.identity,
         podresources=replace(config.identity.podresources, enabled=True, socket=there.kubelet_socket),
+        claims=replace(config.identity.claims, source="api"),  # this machine's own files are not the simulated node's
+        slices=replace(config.identity.slices, enabled=False),
         pods=replace(config.identity.pods, source="api", server=there.api_server, token_file="", ca_file=""),
+        processes=replace(
+            config.identity.processes, enabled=False
+        ),  # simulated ones have numbers of processes that are real
     )
     adapted = replace(
         config,

@@ -2,6 +2,8 @@
 """The agent itself."""
 
 from inferometer.catalog.attributes import (
+    API_RESOURCE,
+    API_VERB,
     DRIVER_CALL,
     DRIVER_FIELD,
     LEVEL,
@@ -32,6 +34,9 @@ SOURCE_DURATION = metric(
 SOURCE_ERRORS = metric(
     "inferometer.source.errors", "{error}", C, (*ON_SOURCE, REASON), SUM, "Reads that failed, by reason."
 )
+IDENTITY_AGE = metric(
+    "inferometer.identity.age", "s", G, (), MAX, "Age of what the kubelet last said of who holds what."
+)
 IDENTITY_LEVEL = metric(
     "inferometer.identity.level",
     "{state}",
@@ -43,6 +48,13 @@ IDENTITY_LEVEL = metric(
 SERIES = metric("inferometer.series", "{series}", G, (), SUM, "Series in the snapshot.")
 DROPPED = metric("inferometer.dropped", "{item}", C, (LIMIT,), SUM, "What a limit dropped, by limit.")
 EXPORTS = metric("inferometer.exports", "{export}", C, (OUTPUT, REASON), SUM, "Pushes, by outcome.")
+
+API_REQUESTS = metric(
+    "inferometer.api.requests", "{request}", C, (API_VERB, API_RESOURCE), SUM, "Requests to the API server."
+)
+API_RECEIVED = metric(
+    "inferometer.api.received", "By", C, (API_VERB, API_RESOURCE), SUM, "What the API server answered, TLS aside."
+)
 
 DRIVER_CALL_TIME = metric(
     "inferometer.driver.call.time",

@@ -18,7 +18,9 @@ HW_SERIAL = Attribute("hw.serial_number", "Board serial number")
 HW_DRIVER = Attribute("hw.driver_version", "Driver version")
 HW_FIRMWARE = Attribute("hw.firmware_version", "VBIOS version")
 HW_VENDOR = Attribute("hw.vendor", "Vendor")
-GPU_INDEX = Attribute("gpu.index", "NVML index of the GPU; an instance carries its parent's")
+GPU_INDEX = Attribute(
+    "gpu.index", "Index of the GPU, as its vendor's library counts them; an instance carries its parent's"
+)
 GPU_MINOR = Attribute("gpu.minor", "Device minor number, as in /dev/nvidia<minor>")
 GPU_PCI = Attribute("gpu.pci.address", "PCI address, domain:bus:device.function")
 GPU_ARCH = Attribute("gpu.architecture", "Architecture, e.g. hopper")
@@ -94,6 +96,12 @@ GPU_STATE = Attribute(
     ("held", "free", "unhealthy", "excluded", "unknown"),
 )
 PROCESS_TYPE = Attribute("gpu.process.type", "What the process uses the GPU for", ("compute", "graphics", "mps"))
+PROCESS_PLACE = Attribute(
+    "inferometer.process.place", "Whether the process is a pod's or the host's own", ("pod", "host")
+)
+TELEMETRY = Attribute(
+    "inferometer.telemetry", "Present where no driver of this node tells what the device does", ("unavailable",)
+)
 PROCESS_ID = Attribute("process.pid", "Process id, as the node numbers it")
 VGPU_TYPE = Attribute("gpu.vgpu.type", "Type of the vGPU")
 VGPU_VM = Attribute("gpu.vgpu.vm.id", "Virtual machine that has the vGPU")
@@ -145,8 +153,15 @@ CLAIM_NAMESPACE = Attribute("k8s.resourceclaim.namespace", "Namespace of the DRA
 CLAIM = Attribute("k8s.resourceclaim.name", "Name of the DRA ResourceClaim")
 CLAIM_UID = Attribute("k8s.resourceclaim.uid", "UID of the DRA ResourceClaim")
 CLAIM_REQUEST = Attribute("k8s.resourceclaim.request", "Request of the claim that the device answers")
+CLAIM_DRIVER = Attribute("k8s.resourceclaim.driver", "DRA driver of the device")
+CLAIM_POOL = Attribute("k8s.resourceclaim.pool", "Pool of the DRA driver")
+CLAIM_DEVICE = Attribute("k8s.resourceclaim.device", "Device, as the DRA driver names it")
+CLAIM_SHARE = Attribute("k8s.resourceclaim.share", "Share of a device that several claims have")
 TEAM = Attribute("inferometer.team", "Team, from the configured label keys")
 COST_CENTER = Attribute("inferometer.cost_center", "Cost centre, from the configured label keys")
+QUEUE = Attribute(
+    "inferometer.queue", "Queue that the pod was let in by: a LocalQueue of Kueue's, a queue of KAI's or Volcano's"
+)
 ROLE = Attribute("role", "What the holding means", ("owner", "admin", "unknown"))
 ATTRIBUTION = Attribute(
     "attribution",
@@ -174,12 +189,14 @@ REASON = Attribute("inferometer.reason", "Why, from a closed set")
 LEVEL = Attribute("inferometer.identity.level", "How much is known of owners", ("none", "name", "uid"))
 LIMIT = Attribute(
     "inferometer.limit",
-    "Which limit; `xid`, XIDs beyond what is kept of one GPU; `xid_unresolved`, XIDs in the kernel's log of an address that no GPU "
-    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
+    "Which limit; `processes`, processes beyond those whose pod is looked for; `xid`, XIDs beyond what is kept of one GPU; `xid_unresolved`, XIDs in the kernel's log of an address that no GPU "
+    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `claims_blanked`, containers whose claims the kubelet left out of its answer, and for which its last one stands in; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
     "`driver_call`, a call that failed this once",
 )
 VERSION = Attribute("inferometer.version", "Version of the agent")
 OUTPUT = Attribute("inferometer.output", "Output route", ("otlp",))
+API_VERB = Attribute("inferometer.api.verb", "Verb, as RBAC names it", ("get", "list", "watch"))
+API_RESOURCE = Attribute("inferometer.api.resource", "Resource of the Kubernetes API, such as pods")
 DRIVER_CALL = Attribute("inferometer.driver.call", "Function of the driver's library")
 DRIVER_FIELD = Attribute("inferometer.driver.field", "Field of nvmlDeviceGetFieldValues")
 SIMULATED = Attribute(

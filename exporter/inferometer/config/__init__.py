@@ -9,6 +9,8 @@ from inferometer.config.document import Problem
 from inferometer.config.loader import ConfigError, load
 from inferometer.config.schema import (
     Accounting,
+    Amd,
+    Claims,
     Config,
     Devices,
     Discovery,
@@ -22,15 +24,19 @@ from inferometer.config.schema import (
     Otlp,
     PodResources,
     Pods,
+    Processes,
     Release,
     Seconds,
     Server,
     Size,
+    Slices,
     TargetConfig,
 )
 
 __all__ = [
     "Accounting",
+    "Amd",
+    "Claims",
     "Config",
     "ConfigError",
     "Devices",
@@ -46,10 +52,12 @@ __all__ = [
     "PodResources",
     "Pods",
     "Problem",
+    "Processes",
     "Release",
     "Seconds",
     "Server",
     "Size",
+    "Slices",
     "TargetConfig",
     "load",
 ]

@@ -119,6 +119,27 @@ class Nvidia:
 
 
 @dataclass(frozen=True, slots=True)
+class Amd:
+    """AMD GPUs, by AMD SMI in a child process. The driver is let go of when NVIDIA's is: see `devices.nvidia.release`."""
+
+    enabled: bool = _key(False, "Read AMD GPUs. It needs the Python package `amdsmi`, which `inferometer[amd]` brings.")
+    rocm: str = _key("", "Where ROCm is installed. Empty: ROCM_PATH, the loader's search path, then /opt/rocm.")
+    deadline: Seconds = _key(
+        Seconds(2), "A device whose calls take longer is unresponsive for that period.", minimum=0.01
+    )
+    kill_after: Seconds = _key(
+        Seconds(30),
+        "A child that is stuck in one call for so long is killed and restarted without that device.",
+        minimum=0.1,
+    )
+    medium_period: Seconds = _key(Seconds(15), "How often what changes slowly is read: errors.", minimum=0.1)
+    slow_period: Seconds = _key(Seconds(60), "How often what hardly changes is read: limits, inventory.", minimum=0.1)
+    exclude: tuple[str, ...] = _key(
+        (), "GPUs to leave alone, by UUID or PCI address (`0000:3b:00.0`). They are counted as excluded, and not read."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class KernelLog:
     """XIDs and SXIDs, from the kernel's log: also those that NVML does not tell, or no more when the driver hangs."""
 
@@ -140,6 +161,7 @@ class Devices:
     """What the hardware does."""
 
     nvidia: Nvidia = _section(Nvidia)
+    amd: Amd = _section(Amd)
     kernel_log: KernelLog = _section(KernelLog)
 
 
@@ -160,10 +182,18 @@ class PodResources:
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    """UID, labels, owners and ports of this node's pods, from the API server."""
+    """UID, labels, owners, containers, claims and ports of this node's pods."""
 
-    source: Literal["auto", "api", "off"] = _key(
-        "auto", "`auto`: the API server where a service account or `server` is given, else off."
+    source: Literal["auto", "kubelet_socket", "api", "kubelet_http", "off"] = _key(
+        "auto",
+        "`auto`: the first that answers of the kubelet's Pods socket; the API server, where a service account or `server` is "
+        "given; and the kubelet's HTTPS port, where `kubelet_url` or NODE_IP is. `inferometer check` says which. When it has "
+        "failed twice in a row the next is asked, and every five minutes those before it.",
+    )
+    socket: str = _key(
+        "/var/lib/kubelet/pods-api/pods-api.sock",
+        "The kubelet's Pods socket, from Kubernetes 1.37 on. Mount its directory: the socket is replaced when the kubelet "
+        "restarts. Nothing of it reaches the API server.",
     )
     server: str = _key(
         "",
@@ -175,8 +205,65 @@ class Pods:
         "/var/run/secrets/kubernetes.io/serviceaccount/token", "File of the bearer token, re-read before it expires."
     )
     ca_file: str = _key("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", "File of the certificates to trust.")
+    kubelet_url: str = _key(
+        "",
+        "Base URL of the kubelet's HTTPS port. Empty: port 10250 of NODE_IP, where that is set. Its `/pods` needs the right to "
+        "get nodes/pods, and is read as a whole at each period.",
+        pattern=URL_OR_EMPTY,
+        form="an http:// or https:// URL, or empty",
+    )
+    kubelet_ca_file: str = _key(
+        "",
+        "File of the certificates to trust for it. Empty: `ca_file`; but many kubelets sign their certificate themselves.",
+    )
+    kubelet_insecure_tls: bool = _key(
+        False, "Do not check the kubelet's certificate. The token is then sent to whoever answers at that address."
+    )
     deadline: Seconds = _key(Seconds(5), "Longest wait for a list.", minimum=0.01)
     max_body: Size = _key(Size(32 << 20), "Largest list of pods.", minimum=1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Whose the processes on the GPUs are, by their cgroups."""
+
+    enabled: bool = _key(
+        True,
+        "Find out whose each process is, where `devices.nvidia.processes` is set. It needs the node's processes in sight: "
+        "hostPID on the agent's pod.",
+    )
+    proc: str = _key(
+        "/proc", "Where the node's processes are. Without hostPID, the node's /proc can be mounted elsewhere."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What ResourceClaims of local pods were given: requests, admin access, shares. Asked for where a pod uses one."""
+
+    source: Literal["auto", "api", "node", "off"] = _key(
+        "auto",
+        "`auto`: the API server, by the server and token of `identity.pods`, and for what it does not tell the node's own "
+        "files; `api` or `node`: only that.",
+    )
+    state_file: str = _key(
+        "/var/lib/kubelet/dra_manager_state", "The kubelet's state. It does not tell who only observes a device."
+    )
+    checkpoint: str = _key(
+        "/var/lib/kubelet/plugins/gpu.nvidia.com/checkpoint.json", "The state of NVIDIA's DRA driver."
+    )
+    cdi_dir: str = _key("/var/run/cdi", "Directory of the CDI specifications that NVIDIA's DRA driver writes.")
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """What the devices of claims are, from this node's ResourceSlices. Asked for where a pod uses a claim."""
+
+    enabled: bool = _key(
+        True,
+        "Ask the API server of `identity.pods`, a few times an hour. Without, or without the right to list resourceslices, only "
+        "NVIDIA's devices are known, by their names.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +272,18 @@ class Identity:
 
     podresources: PodResources = _section(PodResources)
     pods: Pods = _section(Pods)
+    claims: Claims = _section(Claims)
+    slices: Slices = _section(Slices)
+    drivers: tuple[str, ...] = _key(
+        ("gpu.nvidia.com", "gpu.amd.com", "gpu.intel.com", "gpu.example.com"),
+        "DRA drivers whose devices are GPUs; `compute-domain.nvidia.com` never is one.",
+    )
+    resources: tuple[str, ...] = _key(
+        (),
+        "Resources of device plugins whose ids count besides those of NVIDIA's, GKE's and AMD's plugins, such as "
+        "`example.com/gpu`.",
+    )
+    processes: Processes = _section(Processes)
     team_keys: tuple[str, ...] = _key(
         ("team", "inferometer/team", "app.kubernetes.io/part-of"),
         "Pod labels or annotations that name the team; the first found wins.",

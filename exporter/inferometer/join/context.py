@@ -10,7 +10,7 @@ from inferometer.model import Resource
 class Context:
     """What the join must know that no frame tells. `node` is the resource of everything that is not an engine's.
 
-    `process_series` asks for series of single processes.
+    `process_series` asks for series of single processes; `itself` is the namespace and name of the pod that the agent runs in.
     """
 
     node: Resource
@@ -19,3 +19,4 @@ class Context:
     max_series: int = 50_000
     simulated: bool = False
     process_series: bool = False
+    itself: tuple[str, str] = ("", "")

@@ -4,9 +4,10 @@
 from collections.abc import Mapping
 
 from inferometer import catalog
+from inferometer.join.attributes import device_attributes, grant_attributes, holding_attributes
 from inferometer.join.draft import Draft
 from inferometer.join.health import put_health
-from inferometer.join.ownership import Ownership, device_attributes, holding_attributes
+from inferometer.join.ownership import Ownership
 from inferometer.join.rules import Rule
 from inferometer.model import Device, DeviceReport
 
@@ -52,27 +53,17 @@ def _instance_details(device: Device) -> dict[str, str | None]:
     return {key: None if number is None else str(number) for key, number in numbers.items()}
 
 
-# What a sole owner's use is read from: the device's own readings, by the metric that carries them.
-_OWNED = {
-    (catalog.GPU_MEMORY_USAGE, ()): catalog.OWNER_MEMORY_USAGE,
-    (catalog.MIG_MEMORY_USAGE, ()): catalog.OWNER_MEMORY_USAGE,
-    (catalog.GPU_UTILIZATION, ((catalog.HW_GPU_TASK.key, "general"),)): catalog.OWNER_UTILIZATION,
-    (catalog.GPU_SM_ACTIVITY, ()): catalog.OWNER_SM_ACTIVITY,
-    (catalog.MIG_SM_ACTIVITY, ()): catalog.OWNER_SM_ACTIVITY,
-}
-
-
-def put_owners(draft: Draft, ownership: Ownership, report: DeviceReport | None, at: float) -> None:
-    """Put who holds what, and the use of the devices that one pod holds alone, once per pod and device (law 2)."""
-    devices = {device.uuid: device for device in report.devices} if report else {}
+def put_owners(draft: Draft, ownership: Ownership, devices: Mapping[str, Device]) -> None:
+    """Put who holds what, once for each holding."""
     for holding in ownership.holdings:
-        attributes = holding_attributes(holding, devices.get(holding.device))
-        draft.put(catalog.OWNER_INFO, {**attributes, catalog.ROLE.key: holding.role.value}, 1.0)
+        device = devices.get(holding.device)
+        told = {
+            **holding_attributes(holding, device),
+            **(grant_attributes(holding.claim) if holding.claim else {}),
+            catalog.QUEUE.key: holding.owner.queue,
+            catalog.ROLE.key: holding.role.value,
+            catalog.TELEMETRY.key: "unavailable" if device is None else None,
+        }
+        draft.put(catalog.OWNER_INFO, told, 1.0)
     if ownership.level != "none":
         draft.put(catalog.OWNER_UNRESOLVED, {}, float(ownership.unresolved))
-    tenures = {tenure.device: tenure for tenure in ownership.tenures}
-    for reading in report.readings if report else ():
-        metric = _OWNED.get((reading.metric, reading.attributes))
-        tenure = tenures.get(reading.subject)
-        if metric is not None and tenure is not None:
-            draft.put_aligned(metric, tenure.attributes, reading.value, at=reading.at or at)

@@ -5,9 +5,10 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from inferometer import catalog
+from inferometer.join.attributes import owner_attributes
 from inferometer.join.context import Context
 from inferometer.join.draft import Draft
-from inferometer.join.ownership import Pods, owner_attributes
+from inferometer.join.pods import Pods
 from inferometer.join.valid import good
 from inferometer.model import Engine, EngineReport, Frames, Owner, Pod, Resource, Target, series_of
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The snapshot of one tick: devices, owners, engines, and the agent's own health."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from inferometer import __version__, catalog
+from inferometer.join.claims import Claims
 from inferometer.join.context import Context
 from inferometer.join.costs import put_costs
 from inferometer.join.counts import put_counts
@@ -12,10 +13,16 @@ from inferometer.join.devices import put_devices, put_owners
 from inferometer.join.draft import Draft
 from inferometer.join.engines import put_engines
 from inferometer.join.health import examine, worst
-from inferometer.join.ownership import Claims, Pods, find_owners
+from inferometer.join.ownership import find_owners
+from inferometer.join.pods import Pods
+from inferometer.join.reports import find, merge, no_driver
+from inferometer.join.resolve import Devices
 from inferometer.join.rules import FAILED
+from inferometer.join.shares import divide, tenures
 from inferometer.join.users import put_processes, put_vgpus
+from inferometer.join.uses import put_intruders, put_uses
 from inferometer.join.valid import good, items
+from inferometer.join.work import find_work
 from inferometer.model import (
     AllocatedClaim,
     Allocation,
@@ -24,9 +31,10 @@ from inferometer.model import (
     Frames,
     KernelReport,
     Pod,
-    Reason,
+    PooledDevice,
     Snapshot,
     SourceHealth,
+    Whereabouts,
 )
 
 
@@ -36,31 +44,40 @@ def join(frames: Frames, context: Context) -> Snapshot:
     A value appears once (law 2), with its device's identity only (law 6); whose it is stands on `gpu.owner.*`.
     """
     draft = Draft(frames.now, context)
-    devices = good(frames, "nvidia", DeviceReport)
-    report = devices[0].value if devices else None
+    devices = find(frames)
+    report = merge(devices)
     logs = good(frames, "kernel_log", KernelReport)
     log = logs[0].value if logs else None
     xids = (*(report.events if report else ()), *(log.xids if log else ()))
     allocations = items(frames, "podresources", Allocation)
     pods = Pods(items(frames, "pods", Pod), context.team_keys, context.cost_center_keys)
     claims = Claims(items(frames, "claims", AllocatedClaim))
-    ownership = find_owners(report.devices if report else None, allocations, pods, claims, draft.common)
+    known = Devices(report.devices if report else None, items(frames, "slices", PooledDevice))
+    ownership = find_owners(known, allocations, pods, claims, context.itself, _memory(report))
+    divisions = divide(ownership, known.by_uuid, uid_known=pods.known, common=draft.common)
 
     if report is not None:
         health = examine(report, xids, frames.now)
-        put_devices(draft, report, health, devices[0].at, frames.ages[("nvidia", "")])
+        for told in devices:
+            put_devices(draft, told.report, health, told.at, frames.ages[told.source, ""])
         failed = {uuid for uuid, rules in health.items() if worst(rules) == FAILED}
         put_counts(draft, report, ownership, failed, devices[0].at)
         if context.process_series:
             put_processes(draft, report)
         put_vgpus(draft, report)
-        put_costs(draft, report, devices[0].at)
-    elif any(f.source == "nvidia" and f.trouble and f.trouble.reason is Reason.MISSING for f in frames.outcomes):
-        draft.put(catalog.GPU_DEVICES, {}, 0.0)  # no driver is an answer, not a failure
-    put_owners(draft, ownership, report, devices[0].at if devices else frames.now)
+        for told in devices:
+            put_costs(draft, told.report, told.at)
+        work = find_work(report, items(frames, "cgroups", Whereabouts), pods)
+        put_uses(draft, report, divisions, work, devices[0].at)
+        put_intruders(draft, report, ownership, work, pods)
+    elif no_driver(frames):
+        draft.put(catalog.GPU_DEVICES, {}, 0.0)
+    put_owners(draft, ownership, known.by_uuid)
     engines, doubts, left_out = put_engines(draft, frames, pods, context)
     sources = tuple(_health(outcome, frames) for outcome in frames.outcomes)
     _put_agent(draft, sources, ownership.level)
+    if (age := frames.ages.get(("podresources", ""))) is not None:
+        draft.put(catalog.IDENTITY_AGE, {}, age)
 
     return Snapshot(
         at=frames.now,
@@ -68,12 +85,18 @@ def join(frames: Frames, context: Context) -> Snapshot:
         node=context.node,
         devices=report.devices if report else (),
         holdings=ownership.holdings,
-        tenures=ownership.tenures,
+        tenures=tenures(divisions),
+        shares=tuple(share for each in divisions.values() for share in (*each.shares, each.rest)),
+        energies=_energies(report) if report else MappingProxyType({}),
         engines=engines,
         sources=sources,
         failures=tuple((f.source, f.instance, f.sequence, f.trouble.reason) for f in frames.outcomes if f.trouble),
         sequence=max((f.sequence for f in (*frames.outcomes, *frames.good)), default=0),
-        drops=(*doubts, ("driver_call", devices[0].sequence if devices else 0, len(report.failed) if report else 0)),
+        drops=(
+            *doubts,
+            ("driver_call", 0, 0),
+            *(("driver_call", told.sequence, len(told.report.failed)) for told in devices),
+        ),
         dropped=MappingProxyType({**frames.dropped, "series": left_out, "repeated": draft.repeated}),
         exports=frames.exports,
         unsupported=report.unsupported if report else (),
@@ -83,6 +106,20 @@ def join(frames: Frames, context: Context) -> Snapshot:
         kernel_lost=log.lost if log else None,
         points=draft.points(),
         simulated=context.simulated,
+    )
+
+
+def _memory(report: DeviceReport | None) -> Mapping[str, float]:
+    """Give how much memory each device has."""
+    limits = (catalog.GPU_MEMORY_LIMIT, catalog.MIG_MEMORY_LIMIT)
+    readings = report.readings if report else ()
+    return {r.subject: r.value for r in readings if r.metric in limits and isinstance(r.value, float)}
+
+
+def _energies(report: DeviceReport) -> Mapping[str, float]:
+    """Give what each GPU says that it has consumed."""
+    return MappingProxyType(
+        {r.subject: r.value for r in report.readings if r.metric is catalog.ENERGY and isinstance(r.value, float)}
     )
 
 

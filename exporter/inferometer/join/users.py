@@ -4,8 +4,8 @@
 from collections.abc import Mapping
 
 from inferometer import catalog
+from inferometer.join.attributes import device_attributes
 from inferometer.join.draft import Draft
-from inferometer.join.ownership import device_attributes
 from inferometer.model import DeviceReport
 
 

@@ -42,6 +42,7 @@ class Owner:
     workload_name: str | None = None
     team: str | None = None
     cost_center: str | None = None
+    queue: str | None = None
 
     @property
     def key(self) -> str:
@@ -59,6 +60,8 @@ class Holding:
     role: Role
     claim: Claim | None = None
     replicas: int = 1
+    weight: float | None = None  # what part of the device was granted, 0 to 1, where it is not all of it
+    declared: bool = False  # by a scheduler, in the pod's annotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,20 @@ class Tenure:
     owner: Owner
     attribution: Attribution
     attributes: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What part of a device is whose: `fraction` of its time, 0 to 1. Without an `owner` it is what nobody has.
+
+    `attributes` is aligned with the `gpu.owner.*` values' attributes, as a tenure's is.
+    """
+
+    device: str
+    fraction: float
+    attribution: Attribution
+    attributes: tuple[str | None, ...]
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +133,8 @@ class Snapshot:
     devices: tuple[Device, ...] = ()
     holdings: tuple[Holding, ...] = ()
     tenures: tuple[Tenure, ...] = ()
+    shares: tuple[Share, ...] = ()  # of every device that can be owned, while it is known who holds what
+    energies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # GPU -> joules that it counts
     engines: tuple[Engine, ...] = ()
     sources: tuple[SourceHealth, ...] = ()
     sequence: int = 0  # of the newest frame in it

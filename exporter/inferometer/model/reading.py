@@ -106,7 +106,8 @@ class Frames:
 
     `now` is Unix seconds, for stamps. `steady` is monotonic seconds, for durations, and `ages` are the seconds since each
     source's newest good frame, valid or not: a clock that is set never makes or loses time. `exports` counts pushes by
-    outcome since the agent started, `dropped` what limits dropped ahead of the sources at this tick.
+    outcome since the agent started, `dropped` what limits dropped ahead of the sources at this tick. `requests` are those to
+    the API server since then, by verb and resource: how often, and bytes received.
     """
 
     now: float
@@ -116,6 +117,7 @@ class Frames:
     ages: Mapping[tuple[str, str], float] = field(default_factory=lambda: MappingProxyType({}))
     exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    requests: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 Clock = Callable[[], float]

@@ -171,7 +171,9 @@ class Grant:
     device: str
     admin: bool = False
     share_id: str | None = None
+    skipped: bool = False  # the kubelet does not prepare it (KEP-5945), and does not know of it
     consumed: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # capacity, KEP-5075
+    nodes: tuple[str, ...] = ()  # device files that its CDI specification names, where that was read
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +223,9 @@ class Whereabouts:
 class Allocation:
     """One device held by one container, by one way.
 
-    `device` is the plugin's device id without its replica suffix (`GPU-...`, `MIG-...`), or, with a claim, the DRA
-    device name (`gpu-2`, `gpu-0-mig-1g12gb-19-0`), which the join resolves.
+    `device` is the plugin's device id without its replica suffix (`GPU-...`, `MIG-...`, `nvidia0/gi3`, `0000:83:00.0`), or,
+    with a claim, the DRA device name (`gpu-2`, `gpu-0-mig-1g12gb-19-0`), which the join resolves. `kept` is what the kubelet
+    said before and leaves out now, for want of the claim in its cache: it counts only for a pod that names the claim.
     """
 
     namespace: str
@@ -232,6 +235,7 @@ class Allocation:
     resource: str = ""
     replica: str | None = None
     claim: Claim | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +260,8 @@ class Pod:
     annotations: Mapping[str, str] = field(default_factory=no_words)
     owner_kind: str = ""
     owner_name: str = ""
-    containers: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()  # restartable init containers (KEP-753), then the others
+    init_containers: tuple[str, ...] = ()  # all of them, in their order: schedulers count through them
     ports: tuple[Port, ...] = ()
     container_ids: Mapping[str, str] = field(
         default_factory=no_words

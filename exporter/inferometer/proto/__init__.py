@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vendored protocol of the kubelet, and the code generated from it."""
+"""The vendored protocols of the kubelet, and the code generated from it."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.accounting.linger import Rules, keep
-from inferometer.model import Point, Snapshot, Xid
+from inferometer.model import Device, Point, Snapshot, Xid
 from inferometer.xid_catalog import ALERTED, entry
 
 ANY = -1  # in place of a code: the GPU's XIDs of any
@@ -44,7 +44,7 @@ class Counts:
         self._at = snapshot.at
         self._most = rules.max_codes
         self._since = since
-        there = {device.uuid: str(device.index) for device in snapshot.devices if not device.is_instance}
+        there = {device.uuid: str(device.index) for device in snapshot.devices if _has_xids(device)}
         lasting: dict[Key, Reported] = {}
         gone: list[tuple[Key, Reported]] = []
         for key, known in before.items():
@@ -90,6 +90,11 @@ class Counts:
             self.counters[key] = known._replace(held=known.held + times, newest=newest)
         else:
             self.counters[key] = known._replace(told=known.told + times, newest=newest, at=self._at)
+
+
+def _has_xids(device: Device) -> bool:
+    """Tell whether XIDs are told of a device: of physical GPUs, and not those of other vendors than NVIDIA."""
+    return not device.is_instance and device.details.get(catalog.HW_VENDOR.key, "NVIDIA") == "NVIDIA"
 
 
 def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot) -> list[Point]:

@@ -65,5 +65,6 @@ def points_of(hits: Hits, holding: Mapping[Attributes, Held], snapshot: Snapshot
             catalog.OWNER_XID_ERRORS, (*key[:-1], severity, key[-1]), float(number), held.at, held.start, snapshot.node
         )
         for key, held in holding.items()
+        if key in hits or (held.owned and held.sole)
         for severity, number in zip(SEVERITIES, hits.get(key, _NONE), strict=True)
     ]

@@ -135,7 +135,7 @@ class Child:
         length = int.from_bytes(self._received[:4], "big")
         if length > MAX_FRAME:
             raise Trouble(
-                Reason.TOO_LARGE, f"the NVML sampler sent a frame of {length} bytes; at most {MAX_FRAME} are taken"
+                Reason.TOO_LARGE, f"the sampler sent a frame of {length} bytes; at most {MAX_FRAME} are taken"
             )
         if len(self._received) < 4 + length:
             return None
@@ -144,9 +144,9 @@ class Child:
         try:
             frame = json.loads(body)
         except ValueError as error:
-            raise Trouble(Reason.MALFORMED, f"the NVML sampler sent a frame that is not JSON: {error}") from error
+            raise Trouble(Reason.MALFORMED, f"the sampler sent a frame that is not JSON: {error}") from error
         if not isinstance(frame, dict):
-            raise Trouble(Reason.MALFORMED, "the NVML sampler sent a frame that is no object")
+            raise Trouble(Reason.MALFORMED, "the sampler sent a frame that is no object")
         return frame
 
     def _drain_errors(self) -> bool:

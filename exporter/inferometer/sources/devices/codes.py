@@ -114,10 +114,10 @@ def explain(nvml: Any, error: Exception) -> str:
     """Give the reason of a call that raised; what concerns more than this call raises LostError or GoneError."""
     if isinstance(error, LostError | GoneError):
         raise error
-    if isinstance(error, nvml.NVMLError):
-        reason = name(error.value)
-    elif isinstance(error, RefusedError | FieldError):
+    if isinstance(error, RefusedError | FieldError):
         reason = str(error)
+    elif isinstance(error, getattr(nvml, "NVMLError", ())):  # only NVIDIA's binding has it
+        reason = name(getattr(error, "value", 999))
     elif isinstance(error, AttributeError):
         reason = "function_not_found"  # a binding older than this table
     else:

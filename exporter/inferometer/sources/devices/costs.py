@@ -4,7 +4,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
-from inferometer.sources.devices import calls
+from inferometer.sources.devices import calls, tables
 
 
 def _tiers() -> dict[int, str]:
@@ -33,7 +33,7 @@ class Costs:
         Raises IndexError, TypeError or ValueError for what the sampler would never send.
         """
         for call, count, microseconds in told:
-            if not (0 <= call < len(calls.CALLS) and count >= 0 and microseconds >= 0):
+            if not (0 <= call < len(tables.CALLS) and count >= 0 and microseconds >= 0):
                 raise ValueError(f"{call}, {count}, {microseconds} are no costs of a call")
             known = self._sums.get(call, (0, 0))
             self._sums[call] = known[0] + count, known[1] + microseconds
@@ -51,7 +51,7 @@ class Costs:
     def calls(self) -> Mapping[str, tuple[int, float]]:
         """How often each call was made, and the seconds that it took in all."""
         return MappingProxyType(
-            {calls.CALLS[call]: (count, spent / 1e6) for call, (count, spent) in sorted(self._sums.items())}
+            {tables.CALLS[call]: (count, spent / 1e6) for call, (count, spent) in sorted(self._sums.items())}
         )
 
     def fields(self, gpus: Collection[str], now: float) -> Mapping[str, float]:

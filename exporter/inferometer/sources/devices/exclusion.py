@@ -11,7 +11,7 @@ _MOST = 256  # a driver that says more is not believed
 
 def parse(text: str) -> frozenset[str]:
     """Read UUIDs and PCI addresses (`0000:3b:00.0`, `00000000:3B:00.0`, `3b:00.0`), divided by commas."""
-    return frozenset(_plain(name.strip()) for name in text.split(",") if name.strip())
+    return frozenset(plain(name.strip()) for name in text.split(",") if name.strip())
 
 
 def find(nvml: calls.Nvml, handle: calls.Handle, uuid: str, names: frozenset[str], mark: Mark) -> str | None:
@@ -21,10 +21,10 @@ def find(nvml: calls.Nvml, handle: calls.Handle, uuid: str, names: frozenset[str
     """
     if not names:
         return None
-    named = _plain(uuid) in names
+    named = plain(uuid) in names
     if not named and any(":" in name for name in names):
         mark("nvmlDeviceGetPciInfo_v3")
-        named = _plain(nvml.nvmlDeviceGetPciInfo(handle).busId) in names
+        named = plain(nvml.nvmlDeviceGetPciInfo(handle).busId) in names
     if not named:
         return None
     mark("nvmlDeviceGetName")
@@ -46,7 +46,7 @@ def by_driver(nvml: calls.Nvml, mark: Mark) -> list[str]:
         for i in range(min(nvml.nvmlGetExcludedDeviceCount(), _MOST)):
             mark("nvmlGetExcludedDeviceInfoByIndex")
             info = nvml.nvmlGetExcludedDeviceInfoByIndex(i)
-            if name := _text(info.uuid) or _plain(_text(info.pci.busId)):
+            if name := _text(info.uuid) or plain(_text(info.pci.busId)):
                 found.append(name)
     except Exception as error:
         with contextlib.suppress(codes.LostError):
@@ -54,7 +54,7 @@ def by_driver(nvml: calls.Nvml, mark: Mark) -> list[str]:
     return found
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Write a PCI address as the kernel does, `0000:3b:00.0`; a UUID in small letters."""
     name = name.lower()
     parts = name.split(":")

@@ -80,7 +80,8 @@ class Gpm:
         if self._at is not None and now - self._at < _SHORTEST:
             return {}
         self._take(handle, self._newer)
-        before, self._at = self._at, now
+        # The sample is as old as the end of the call: one that took long is not too close to the next.
+        before, self._at = self._at, time.monotonic()
         self._older, self._newer = self._newer, self._older  # from here on the older is this read's
         if before is None or now - before > _LONGEST:
             return {}

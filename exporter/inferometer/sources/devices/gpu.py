@@ -2,7 +2,7 @@
 """One GPU with its MIG instances, read through NVML in the sampler child: one `read`, one frame."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from inferometer.sources.devices import calls, codes, exclusion
@@ -85,7 +85,9 @@ class Gpu:
             self._describe()
         elif calls.SLOW in due:
             # What was told to be nothing is asked again: an empty answer may have been a slip.
-            self._owed.update(dict.fromkeys(fact for fact in calls.GPU_FACTS if fact.changes or fact.attribute not in self._details))
+            self._owed.update(
+                dict.fromkeys(fact for fact in calls.GPU_FACTS if fact.changes or fact.attribute not in self._details)
+            )
         self._read_facts(handle, failed)
         if mig and self._uncounted:
             self._count_instances(handle, failed)

@@ -6,6 +6,7 @@ first. A library given by path is loaded before: the loader then answers that na
 it already has.
 """
 
+import contextlib
 import ctypes
 import os
 from typing import Any
@@ -52,7 +53,8 @@ def describe(nvml: calls.Nvml, mark: Mark) -> dict[str, str]:
         try:
             facts[fact.attribute] = fact.read(nvml, None)
         except Exception as error:
-            codes.explain(nvml, error)
+            with contextlib.suppress(codes.LostError):  # of a GPU, which is for its own calls to say
+                codes.explain(nvml, error)
     return facts
 
 

@@ -26,7 +26,8 @@ class _Held:
 class Quarantine:
     """The skipped GPUs by NVML index, and at most one probe: a short-lived child that reads just one of them."""
 
-    def __init__(self, start: Callable[[], Child], departures: Departures, patience: float) -> None:
+    def __init__(self, start: Callable[[], Child], departures: Departures, patience: float, source: str) -> None:
+        self._source = source
         self._start = start
         self._departures = departures
         self._patience = patience  # a probe that takes longer is killed
@@ -80,7 +81,7 @@ class Quarantine:
         try:
             child = self._start()
         except Trouble as trouble:
-            log.debug("nvidia: no probe of GPU %d: %s", index, trouble)
+            log.debug("%s: no probe of GPU %d: %s", self._source, index, trouble)
             self._postpone(index)
             return
         child.ask(f"sample 1 only {index}")
@@ -91,7 +92,7 @@ class Quarantine:
         if held := self._held.get(index):
             held.delay = min(held.delay * 2, held.longest)
             held.due = time.monotonic() + held.delay
-            log.debug("nvidia: GPU %d: the probe failed, the next is in %.0f s", index, held.delay)
+            log.debug("%s: GPU %d: the probe failed, the next is in %.0f s", self._source, index, held.delay)
 
     @staticmethod
     def _verdict(index: int, child: Child) -> bool | None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from inferometer.catalog import BY_NAME
 from inferometer.model import Device, Reading, Unsupported
-from inferometer.sources.devices import calls
+from inferometer.sources.devices import calls, tables
 
-_SLOTS = tuple((BY_NAME[quantity.metric], quantity.attributes, row) for quantity, row in calls.QUANTITIES)
+_SLOTS = tuple((BY_NAME[quantity.metric], quantity.attributes, row) for quantity, row in tables.QUANTITIES)
 
 
 @dataclass(frozen=True, slots=True)

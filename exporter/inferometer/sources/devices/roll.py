@@ -11,6 +11,7 @@ from inferometer.model import Unsupported
 from inferometer.sources.devices import report, troubles
 from inferometer.sources.devices.report import Answer
 from inferometer.sources.devices.whereabouts import LIBRARY
+from inferometer.sources.devices.words import Words
 from inferometer.sources.devices.xids import UnderWay
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 class Roll:
     """The GPUs that have answered, and those of which it is only known why they have not."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words) -> None:
+        self._words = words
         self._answers: dict[int, Answer] = {}  # the last good one of each
         self._left_out: dict[int, tuple[str, str]] = {}  # UUID and model of those that the configuration excludes
         self._unseen: tuple[str, ...] = ()  # those that the driver excludes
@@ -72,7 +74,7 @@ class Roll:
     def nameless(self, known: Collection[int]) -> list[Unsupported]:
         """Give the GPUs that never told their UUID."""
         return [
-            Unsupported(f"index {index}", "gpu.info", "nvmlDeviceGetHandleByIndex_v2", why)
+            Unsupported(f"index {index}", "gpu.info", self._words.first, why)
             for index, why in sorted(self._why_silent.items())
             if index not in known
         ]
@@ -84,7 +86,14 @@ class Roll:
             word = index + 1 if index + 1 in under_way else LIBRARY
             place = troubles.place(word, under_way[word][0]) if word in under_way else "it was not reached"
             why = self._why_silent.get(index, place)
-            log.warning("nvidia: GPU %d (%s) is unresponsive, its last answer is %.1f s old: %s", index, uuid, age, why)
+            log.warning(
+                "%s: GPU %d (%s) is unresponsive, its last answer is %.1f s old: %s",
+                self._words.source,
+                index,
+                uuid,
+                age,
+                why,
+            )
         for index in sorted(self._silent - silent.keys()):
-            log.info("nvidia: GPU %d answers again, or is gone", index)
+            log.info("%s: GPU %d answers again, or is gone", self._words.source, index)
         self._silent = frozenset(silent)

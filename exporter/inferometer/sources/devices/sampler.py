@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sampler child: reads GPUs through NVML when told to, one frame per GPU, and survives what hangs in the driver.
+"""The sampler child: reads one vendor's GPUs when told to, one frame per GPU, and survives what hangs in the driver.
 
-Run as `python -I -m inferometer.sources.devices.sampler KEY VALUE ...`, with the standard library and the NVML binding
+Run as `python -I -m inferometer.sources.devices.sampler KEY VALUE ...`, with the standard library and the vendor's binding
 only. It never outlives its agent: the end of its standard input ends it, hung or not.
 
 - Standard input, lines: `sample N`, `sample N skip I J`, `sample N only I`. The newest command counts.
@@ -12,7 +12,7 @@ only. It never outlives its agent: the end of its standard input ends it, hung o
   unbound from a GPU: then the process lets go of the driver and ends.
 - The page of `whereabouts` says which call is under way on which GPU.
 
-The main thread never calls NVML, until the end.
+The main thread never calls the driver, until the end.
 """
 
 import importlib

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from inferometer.sources.devices.child import Child
 from inferometer.sources.devices.release import Release, Will
+from inferometer.sources.devices.words import Words
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ _KILLED = 0.3  # seconds that a killed process may take before it counts as stuc
 class Samplers:
     """Starts samplers, and knows those that may live."""
 
-    def __init__(self, make: Callable[[], Child], release: Release) -> None:
+    def __init__(self, make: Callable[[], Child], release: Release, words: Words) -> None:
+        self._source = words.source
         self._make = make
         self._release = release
         self._lock = threading.Lock()
@@ -40,7 +42,7 @@ class Samplers:
         with self._lock:
             self._living = [*_alive(self._living), child]
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="nvidia release", daemon=True)
+                self._thread = threading.Thread(target=self._watch, name=f"{self._source} release", daemon=True)
                 self._thread.start()
         if self._release.now() is not None:  # asked for meanwhile: it has opened nothing yet
             child.end()
@@ -86,10 +88,13 @@ class Samplers:
                 self._stuck = stuck
             pids = ", ".join(str(child.pid) for child in stuck)
             log.warning(
-                "nvidia: %s, but the driver is still held by samplers stuck in it (processes %s)", will.why, pids
+                "%s: %s, but the driver is still held by samplers stuck in it (processes %s)",
+                self._source,
+                will.why,
+                pids,
             )
         else:
-            log.info("nvidia: %s: let go of the driver within %.2f s", will.why, time.monotonic() - began)
+            log.info("%s: %s: let go of the driver within %.2f s", self._source, will.why, time.monotonic() - began)
 
 
 def _alive(children: Sequence[Child]) -> list[Child]:

@@ -88,7 +88,8 @@ class Unbind:
             told = nvml.nvmlSystemEventSetWait(version, self._events, 0, room, 1)
         except Exception as error:
             return library.reason(nvml, error)
-        wanted = any(event["eventType"] & nvml.nvmlSystemEventTypeGpuDriverUnbind for event in told)
+        # An event is of one type: one that is of all of them is garbage.
+        wanted = any(event["eventType"] == nvml.nvmlSystemEventTypeGpuDriverUnbind for event in told)
         return "" if wanted else "timeout"
 
     def _register(self) -> None:

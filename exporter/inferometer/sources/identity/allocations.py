@@ -1,20 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kubelet's PodResources answer (k8s.io/kubelet, podresources/v1) as allocations; pure."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from inferometer.model import Allocation, Claim
 from inferometer.proto import podresources_pb2
 
-DRIVER = "gpu.nvidia.com"  # the DRA driver whose devices are GPUs; compute-domain.nvidia.com's are IMEX channels
-DEVICE_PREFIXES = ("GPU-", "MIG-")  # NVIDIA's device plugin; an RDMA card's or another vendor's id begins otherwise
+# DRA drivers whose devices are GPUs. compute-domain.nvidia.com's are IMEX channels.
+DRIVERS = ("gpu.nvidia.com", "gpu.amd.com", "gpu.intel.com", "gpu.example.com")
+CHANNELS = "compute-domain.nvidia.com"
+
 UID_LENGTH = 36
 MOST = 20_000  # holdings of one node; some hundred pods share some dozen GPUs or instances, so more is no node's answer
 
+# NVIDIA's device plugin. The resource may have any name, so the id tells; an RDMA card's or another vendor's begins otherwise.
+_UUID_PREFIXES = ("GPU-", "MIG-")
+# GKE's plugin: the minor, the GPU instance, and the slot of a shared one (container-engine-accelerators, pkg/gpu/nvidia).
+_GKE = re.compile(r"(nvidia\d{1,3}(?:/gi\d{1,3})?)(?:/(vgpu\d{1,3}))?\Z", re.ASCII)
+# AMD's plugin: the PCI address, or the name of a partition in sysfs.
+_AMD = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\Z|amdgpu_xcp_\d{1,4}\Z", re.ASCII | re.IGNORECASE)
 
-def parse(answer: bytes) -> tuple[Allocation, ...]:
+Container = tuple[str, str, str]  # namespace, pod, container
+
+
+class Rules(NamedTuple):
+    """What counts as a GPU besides what is known: claims of which drivers, and ids of which resources."""
+
+    drivers: frozenset[str] = frozenset(DRIVERS)
+    resources: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, drivers: Iterable[str], resources: Iterable[str]) -> "Rules":
+        """Make rules of what is configured; a channel never is a GPU."""
+        return cls(frozenset(drivers) - {CHANNELS}, frozenset(resources))
+
+
+class Listing(NamedTuple):
+    """What the kubelet answered: each (container, device) once, and the containers without any claim's device."""
+
+    allocations: tuple[Allocation, ...]
+    bare: frozenset[Container]
+
+
+STANDARD = Rules()
+
+
+def parse(answer: bytes, rules: Rules = STANDARD) -> tuple[Allocation, ...]:
+    """Read the allocations alone, as `read_listing`."""
+    return read_listing(answer, rules).allocations
+
+
+def read_listing(answer: bytes, rules: Rules = STANDARD) -> Listing:
     """Read a serialized ListPodResourcesResponse. Raises ValueError, if it is none or lists more than a node can hold.
 
     Gives each (container, device, replica) and each (container, claim, device) once, in a stable order.
@@ -27,29 +67,31 @@ def parse(answer: bytes) -> tuple[Allocation, ...]:
     except DecodeError:
         raise ValueError("not a ListPodResourcesResponse") from None
     found: set[Allocation] = set()
+    bare: set[Container] = set()
     for pod in listed.pod_resources:
         for container in pod.containers:
-            for allocation in _of_container(pod, container):
+            if not container.dynamic_resources:
+                bare.add((pod.namespace, pod.name, container.name))
+            for allocation in _of_container(pod, container, rules):
                 found.add(allocation)
                 if len(found) > MOST:
                     raise ValueError(f"more than {MOST} devices are held")
-    return tuple(sorted(found, key=_order))
+    return Listing(tuple(sorted(found, key=order)), frozenset(bare))
 
 
 def _of_container(
-    pod: podresources_pb2.PodResources, container: podresources_pb2.ContainerResources
+    pod: podresources_pb2.PodResources, container: podresources_pb2.ContainerResources, rules: Rules
 ) -> Iterator[Allocation]:
     for devices in container.devices:
         for device_id in devices.device_ids:
-            # Time-slicing and MPS append "::<replica>". The resource may have any name: it can be configured.
-            device, _, replica = device_id.partition("::")
-            if device.startswith(DEVICE_PREFIXES):
+            if (named := _device(devices.resource_name, device_id, rules)) is not None:
+                device, replica = named
                 yield Allocation(
                     pod.namespace, pod.name, container.name, device, devices.resource_name, replica or None
                 )
     for dynamic in container.dynamic_resources:
         for resource in dynamic.claim_resources:
-            if resource.driver_name == DRIVER:
+            if resource.driver_name in rules.drivers:
                 claim = Claim(
                     dynamic.claim_namespace,
                     dynamic.claim_name,
@@ -60,6 +102,19 @@ def _of_container(
                     share_id=resource.share_id or None,
                 )
                 yield Allocation(pod.namespace, pod.name, container.name, resource.device_name, claim=claim)
+
+
+def _device(resource: str, device_id: str, rules: Rules) -> tuple[str, str] | None:
+    """Split a plugin's id into device and replica; None for what is no GPU, as far as one can tell."""
+    # Time-slicing and MPS append "::<replica>".
+    device, _, replica = device_id.partition("::")
+    if device.startswith(_UUID_PREFIXES):
+        return device, replica
+    if resource == "nvidia.com/gpu" and (match := _GKE.match(device_id)):
+        return match[1], match[2] or ""
+    if resource.startswith("amd.com/") and _AMD.match(device_id):
+        return device_id.lower(), ""
+    return (device, replica) if device and resource in rules.resources else None
 
 
 def _claim_uid(resource: podresources_pb2.ClaimResource) -> str | None:
@@ -75,7 +130,8 @@ def _claim_uid(resource: podresources_pb2.ClaimResource) -> str | None:
     return None
 
 
-def _order(allocation: Allocation) -> tuple[str, ...]:
+def order(allocation: Allocation) -> tuple[str, ...]:
+    """Give what allocations are sorted by."""
     claim = allocation.claim
     return (
         allocation.namespace,
@@ -84,5 +140,9 @@ def _order(allocation: Allocation) -> tuple[str, ...]:
         allocation.device,
         allocation.replica or "",
         allocation.resource,
-        *((claim.namespace, claim.name, claim.pool, claim.share_id or "", claim.uid or "") if claim else ()),
+        *(
+            (claim.driver, claim.namespace, claim.name, claim.pool, claim.share_id or "", claim.uid or "")
+            if claim
+            else ()
+        ),
     )

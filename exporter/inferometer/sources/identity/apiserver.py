@@ -8,11 +8,12 @@ from pathlib import Path
 from inferometer import config
 from inferometer.client import Client, trust_file
 from inferometer.model import Reason, Trouble
+from inferometer.sources.identity.traffic import Traffic
 
 
 def available(config: config.Pods, environ: Mapping[str, str]) -> bool:
-    """Whether `auto` means the API server here: it is named, or this is a pod with a service account's token."""
-    if config.source != "auto":
+    """Whether the API server can be asked here: it is named, or this is a pod with a service account's token."""
+    if config.source in {"api", "off"}:
         return config.source == "api"
     return bool(config.server) or (bool(_of_cluster(environ)) and Path(config.token_file).exists())
 
@@ -22,8 +23,8 @@ def server_url(config: config.Pods, environ: Mapping[str, str] = os.environ) -> 
     return config.server.rstrip("/") or _of_cluster(environ)
 
 
-def connect(config: config.Pods, server: str) -> Client:
-    """Make a client. Raises Trouble (MISSING) where no server is known or the CA file is not there."""
+def connect(config: config.Pods, server: str, traffic: Traffic | None = None) -> Client:
+    """Make a client; its requests are counted in `traffic`. Raises Trouble (MISSING) without a known server or the CA file."""
     if not server:
         remedy = "set identity.pods.server, or run in a pod"
         raise Trouble(Reason.MISSING, "the API server's address is not known", remedy)
@@ -33,6 +34,7 @@ def connect(config: config.Pods, server: str) -> Client:
         max_body=int(config.max_body),
         trust=trust_file(config.ca_file) if secure and config.ca_file else None,
         token_file=config.token_file if secure else "",  # never in the clear
+        tell=traffic.count if traffic else None,
     )
 
 

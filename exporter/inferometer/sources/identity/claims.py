@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ResourceClaims that local pods use, one GET each: request, admin access and share, which the kubelet leaves out."""
+"""The ResourceClaims that local pods use: what the kubelet leaves out of them, from the API server or the node's own files."""
 
 import json
 import logging
 import random
 import threading
 import time
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
 from inferometer import config
 from inferometer.client import Client
-from inferometer.model import AllocatedClaim, Binding, Grant, Reason, Trouble
+from inferometer.model import AllocatedClaim, Binding, Reason, Trouble
 from inferometer.sources.identity.apiserver import connect, server_url
+from inferometer.sources.identity.claim_object import project
+from inferometer.sources.identity.node_claims import NodeClaims
+from inferometer.sources.identity.traffic import Traffic
+from inferometer.sources.identity.wanted import Wanted
 from inferometer.wire import shown
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 20  # claims read in one tick; the rest is read in the next ones
 AGE = (540.0, 660.0)  # seconds after which a claim is read again: ten minutes, spread
 AGAIN = 10.0  # seconds until a claim that was not found, or was another one of that name, is asked for again
 BACKOFF = (5.0, 300.0)  # seconds between attempts while the API server refuses
@@ -27,30 +31,44 @@ _UNREACHABLE = (Reason.TIMEOUT, Reason.REFUSED, Reason.MISSING)
 
 BINDINGS: tuple[Binding, ...] = ()  # what a claim adds is attributes of other sources' metrics
 
-Wanted = tuple[str, str, str | None]  # namespace, name, UID as the node knows it
-
 
 class _Read(NamedTuple):
+    """What came of the newest question for a claim, which was asked at `at` (monotonic) and will be at `until`."""
+
     claim: AllocatedClaim | None
-    until: float  # monotonic: when it is asked for again
-    pause: float = 0.0  # seconds of the newest pause after a failure
+    at: float
+    until: float
+    pause: float = 0.0  # seconds, after a failure
     trouble: Trouble | None = None
+    users: frozenset[str] = frozenset()
+    running: frozenset[str] = frozenset()
 
 
 class Claims:
     """Claims by name, read once per allocation: a `model.Source[tuple[AllocatedClaim, ...]]`.
 
-    Only `get`, only what `aim` names: nothing to enumerate, no watch (KEP-4381, resource.k8s.io/v1).
+    Only `get`, only what `aim` names: nothing to enumerate, no watch (KEP-4381, resource.k8s.io/v1). What the API server does
+    not tell, for want of a right or of an answer, is looked up in the node's own files where they can be read.
+
+    Args:
+        settings: where to look.
+        api: the way to the API server; None where there is none, or it is not to be asked.
+        period: seconds between two reads.
+        traffic: where requests are counted and allowed.
     """
 
     name = "claims"
     instance = ""
 
-    def __init__(self, config: config.Pods, period: float) -> None:
+    def __init__(
+        self, settings: config.Claims, api: config.Pods | None, period: float, traffic: Traffic | None = None
+    ) -> None:
         self.period = period
-        self.deadline = float(config.deadline)
-        self._config = config
-        self._server = server_url(config)
+        self.deadline = float(api.deadline if api else config.Pods().deadline)
+        self._api = api if settings.source in {"auto", "api"} else None
+        self._node = NodeClaims(settings) if settings.source in {"auto", "node"} else None
+        self._server = server_url(api) if api else ""
+        self._traffic = traffic or Traffic(period)
         self._lock = threading.Lock()
         self._wanted: frozenset[Wanted] = frozenset()
         self._client: Client | None = None
@@ -61,74 +79,106 @@ class Claims:
     def aim(self, wanted: frozenset[Wanted]) -> bool:
         """Say which claims local pods use; gives whether there are new ones."""
         with self._lock:
-            new = bool(wanted - self._wanted)
+            new = bool({want[:3] for want in wanted} - {want[:3] for want in self._wanted})
             self._wanted = wanted
         return new
 
     def read(self) -> tuple[AllocatedClaim, ...]:
-        """Give the claims that are known of those wanted, after asking for what is missing or old.
+        """Give the claims that are known of those wanted, after asking for what is missing, new or old.
 
         What was read of a claim holds as long as its UID does: an allocation does not change under a running pod. So a
         claim that cannot be read now takes nothing from the others, nor from what is known of itself.
 
         Raises:
-            Trouble: nothing is known because the API server cannot be asked; PERMISSION names the rule that is missing.
+            Trouble: nothing is known because nobody can be asked; PERMISSION names the rule that is missing.
         """
         with self._lock:
-            wanted = sorted(self._wanted, key=lambda w: w[:2])
-        names = {w[:2] for w in wanted}
-        self._read = {name: read for name, read in self._read.items() if name in names}
-        now = time.monotonic()
-        self._ask([w[:2] for w in wanted if self._is_due(w, now)][:AT_ONCE], now)
-        known = tuple(read.claim for _, read in sorted(self._read.items()) if read.claim is not None)
-        troubles = [read.trouble for read in self._read.values() if read.trouble is not None]
+            wanted = sorted(self._wanted, key=lambda want: want.key)
+        asked = {want.key for want in wanted}
+        self._read = {key: read for key, read in self._read.items() if key in asked}
+        troubles: list[Trouble] = []
+        if self._api is not None:
+            self._ask(self._api, wanted)
+            troubles = [read.trouble for read in self._read.values() if read.trouble is not None]
+        known = {key: read.claim for key, read in self._read.items() if read.claim is not None}
+        found = self._look_up([want for want in wanted if want.key not in known], troubles)
+        known |= {(claim.namespace, claim.name): claim for claim in found}
         if troubles and not known:
             raise troubles[0].bare()
-        self._tell(troubles)
-        return known
+        self._tell(troubles, found=bool(found))
+        return tuple(claim for _, claim in sorted(known.items()))
 
     def close(self) -> None:
         """Hang up."""
         if self._client is not None:
             self._client.close()
 
-    def _is_due(self, wanted: Wanted, now: float) -> bool:
-        namespace, name, uid = wanted
-        read = self._read.get((namespace, name))
-        if read is None or now >= read.until:
-            return True
-        # A claim that was deleted and made again under its name has a new UID on the node.
-        other = read.claim is not None and uid is not None and read.claim.uid != uid
-        return other and not read.trouble and now >= read.until - AGE[0] + AGAIN
+    def _look_up(self, missing: Sequence[Wanted], troubles: list[Trouble]) -> list[AllocatedClaim]:
+        """Find claims in the node's files; of what bears a wanted name, that of another UID is another claim."""
+        if self._node is None or not missing:
+            return []
+        try:
+            claims = self._node.read([want.uid for want in missing if want.uid])
+        except Trouble as trouble:
+            troubles.append(trouble.bare())
+            return []
+        by_uid = {claim.uid: claim for claim in claims}
+        by_name: dict[tuple[str, str], list[AllocatedClaim]] = {}
+        for claim in claims:
+            by_name.setdefault((claim.namespace, claim.name), []).append(claim)
+        found = []
+        for want in missing:
+            named = by_name.get(want.key, [])
+            if want.uid is not None:
+                found += [by_uid[want.uid]] if want.uid in by_uid else []
+            elif len(named) == 1:
+                found += named
+        return found
 
-    def _ask(self, names: list[tuple[str, str]], now: float) -> None:
-        """Read these claims; stop at the first that the API server does not answer at all."""
+    def _ask(self, api: config.Pods, wanted: Iterable[Wanted]) -> None:
+        """Read what is due as far as is allowed, what nobody knows first; stop where nobody answers."""
+        now = time.monotonic()
+        due = [want for want in wanted if self._is_due(want, now)]
         unreachable: Trouble | None = None
-        for namespace, name in names:
-            before = self._read.get((namespace, name), _Read(None, now))
+        for want in sorted(due, key=lambda want: want.key in self._read):
+            before = self._read.get(want.key, _Read(None, now, now))
             try:
                 if unreachable is not None:
                     raise unreachable
-                self._client = self._client or connect(self._config, self._server)
-                claim = self._get(self._client, namespace, name)
+                self._client = self._client or connect(api, self._server, self._traffic)
+                if not self._traffic.may_ask():
+                    return
+                claim = self._get(self._client, want.namespace, want.name)
                 lasting = random.uniform(*AGE) if claim else AGAIN  # noqa: S311  # spread over nodes, no secret
-                self._read[(namespace, name)] = _Read(claim, now + lasting)
+                self._read[want.key] = _Read(claim, now, now + lasting, users=want.users, running=want.running)
             except Trouble as trouble:
                 if trouble.reason in _UNREACHABLE:
                     unreachable = trouble.bare()
                 first, longest = BACKOFF
                 pause = min(longest, max(first, 2 * before.pause))
-                self._read[(namespace, name)] = _Read(before.claim, now + pause, pause, trouble.bare())
+                self._read[want.key] = _Read(before.claim, now, now + pause, pause, trouble.bare())
 
-    def _tell(self, troubles: list[Trouble]) -> None:
-        """Log a claim that cannot be read while others can, once."""
+    def _is_due(self, want: Wanted, now: float) -> bool:
+        read = self._read.get(want.key)
+        if read is None or now >= read.until:
+            return True
+        if read.trouble is not None:
+            return False
+        if not (want.users <= read.users and want.running <= read.running):
+            return True  # a pod came, or began to run: what its driver says of it is complete only then
+        # A claim that was deleted and made again under its name has a new UID on the node.
+        other = read.claim is not None and want.uid is not None and read.claim.uid != want.uid
+        return other and now >= read.at + AGAIN
+
+    def _tell(self, troubles: list[Trouble], *, found: bool) -> None:
+        """Log what cannot be read while something else can, once."""
         telling = troubles[0].told() if troubles else ""
         if telling and telling != self._told:
-            log.warning("claims: %s", telling)
+            log.warning("claims: %s%s", telling, " The node's own files are read instead." if found else "")
         self._told = telling
 
     def _get(self, client: Client, namespace: str, name: str) -> AllocatedClaim | None:
-        """Read one claim; None if there is none of that name, or if what is there has no form that we know."""
+        """Read one claim; None if there is none of that name."""
         path = f"/apis/resource.k8s.io/v1/namespaces/{quote(namespace, safe='')}/resourceclaims/{quote(name, safe='')}"
         response = client.get(self._server + path, accept="application/json")
         place = shown(self._server)
@@ -145,25 +195,3 @@ class Claims:
         except (ValueError, RecursionError):
             message = f"{place}: claim {namespace}/{name} has no form that is known"
             raise Trouble(Reason.MALFORMED, message, "see whether identity.pods.server is an API server") from None
-
-
-def project(told: Any) -> AllocatedClaim:
-    """Take from a ResourceClaim (resource.k8s.io/v1) what the join needs. Raises ValueError for another form."""
-    try:
-        metadata = told["metadata"]
-        allocation = (told.get("status") or {}).get("allocation") or {}
-        results = (allocation.get("devices") or {}).get("results") or []
-        grants = tuple(
-            Grant(
-                request=str(result["request"]),
-                driver=str(result["driver"]),
-                pool=str(result["pool"]),
-                device=str(result["device"]),
-                admin=result.get("adminAccess") is True,
-                share_id=result.get("shareID"),
-            )
-            for result in results
-        )
-        return AllocatedClaim(str(metadata["namespace"]), str(metadata["name"]), str(metadata["uid"]), grants)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a ResourceClaim: {error}") from None

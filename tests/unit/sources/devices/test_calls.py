@@ -99,6 +99,7 @@ def test_every_device_metric_is_bound() -> None:
     ("scale", "raw", "value"),
     [
         (shapes.milli, 351_234, 351.234),
+        (shapes.micro, 3, 3e-06),
         (shapes.nano, 5_000_000_000, 5.0),
         (shapes.mega, 1980, 1.98e9),
         (shapes.mebi, 3.5, 3670016.0),

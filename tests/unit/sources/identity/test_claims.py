@@ -2,7 +2,7 @@
 """The claims that local pods use, read one by one from the API server."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import pytest
 from inferometer import config
 from inferometer.model import AllocatedClaim, Grant, Reason, Trouble
 from inferometer.sources.identity import claims as module
-from inferometer.sources.identity.claims import Claims, project
+from inferometer.sources.identity.claims import Claims
+from inferometer.sources.identity.traffic import Traffic
+from inferometer.sources.identity.wanted import Wanted
 from kubelet.api import ApiServer
 from kubelet.certificates import Certificates, issue
 
@@ -40,7 +42,7 @@ def source(api: ApiServer, certificates: Certificates, tmp_path: Path) -> Iterat
         deadline=config.Seconds(3),
         max_body=config.Size(1 << 20),
     )
-    with closing(Claims(settings, 5.0)) as source:
+    with closing(Claims(config.Claims(source="api"), settings, 5.0)) as source:
         yield source
 
 
@@ -54,22 +56,10 @@ def claim(name: str = "x", uid: str = "uid-x", *, admin: bool = False) -> Any:
     }
 
 
-def wanted(*claims: tuple[str, str | None]) -> frozenset[tuple[str, str, str | None]]:
-    return frozenset(("ns", name, uid) for name, uid in claims)
-
-
-def test_the_recorded_claims_tell_requests_and_admin_access() -> None:
-    """A real API server's answer: two requests of one claim, a prioritized alternative, an observer of all GPUs."""
-    items = json.loads(RECORDED.read_text())["items"]
-    recorded = {c["metadata"]["name"]: project(c) for c in items if c["kind"] == "ResourceClaim"}
-
-    assert [(g.device, g.request, g.admin) for g in recorded["two-g-xbpqm"].grants] == [
-        ("gpu-7", "a", False),
-        ("gpu-1", "b/any", False),
-    ]
-    assert {g.admin for g in recorded["watcher-g-qx7c5"].grants} == {True}
-    assert len(recorded["watcher-g-qx7c5"].grants) == 8
-    assert recorded["ext1-extended-resources-chcf8"].uid == "b2af79cd-8241-4efb-ad54-9433250cc406"
+def wanted(
+    *claims: tuple[str, str | None], users: Iterable[str] = (), running: Iterable[str] = ()
+) -> frozenset[Wanted]:
+    return frozenset(Wanted("ns", name, uid, frozenset(users), frozenset(running)) for name, uid in claims)
 
 
 def test_only_the_claims_that_are_wanted_are_asked_for_and_once(api: ApiServer, source: Claims) -> None:
@@ -205,13 +195,90 @@ def test_after_a_refusal_it_is_tried_again(api: ApiServer, source: Claims, monke
     assert [c.name for c in source.read()] == ["x"]
 
 
-def test_a_claim_that_is_not_allocated_grants_nothing() -> None:
-    """A pending claim has no status; it is a claim all the same."""
-    assert project({"metadata": {"namespace": "ns", "name": "x", "uid": "u"}}).grants == ()
+def test_a_new_pod_and_one_that_begins_to_run_ask_again_once(api: ApiServer, source: Claims) -> None:
+    """What a driver says of a claim is complete only when its pod runs; a second pod may have changed it."""
+    api.put_claim(claim("x"))
+    for users, running in (("a", ""), ("a", ""), ("a", "a"), ("a", "a"), ("ab", "a"), ("ab", "ab"), ("b", "b")):
+        source.aim(wanted(("x", "uid-x"), users=users, running=running))
+        source.read()
+
+    assert len(api.claims_asked) == 4
 
 
-@pytest.mark.parametrize("told", [[], {}, {"metadata": []}, {"metadata": {"name": "x"}}, claim() | {"status": 7}])
-def test_another_form_is_refused(told: Any) -> None:
-    """What is no ResourceClaim is said to be none."""
-    with pytest.raises(ValueError, match="not a ResourceClaim"):
-        project(told)
+def test_more_claims_than_the_allowance_are_read_bit_by_bit(
+    api: ApiServer, certificates: Certificates, tmp_path: Path
+) -> None:
+    """Two questions a second on average, five at once; those that nobody knows come first."""
+    now = 0.0
+    names = [f"c{number:02}" for number in range(12)]
+    for name in names:
+        api.put_claim(claim(name, f"uid-{name}"))
+    (tmp_path / "token").write_text(api.token)
+    settings = config.Pods(server=api.url, token_file=str(tmp_path / "token"), ca_file=str(certificates.ca))
+    traffic = Traffic(1.0, lambda: now)
+    with closing(Claims(config.Claims(source="api"), settings, 1.0, traffic)) as source:
+        source.aim(wanted(*((name, f"uid-{name}") for name in names)))
+
+        def known(at: float) -> int:
+            nonlocal now
+            now = at
+            return len(source.read())
+
+        counts = [known(at) for at in (0.0, 0.0, 1.0, 2.0, 60.0)]
+
+    assert counts == [5, 5, 7, 9, 12]
+    requests, received = traffic.counts["get", "resourceclaims"]
+    assert requests == 12
+    assert received > 12 * 100
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> config.Claims:
+    """The files of a node on which claim ns/x was prepared."""
+    device = {"PoolName": "n1", "DeviceName": "gpu-0", "RequestNames": ["gpus"]}
+    state = {"ClaimUID": "uid-x", "ClaimName": "x", "Namespace": "ns", "DriverState": {"d": {"Devices": [device]}}}
+    data = json.dumps({"ClaimInfoStateList": [state]})
+    (tmp_path / "state").write_text(json.dumps({"Data": data, "Checksum": 0}))
+    return config.Claims(
+        state_file=str(tmp_path / "state"), checkpoint=str(tmp_path / "checkpoint"), cdi_dir=str(tmp_path)
+    )
+
+
+def test_without_the_right_the_nodes_own_files_are_read(
+    api: ApiServer, certificates: Certificates, tmp_path: Path, files: config.Claims, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A 403 is told once, with the remedy, and what the node knows of the claim is given, as incomplete."""
+    (tmp_path / "token").write_text(api.token)
+    api.claim_fault = 403
+    settings = config.Pods(server=api.url, token_file=str(tmp_path / "token"), ca_file=str(certificates.ca))
+    with closing(Claims(files, settings, 5.0)) as source:
+        source.aim(wanted(("x", "uid-x"), ("elsewhere", "uid-e")))
+        for _ in range(3):
+            (found,) = source.read()
+
+    assert (found.uid, found.grants, found.complete) == ("uid-x", (Grant("gpus", "d", "n1", "gpu-0"),), False)
+    (told,) = caplog.messages
+    assert "resourceclaims" in told
+    assert "own files" in told
+
+
+def test_without_an_api_server_the_files_are_all(files: config.Claims) -> None:
+    """A claim that only a pod names is found by its name, one with another UID is another one."""
+    with closing(Claims(files, None, 5.0)) as source:
+        source.aim(wanted(("x", None)))
+        assert [c.uid for c in source.read()] == ["uid-x"]
+        source.aim(wanted(("x", "uid-of-before")))
+        assert source.read() == ()
+
+
+def test_without_either_what_is_missing_is_named(tmp_path: Path) -> None:
+    """No API server and no file: the file is named, and both remedies."""
+    settings = config.Claims(state_file=str(tmp_path / "none"), checkpoint=str(tmp_path / "no"))
+    with closing(Claims(settings, None, 5.0)) as source:
+        source.aim(wanted(("x", "uid-x")))
+        with pytest.raises(Trouble) as caught:
+            source.read()
+
+    assert caught.value.reason is Reason.MISSING
+    assert str(tmp_path / "none") in caught.value.message
+    assert "resourceclaims" in caught.value.remedy

@@ -4,8 +4,10 @@
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from inferometer import config
 from inferometer.model import Allocation, Claim, Reason, Trouble
 from inferometer.sources.identity import podresources
-from inferometer.sources.identity.allocations import parse
+from inferometer.sources.identity.allocations import STANDARD, Rules, parse
 from kubelet.podresources import Impostor, Kubelet, always, message, rate_limited, recorded, refusing
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "kubelet"
@@ -26,11 +28,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "kubelet.sock"
 
 
-def source(path: Path, deadline: float = 3.0, max_message: int = 16 << 20) -> Any:
+def source(path: Path, deadline: float = 3.0, max_message: int = 16 << 20, period: float = 5.0) -> Any:
     settings = config.PodResources(
         socket=str(path), deadline=config.Seconds(deadline), max_message=config.Size(max_message)
     )
-    return closing(podresources.PodResources(settings, 5.0))
+    return closing(podresources.PodResources(settings, period))
 
 
 def trouble(path: Path, **options: Any) -> Trouble:
@@ -103,12 +105,12 @@ def listed(*containers: Any) -> bytes:
 
 
 def test_ids() -> None:
-    """MIG ids and renamed resources count; an RDMA card, another vendor's device and an empty id do not."""
+    """MIG ids and renamed resources count; an RDMA card and an empty id do not."""
     devices = [
         {"resource_name": "nvidia.com/mig-1g.12gb", "device_ids": ["MIG-aa::7", "MIG-aa::8", "MIG-aa::8"]},
         {"resource_name": "example.com/anything", "device_ids": ["MIG-GPU-bb/1/0", "GPU-cc::3::1", ""]},
         {"resource_name": "rdma/hca", "device_ids": ["mlx5_0", "0000:03:00.0"]},
-        {"resource_name": "amd.com/gpu", "device_ids": ["0000:83:00.0"]},
+        {"resource_name": "nvidia.com/gpu", "device_ids": ["mlx5_0", "nvidia", "tegra"]},
     ]
     assert parse(listed({"name": "c", "devices": devices})) == (
         Allocation("ns", "p", "c", "GPU-cc", "example.com/anything", "3::1"),
@@ -116,6 +118,38 @@ def test_ids() -> None:
         Allocation("ns", "p", "c", "MIG-aa", "nvidia.com/mig-1g.12gb", "7"),
         Allocation("ns", "p", "c", "MIG-aa", "nvidia.com/mig-1g.12gb", "8"),
     )
+
+
+def counted(resource: str, *ids: str, rules: Rules = STANDARD) -> list[tuple[str, str | None]]:
+    """The device and replica of each id that counts."""
+    answer = listed({"name": "c", "devices": [{"resource_name": resource, "device_ids": [*ids]}]})
+    return [(each.device, each.replica) for each in parse(answer, rules)]
+
+
+def test_ids_of_gke() -> None:
+    """Minor, GPU instance and shared slot, under NVIDIA's own resource name only."""
+    ids = ("nvidia0", "nvidia1/gi0", "nvidia2/vgpu0", "nvidia3/gi4/vgpu1", "nvidia4/mps0", "nvidiactl")
+    assert counted("nvidia.com/gpu", *ids) == [
+        ("nvidia0", None),
+        ("nvidia1/gi0", None),
+        ("nvidia2", "vgpu0"),
+        ("nvidia3/gi4", "vgpu1"),
+    ]
+    assert counted("example.com/gpu", "nvidia0") == []
+
+
+def test_ids_of_amd() -> None:
+    """PCI addresses and names of partitions, under AMD's resources only: other vendors' cards have PCI addresses too."""
+    assert counted("amd.com/gpu", "0000:8A:00.0", "amdgpu_xcp_1", "renderD128") == [
+        ("0000:8a:00.0", None),
+        ("amdgpu_xcp_1", None),
+    ]
+    assert counted("intel.com/sriov", "0000:8a:00.0") == []
+
+
+def test_ids_of_configured_resources() -> None:
+    """Whatever a plugin calls its devices, if somebody says that they are GPUs."""
+    assert counted("example.com/gpu", "card-1::2", rules=Rules.of((), ("example.com/gpu",))) == [("card-1", "2")]
 
 
 UID = "b2af79cd-8241-4efb-ad54-9433250cc406"
@@ -136,6 +170,15 @@ def test_other_drivers() -> None:
     """Devices of other DRA drivers, IMEX channels among them, are no GPUs."""
     others = [resource("channel-0", driver="compute-domain.nvidia.com"), resource("nic-0", driver="dranet.example.com")]
     assert parse(dynamic(*others)) == ()
+    rules = Rules.of(("compute-domain.nvidia.com", "dranet.example.com"), ())
+    assert [each.device for each in parse(dynamic(*others), rules)] == ["nic-0"]
+
+
+@pytest.mark.parametrize("driver", ["gpu.amd.com", "gpu.intel.com", "gpu.example.com"])
+def test_drivers_of_other_vendors(driver: str) -> None:
+    """Their claims count as NVIDIA's do; a claim's UID is known where the CDI id holds it."""
+    (allocation,) = parse(dynamic(resource("gpu-0", f"k8s.{driver}/gpu={UID}-gpu-0", driver=driver)))
+    assert allocation.claim == Claim("ns", "c1", driver, "n1", "gpu-0", uid=UID)
 
 
 def test_device_is_counted_once() -> None:
@@ -350,6 +393,46 @@ def test_close_ends_a_read(path: Path) -> None:
         with pytest.raises(Trouble):
             reading.read()
         closer.join()
+
+
+def test_a_claim_that_the_kubelet_leaves_out_stands_in_for_one_grace(path: Path) -> None:
+    """A container whose claim is not in the kubelet's cache is answered for with nothing: what was said before counts, marked."""
+    whole = dynamic(resource("gpu-0", f"x/claim={UID}-gpu-0"), resource("gpu-1", f"x/claim={UID}-gpu-1"))
+    with Kubelet(path, always(whole)) as kubelet, source(path, period=0.5) as reading:
+        first = reading.read()
+        kubelet.answer = always(listed({"name": "c"}))
+        second = reading.read()
+        assert second == tuple(replace(each, kept=True) for each in first)
+        assert reading.blanked == 1
+        until = time.monotonic() + 20
+        while reading.read() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert reading.read() == ()
+        assert reading.blanked == 0
+        kubelet.answer = always(whole)
+        assert reading.read() == first
+
+
+@pytest.mark.parametrize(
+    "after",
+    [b"", listed({"name": "other"}), listed({"name": "c", "dynamic_resources": [{"claim_name": "c2"}]})],
+    ids=["no-pod", "another-container", "another-claim"],
+)
+def test_what_the_kubelet_says_of_a_container_is_believed(path: Path, after: bytes) -> None:
+    """A pod that it no longer lists, and a container with other claims, hold nothing of before."""
+    with Kubelet(path, always(dynamic(resource("gpu-0")))) as kubelet, source(path) as reading:
+        assert len(reading.read()) == 1
+        kubelet.answer = always(after)
+        assert reading.read() == ()
+
+
+def test_devices_of_a_plugin_never_stand_in(path: Path) -> None:
+    """The kubelet's device manager leaves nothing out: a container without devices has none."""
+    plugin = listed({"name": "c", "devices": [{"resource_name": "r", "device_ids": ["GPU-a"]}]})
+    with Kubelet(path, always(plugin)) as kubelet, source(path) as reading:
+        assert len(reading.read()) == 1
+        kubelet.answer = always(listed({"name": "c"}))
+        assert reading.read() == ()
 
 
 def test_relative_path(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import pytest
 from inferometer import config
 from inferometer.model import Pod, Port, Reason, Trouble
 from inferometer.sources.identity.pods import Pods, available
+from inferometer.sources.identity.pods_api import PodsOfApiServer
 from inferometer.sources.identity.projection import project
 from kubelet.api import ApiServer
 from kubelet.certificates import Certificates, issue
@@ -36,6 +37,7 @@ def api(certificates: Certificates) -> Iterator[ApiServer]:
 def settings(api: ApiServer, certificates: Certificates, tmp_path: Path) -> config.Pods:
     (tmp_path / "token").write_text(api.token)
     return config.Pods(
+        source="api",
         server=api.url,
         token_file=str(tmp_path / "token"),
         ca_file=str(certificates.ca),
@@ -56,6 +58,12 @@ def following(settings: config.Pods, node: str = "n1") -> Iterator[Pods]:
 def raw(name: str, uid: str = "", node: str = "n1", **more: Any) -> Any:
     metadata = {"name": name, "namespace": "ns", "uid": uid or f"uid-{name}", **more}
     return {"metadata": metadata, "spec": {"nodeName": node, "containers": [{"name": "c"}]}, "status": {}}
+
+
+def way(source: Pods) -> PodsOfApiServer:
+    found = source._follow("api").way
+    assert isinstance(found, PodsOfApiServer)
+    return found
 
 
 def names(source: Pods) -> list[str]:
@@ -156,6 +164,7 @@ def test_projection() -> None:
         owner_kind="ReplicaSet",
         owner_name="vllm-5d8f",
         containers=("proxy", "vllm"),
+        init_containers=("setup", "proxy"),
         ports=(Port("vllm", "http", 8000), Port("vllm", "", 9000)),
     )
 
@@ -254,7 +263,7 @@ def test_gone_within_a_watch(api: ApiServer, settings: config.Pods) -> None:
         (404, Reason.REJECTED, ""),
         (429, Reason.REJECTED, ""),
         (500, Reason.REJECTED, ""),
-        ("html", Reason.MALFORMED, "API server"),
+        ("html", Reason.MALFORMED, "identity.pods.server"),
         ("endless", Reason.TOO_LARGE, ""),
     ],
 )
@@ -314,7 +323,6 @@ BAD_EVENTS = (
     '{"type": "ADDED"}',
     '{"type": "ADDED", "object": {"metadata": {}}}',
     '{"type": "NEW", "object": {"metadata": {"resourceVersion": "1"}}}',
-    '{"type": "ADDED", "object": {"metadata": {"resourceVersion": "1", "name": "no-uid"}}}',
 )
 
 
@@ -330,10 +338,125 @@ def test_bad_event(api: ApiServer, settings: config.Pods, event: str) -> None:
         eventually(lambda: names(source) == ["a"])
 
 
+MALFORMED = (
+    {"name": "no-uid", "namespace": "ns"},
+    {"name": "no-namespace", "uid": "u"},
+    {"name": "", "namespace": "ns", "uid": "no-name"},
+    {"name": 7, "namespace": "ns", "uid": "u"},
+)
+
+
+@pytest.mark.parametrize("metadata", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_pod_that_is_none(api: ApiServer, settings: config.Pods, metadata: Any) -> None:
+    """A pod without UID, namespace or name is counted, in a list and in a watch, and costs no other."""
+    bad = {"metadata": dict(metadata), "spec": {"nodeName": "n1"}, "status": {}}
+    for pod in (raw("a"), bad, raw("b")):
+        api.put(pod)
+    with following(settings) as source:
+        assert names(source) == ["a", "b"]
+        assert source.malformed == 1
+        eventually(lambda: api.count(watch=True) == 1)
+        api.put(bad)
+        api.put(raw("c"))
+        eventually(lambda: names(source) == ["a", "b", "c"])
+        assert source.malformed == 2
+        assert api.count(watch=False) == 1
+    assert source.malformed == 2
+
+
+@pytest.mark.parametrize("bad", [None, 3, "pod", [], {"metadata": None}])
+def test_an_item_that_is_no_pod(api: ApiServer, settings: config.Pods, bad: Any) -> None:
+    """Nor does an item of another form."""
+    api.put(raw("a"))
+    body = json.loads(api.listed("n1"))
+    body["items"].insert(0, bad)
+    text = json.dumps(body).encode()
+    api.listed = lambda node: text  # type: ignore[method-assign]  # what no API server of ours would list
+    with following(settings) as source:
+        assert names(source) == ["a"]
+        assert source.malformed == 1
+
+
+def test_a_thousand_pods(api: ApiServer, settings: config.Pods) -> None:
+    """A thousand pods with the longest names, and labels with every trick of Unicode, are a thousand pods."""
+    tricks = {
+        "bidi": "\u202eevil",
+        "nul": "a\x00b",
+        "half": "\ud800",
+        "line": "a\n\u2028b",
+        "zero": "\u200b",
+        "e\u0301": "\U0001f600",
+    }
+    for index in range(1000):
+        api.put(raw(f"{index:04}" + "n" * 249, labels=tricks))
+    with following(replace(settings, deadline=config.Seconds(10))) as source:
+        pods = source.read()
+    assert [pod.name[:4] for pod in pods] == [f"{index:04}" for index in range(1000)]
+    assert {len(pod.name) for pod in pods} == {253}
+    assert pods[0].labels == {**tricks, "half": "?"}
+    assert len({id(key) for pod in pods for key in pod.labels}) == len(tricks)
+
+
+def test_too_many_pods(api: ApiServer, settings: config.Pods) -> None:
+    """More pods than a node can have are refused: whoever listed them did not mind the field selector."""
+    items = b",".join(b'{"metadata": {"uid": "%d", "namespace": "n", "name": "p"}}' % i for i in range(5001))
+    api.listed = lambda node: b'{"metadata": {"resourceVersion": "1"}, "items": [' + items + b"]}"  # type: ignore[method-assign]  # as above
+    refused = trouble(settings)
+    assert (refused.reason, "nodeName" in refused.remedy) == (Reason.TOO_LARGE, True)
+
+
+def test_told_to_wait(api: ApiServer, settings: config.Pods) -> None:
+    """A Retry-After is minded, though our own pause is shorter."""
+    api.list_fault, api.retry_after = 429, "3600"
+    with following(settings) as source:
+        refused = eventual_trouble(source, Reason.REJECTED)
+        assert "429" in refused.message
+        api.list_fault = None
+        time.sleep(0.4)
+        assert len(api.asked) == 1
+
+
+def test_told_to_wait_a_little(api: ApiServer, settings: config.Pods) -> None:
+    """And it ends; a date in it, which depends on two clocks, is left alone."""
+    for given in ("0", "1", "Wed, 21 Oct 2099 07:28:00 GMT", "soon"):
+        api.list_fault, api.retry_after = 503, given
+        with following(settings) as source:
+            eventual_trouble(source, Reason.REJECTED)
+            api.list_fault = None
+            eventually(lambda source=source: source.read() == ())  # type: ignore[misc]  # bound at once
+
+
+def test_the_token_file_vanishes(api: ApiServer, settings: config.Pods) -> None:
+    """Without its token file a watch that ends is not taken up again, and the file is named; it comes back with the file."""
+    with following(settings) as source:
+        source.read()
+        eventually(lambda: api.count(watch=True) == 1)
+        Path(settings.token_file).unlink()
+        api.end_watches()
+        api.token = "another"
+        found = eventual_trouble(source, Reason.MISSING)
+        assert settings.token_file in found.message
+        Path(settings.token_file).write_text("another")
+        eventually(lambda: source.read() == ())
+
+
+def test_the_clock_jumps(api: ApiServer, settings: config.Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wall clock that is set, back or forth by a day, costs nothing: no list, no trouble, no wait."""
+    with following(settings) as source:
+        source.read()
+        eventually(lambda: api.count(watch=True) == 1)
+        for jump in (86_400.0, -86_400.0):
+            now = time.time() + jump
+            monkeypatch.setattr(time, "time", lambda now=now: now)
+            api.put(raw(f"p{jump}"))
+            eventually(lambda jump=jump: f"p{jump}" in names(source))  # type: ignore[misc]  # bound at once
+        assert api.count(watch=False) == 1
+
+
 def test_silent_watch(api: ApiServer, settings: config.Pods) -> None:
     """A watch without events or bookmarks for too long is given up and taken anew."""
     with following(settings) as source:
-        source._idle = 0.2
+        way(source).idle = 0.2
         source.read()
         eventually(lambda: api.count(watch=True) >= 2)
         api.put(raw("a"))
@@ -412,7 +535,7 @@ def test_address_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address is the kubelet's variables', IPv6 in brackets."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
-    assert Pods(config.Pods(), "n1", 5.0)._server == "https://[fd00::1]:6443"
+    assert PodsOfApiServer(config.Pods(), "n1").place == "https://[fd00::1]:6443"
 
 
 def test_close_is_prompt(api: ApiServer, settings: config.Pods) -> None:
@@ -420,6 +543,6 @@ def test_close_is_prompt(api: ApiServer, settings: config.Pods) -> None:
     with following(settings) as source:
         source.read()
         eventually(lambda: api.count(watch=True) == 1)
-    assert source._thread is not None
-    source._thread.join(5)
-    assert not source._thread.is_alive()
+        thread = source._follow("api")._thread
+    thread.join(5)
+    assert not thread.is_alive()

@@ -96,6 +96,11 @@ def milli(raw: float) -> float:
     return count(raw) / 1000
 
 
+def micro(raw: float) -> float:
+    """Microseconds to seconds."""
+    return count(raw) / 1e6
+
+
 def nano(raw: float) -> float:
     """Nanoseconds to seconds."""
     return count(raw) / 1e9

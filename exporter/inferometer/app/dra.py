@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is read of dynamic resource allocation, from the moment that a pod of this node uses a claim."""
+
+from typing import Any
+
+from inferometer.board import Poller
+from inferometer.config import Config
+from inferometer.model import AllocatedClaim, Allocation, DeviceReport, Frames, Pod
+from inferometer.sources.identity.claims import Claims
+from inferometer.sources.identity.slices import Place, Slices
+from inferometer.sources.identity.traffic import Traffic
+from inferometer.sources.identity.wanted import claims_wanted
+
+
+class Dra:
+    """Adds the sources of claims and of devices to a poller, and tells them what to ask for.
+
+    A node without claims needs no right to read any, and asks nobody. `reachable` is whether there is an API server.
+    """
+
+    def __init__(self, config: Config, poller: Poller, node: str, *, reachable: bool, traffic: Traffic) -> None:
+        identity, period = config.identity, config.period
+        self._poller = poller
+        self._claims: Claims | None = None
+        self._slices: Slices | None = None
+        if identity.claims.source in {"api", "node"} or (
+            identity.claims.source == "auto" and identity.podresources.enabled
+        ):
+            insists = identity.claims.source == "api"
+            self._claims = Claims(identity.claims, identity.pods if reachable or insists else None, period, traffic)
+        if identity.slices.enabled and reachable:
+            self._slices = Slices(identity.pods, identity.drivers, node, period, traffic)
+        self._drivers = frozenset(identity.drivers)
+        self._polled: set[str] = set()
+        self._pods: tuple[Pod, ...] = ()
+
+    def follow(self, seen: Frames) -> bool:
+        """Take what the sources say now; gives whether there is something new to be read at once.
+
+        While the kubelet, or whoever tells of pods, does not answer, what they said stays: nothing need be asked again when
+        they do.
+        """
+        allocations: tuple[Allocation, ...] | None = _newest(seen, "podresources")
+        self._pods = _newest(seen, "pods") or self._pods
+        if allocations is None:
+            return False
+        new = False
+        wanted = claims_wanted(allocations, self._pods)
+        if self._claims is not None and (wanted or "claims" in self._polled):
+            new |= self._poll(self._claims, needed=self._claims.aim(wanted))
+        claims: tuple[AllocatedClaim, ...] = _newest(seen, "claims") or ()
+        named = _places(allocations, claims) if wanted else frozenset[Place]()
+        if self._slices is not None and (any(place[0] in self._drivers for place in named) or "slices" in self._polled):
+            new |= self._poll(self._slices, needed=self._slices.aim(named, _hardware(seen)))
+        return new
+
+    def _poll(self, source: Claims | Slices, *, needed: bool) -> bool:
+        if source.name not in self._polled:
+            self._polled.add(source.name)
+            self._poller.add(source)
+            return True
+        if needed:
+            self._poller.hurry((source.name, source.instance))
+        return needed
+
+
+def _places(allocations: tuple[Allocation, ...], claims: tuple[AllocatedClaim, ...]) -> frozenset[Place]:
+    """Give the devices that claims name, to the kubelet's knowledge or only to the claim's."""
+    held = {(a.claim.driver, a.claim.pool, a.claim.device) for a in allocations if a.claim is not None}
+    return frozenset(held | {(grant.driver, grant.pool, grant.device) for claim in claims for grant in claim.grants})
+
+
+def _hardware(seen: Frames) -> frozenset[str] | None:
+    """Give the UUIDs of all GPUs and instances that drivers show now; None where none answers."""
+    reports = [frame.value for frame in seen.good if isinstance(frame.value, DeviceReport)]
+    return frozenset(device.uuid for report in reports for device in report.devices) if reports else None
+
+
+def _newest(frames: Frames, source: str) -> Any:
+    return next((frame.value for frame in frames.good if frame.source == source), None)

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent costs the API server, on the points."""
+
+from collections.abc import Mapping
+
+from inferometer import catalog
+from inferometer.join.draft import Draft
+
+
+def put_traffic(draft: Draft, requests: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+    """Put how often the API server was asked since the agent started, and how much it answered, by verb and resource."""
+    for (verb, resource), (count, received) in sorted(requests.items()):
+        attributes = {catalog.API_VERB.key: verb, catalog.API_RESOURCE.key: resource}
+        draft.put(catalog.API_REQUESTS, attributes, float(count))
+        draft.put(catalog.API_RECEIVED, attributes, float(received))

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What pods do on devices, by their processes: memory and share of SM time; and processes that nothing allows there. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from inferometer.join.pods import Pods
+from inferometer.model import DeviceReport, Pod, Whereabouts
+
+
+@dataclass(slots=True)
+class Work:
+    """The processes of one device: memory in bytes and share of SM time by pod UID; those of nobody's count to the totals only.
+
+    `memory_known` and `busy_known` tell whether every process told its own.
+    """
+
+    memory: dict[str, float] = field(default_factory=dict)
+    busy: dict[str, float] = field(default_factory=dict)
+    all_memory: float = 0.0
+    all_busy: float = 0.0
+    memory_known: bool = True
+    busy_known: bool = True
+    pods: dict[str, tuple[Pod, int]] = field(default_factory=dict)  # by UID, with the number of its processes
+    host: int = 0  # processes of the host's own
+
+
+def find_work(report: DeviceReport, places: Iterable[Whereabouts] | None, pods: Pods) -> Mapping[str, Work]:
+    """Give the work on every device whose processes were read and are known by their cgroups; absent beats wrong."""
+    if places is None:
+        return {}
+    by_pid = {place.pid: place for place in places}
+    found = {reading.subject: Work() for reading in report.readings if reading.metric.name == "gpu.processes"}
+    unplaced = set()
+    for process in report.processes:
+        work, place = found.get(process.device), by_pid.get(process.pid)
+        if work is None:
+            continue
+        if place is None:
+            unplaced.add(process.device)  # it ended, or it cannot be told whose it is
+            continue
+        work.memory_known &= process.memory is not None
+        work.busy_known &= process.busy is not None
+        memory, busy = process.memory or 0, process.busy or 0.0
+        work.all_memory += memory
+        work.all_busy += busy
+        pod = None if place.host else pods.at(place)
+        if pod is None:
+            work.host += place.host
+            continue
+        work.memory[pod.uid] = work.memory.get(pod.uid, 0.0) + memory
+        work.busy[pod.uid] = work.busy.get(pod.uid, 0.0) + busy
+        work.pods[pod.uid] = pod, work.pods.get(pod.uid, (pod, 0))[1] + 1
+    return {device: work for device, work in found.items() if device not in unplaced}

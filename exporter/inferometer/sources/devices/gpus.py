@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The GPUs of one vendor: the source that asks the sampler child, and lives on when the driver hangs, crashes or goes away."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from inferometer import config as configuration
+from inferometer.model import EMPTY, DeviceReport, Reason, Trouble
+from inferometer.sources.devices import calls, troubles
+from inferometer.sources.devices.backoff import Backoff
+from inferometer.sources.devices.child import Child, Departures
+from inferometer.sources.devices.costs import Costs
+from inferometer.sources.devices.occupancy import Occupancy
+from inferometer.sources.devices.quarantine import Quarantine
+from inferometer.sources.devices.release import Release, Will
+from inferometer.sources.devices.roll import Roll
+from inferometer.sources.devices.samplers import ASKED, Samplers
+from inferometer.sources.devices.tiers import Slower
+from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, UNBIND, USERS, user_of
+from inferometer.sources.devices.words import Words
+from inferometer.sources.devices.xids import UnderWay, Xids
+
+log = logging.getLogger(__name__)
+
+_MARGIN = 0.5  # seconds that a read may take beyond its deadline, to sort out what did not answer
+_MAX_UNKILLABLE = 2
+_DEAF = 3600.0  # seconds without hearing of the driver's unbinding, after asking for it crashed the child
+_MOMENT = Will("it was let go of for a moment", "The GPUs are read again")
+_CRASH_PROBE = 1.0  # seconds until a GPU whose call crashed the child is tried again
+
+
+class Gpus:
+    """The GPUs of one vendor on this node (a `Source[DeviceReport]`).
+
+    A GPU that does not answer within the deadline contributes no readings and is named in `unresponsive`, with the age of
+    its last answer; it stays among the devices as it was last seen, so that who holds it is still known.
+    """
+
+    instance = ""
+
+    def __init__(
+        self,
+        words: Words,
+        config: configuration.Nvidia | configuration.Amd,
+        period: float,
+        *,
+        release: Release,
+        binding: str,
+        argument: str = "",
+        library: str = "",
+        processes: bool = False,
+    ) -> None:
+        self.name = words.source
+        self.period = period
+        self.deadline = config.deadline + _MARGIN
+        self._config = config
+        self._words = words
+        self._binding = binding
+        self._argument = argument
+        self._library = library
+        self._processes = processes
+        self._reading = threading.Lock()
+        self._closed = False
+        self._number = 0
+        self._child: Child | None = None
+        self._departures = Departures()
+        self._release = release
+        self._samplers = Samplers(self._make, release, words)
+        self._deaf_until = 0.0  # monotonic: samplers started before it do not listen for the driver's unbinding
+        self._quarantine = Quarantine(self._samplers.start, self._departures, config.kill_after, words.source)
+        self._backoff = Backoff()
+        self._xids = Xids(config.kill_after)
+        self._periods = {calls.MEDIUM: config.medium_period, calls.SLOW: config.slow_period}
+        lives = {tier: 2 * max(period, self._periods.get(tier, period)) for tier in calls.TIERS}
+        self._slower = Slower({tier: max(period, seconds) for tier, seconds in self._periods.items()})
+        self._occupancy = Occupancy(lives[calls.SLOW], config.kill_after)
+        self._costs = Costs(lives)
+        self._roll = Roll(words)
+        self._driver: Mapping[str, str] = EMPTY
+        self._mute_since: float | None = None  # monotonic: the first question since which the child has said nothing
+
+    def read(self) -> DeviceReport:
+        """Read all GPUs once.
+
+        Raises Trouble: MISSING without a driver or library, TIMEOUT where the library as a whole does not answer, CRASHED
+        where the child ended, REJECTED or PERMISSION where NVML refuses to be opened, RELEASED while it is to be left alone.
+        """
+        self._release.wait_for_node(self._config.deadline)
+        with self._reading:
+            self._departures.sweep()
+            self._leave_alone()
+            child = self._running()
+            self._number += 1
+            try:
+                answered, complete = self._sample(child)
+            except EOFError:
+                if self._leave_alone():
+                    raise troubles.released(self._words.vendor, _MOMENT, ()) from None
+                self._child = None
+                raise self._crash(child) from None
+            except Trouble as trouble:
+                self._child = None
+                self._departures.end(child, grace=1)
+                raise self._backoff.failed(trouble) from None
+            self._leave_alone()
+            self._backoff.succeeded()
+            # A question for the driver's unbinding that hangs costs only its answer.
+            under_way = {word: call for word, call in child.busy().items() if word != UNBIND}
+            self._release_stuck(child, under_way)
+            self._quarantine.step()
+            return self._report(answered, complete, under_way)
+
+    def close(self) -> None:
+        """End the child: it closes NVML. Waits for it for about a second, and for a read under way."""
+        self._closed = True
+        self._samplers.close()
+        if (child := self._child) is not None:
+            child.end()
+        with self._reading:
+            self._quarantine.close()
+            if self._child is not None:
+                self._departures.end(self._child, grace=1)
+                self._child = None
+            until = time.monotonic() + 1.5
+            while self._departures and time.monotonic() < until:
+                self._departures.sweep()
+                time.sleep(0.01)
+
+    def _leave_alone(self) -> bool:
+        """Give up the child and the probe if the driver is to be left alone, or was; tell which. Raises Trouble (RELEASED)."""
+        will = self._release.now()
+        if will is None and not (self._child is not None and self._samplers.has_ended(self._child)):
+            return False
+        if self._child is not None:
+            self._departures.end(self._child, grace=ASKED)
+            self._child = None
+        self._quarantine.close()
+        self._forget()
+        self._backoff.succeeded()
+        if will is None:
+            return True
+        raise troubles.released(self._words.vendor, will, self._samplers.stuck)
+
+    def _make(self) -> Child:
+        try:
+            return Child(
+                vendor=self._words.source,
+                nvml=self._binding,
+                argument=self._argument,
+                library=self._library,
+                patience=self._config.deadline / 4,
+                periods=self._periods,
+                hears_unbind=time.monotonic() >= self._deaf_until,
+                processes=self._processes,
+                exclude=self._config.exclude,
+            )
+        except OSError as error:
+            raise Trouble(Reason.CRASHED, f"the {self._words.api} sampler cannot be started: {error}") from error
+
+    def _running(self) -> Child:
+        """Give the child; start it where there is none, unless it is too early or must not be."""
+        if self._closed:
+            raise Trouble(Reason.REFUSED, f"the {self._words.vendor} source is closed")
+        if self._child is not None:
+            return self._child
+        stuck = self._departures.unkillable
+        if len(stuck) >= _MAX_UNKILLABLE:
+            pids = ", ".join(map(str, stuck))
+            raise Trouble(
+                Reason.TIMEOUT,
+                f"{self._words.api} is not read any more: {len(stuck)} samplers hang in the driver and cannot be killed (processes {pids})",
+                "Reset the GPU or restart the node.",
+            )
+        self._backoff.check()
+        path = self._library
+        if path and not os.path.exists(path):  # noqa: PTH110  # a look, before a process is started
+            raise Trouble(Reason.MISSING, f"{path} was not found", self._words.install)
+        self._child, self._mute_since = self._samplers.start(), None
+        return self._child
+
+    def _sample(self, child: Child) -> tuple[set[int], bool]:
+        """Ask for a sample; give the GPUs that answered it in time, and whether the child saw its end."""
+        until = time.monotonic() + self._config.deadline
+        skip = [*self._quarantine.indexes, *(USERS - 1 + index for index in self._occupancy.spared)]
+        skip += [] if self._xids.begin() else [EVENTS - 1]
+        if self._mute_since is None:
+            self._mute_since = time.monotonic()
+        child.ask(" ".join(["sample", str(self._number), *(["skip", *map(str, skip)] if skip else [])]))
+        answered: set[int] = set()
+        for frame in child.frames(until):
+            self._mute_since = None
+            if "events" in frame:
+                self._xids.take(frame)  # of whichever sample: they are told once
+                continue
+            if "released" in frame:
+                self._release.unbound()
+                raise EOFError
+            if "fatal" in frame:
+                self._forget()
+                raise self._words.gave_up(str(frame["fatal"]))
+            try:
+                self._take(frame)
+                if frame.get("n") != self._number:
+                    continue
+                if "done" in frame:
+                    self._driver = MappingProxyType(frame["driver"])
+                    self._roll.end(int(frame["done"]), frame["excluded"])
+                    self._quarantine.forget(int(frame["done"]))
+                    return answered, True
+                if "users" not in frame and self._roll.take(int(frame["gpu"]), frame):
+                    answered.add(int(frame["gpu"]))
+            except (KeyError, IndexError, TypeError, ValueError) as error:
+                raise troubles.malformed(error, self._words.api) from error
+        return answered, False
+
+    def _take(self, frame: Mapping[str, Any]) -> None:
+        """Take what counts of whichever sample: the slower tiers, users, costs. An earlier one's may end late."""
+        if "users" in frame:
+            self._occupancy.take(frame)
+        elif "done" in frame:
+            self._costs.add(frame["calls"])
+        elif "values" in frame:
+            self._slower.take(frame, time.monotonic(), time.time())
+            self._costs.take(str(frame["uuid"]), frame["latencies"], time.monotonic())
+
+    def _forget(self) -> None:
+        """Forget what was told: the GPUs and instances are found anew, and the driver may be another one."""
+        self._roll.forget()
+        self._slower.forget()
+        self._occupancy.forget()
+
+    def _crash(self, child: Child) -> Trouble:
+        """Make sense of a child that ended by itself; the GPU that it was at is left out of the next one."""
+        if self._closed:
+            self._departures.end(child, grace=1)
+            return Trouble(Reason.REFUSED, f"the {self._words.vendor} source is closed")
+        where = child.busy()
+        self._blame(where, _CRASH_PROBE)
+        how = child.how_it_ended()
+        self._departures.end(child, grace=1)
+        at = ", ".join(troubles.place(word, call) for word, (call, _) in sorted(where.items()))
+        message = f"the {self._words.api} sampler ended{f' in {at}' if at else ''}: {how}"
+        return self._backoff.failed(Trouble(Reason.CRASHED, message, "It is started again."))
+
+    def _blame(self, where: UnderWay, delay: float) -> None:
+        """Leave out what hung or crashed the sampler: GPUs until a probe reads them, the events for a while."""
+        for word, (call, _) in where.items():
+            if word == UNBIND:
+                self._deaf_until = time.monotonic() + _DEAF
+            elif word == EVENTS:
+                self._xids.blame(call)
+            elif (index := user_of(word)) is not None:
+                self._occupancy.blame(index, call)
+            elif word != LIBRARY:
+                self._quarantine.hold(word - 1, delay)
+
+    def _release_stuck(self, child: Child, under_way: UnderWay) -> None:
+        """Kill a child that is stuck in a call, or outside of one, for too long, or that holds on to a GPU that is lost."""
+        now = time.monotonic()
+        mute = self._mute_since is not None and now - self._mute_since >= self._config.kill_after
+        stuck = {word: call for word, call in under_way.items() if now - call[1] >= self._config.kill_after}
+        lost = [index for index in self._roll.lost if index not in self._quarantine.indexes]
+        self._blame(stuck, self._config.kill_after)
+        for index in lost:
+            self._quarantine.hold(index, self._config.kill_after)
+        if stuck or (mute and not under_way):  # stopped, starved or dead-locked: no GPU is to blame
+            at = ", ".join(troubles.place(word, call) for word, (call, _) in sorted(stuck.items())) or "no call"
+            log.warning("%s: the sampler is stuck in %s: it is killed, and another one started", self.name, at)
+            self._child = None
+            self._departures.kill(child)
+        elif lost:
+            # A lost GPU can be reset only when nobody holds it open.
+            self._child = None
+            self._departures.end(child, grace=self._config.kill_after)
+
+    def _report(self, answered: set[int], complete: bool, under_way: UnderWay) -> DeviceReport:
+        """Put together what is known; a GPU without an answer to this sample is unresponsive."""
+        now = time.monotonic()
+        known = self._roll.known(answered)
+        silent = {index: known[index] for index in known if index not in answered}
+        if not complete and not known:
+            raise Trouble(
+                Reason.TIMEOUT,
+                f"{self._words.api} has not answered for {self._config.deadline:g} s",
+                "The driver may be starting, or hang.",
+            )
+        self._roll.tell(silent, now, under_way)
+        answers = [known[index] for index in known if index in answered]
+        present = [device.uuid for answer in answers for device in answer.devices]
+        occupied = self._occupancy.of(present, now)
+        gpus = {index: known[index].uuid for index in known if index in answered}
+        return DeviceReport(
+            devices=tuple(device for answer in known.values() for device in answer.devices),
+            readings=(
+                *(reading for answer in answers for reading in answer.readings),
+                *self._slower.readings(present, now),
+                *occupied.readings,
+            ),
+            unsupported=(
+                *(complaint for answer in known.values() for complaint in answer.unsupported),
+                *occupied.unsupported,
+            ),
+            unresponsive=MappingProxyType({answer.uuid: now - answer.at for answer in silent.values()}),
+            details=self._driver,
+            failed=(
+                *(complaint for answer in answers for complaint in answer.failed),
+                *self._roll.nameless(known),
+                *self._occupancy.failed(under_way, gpus),
+                *self._xids.failed(under_way, complete=complete),
+            ),
+            events=self._xids.newest,
+            processes=occupied.processes,
+            vgpus=occupied.vgpus,
+            excluded=self._roll.excluded,
+            calls=self._costs.calls,
+            fields=self._costs.fields(gpus.values(), now),
+        )

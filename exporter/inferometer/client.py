@@ -91,9 +91,15 @@ class Client:
         """
         asked = request("GET", url, {**self._headers, "Accept": "*/*", "Accept-Encoding": "identity"})
         stream = self._stream(asked, idle)
-        if stream.status == http.HTTPStatus.UNAUTHORIZED and self._has_new_token():
-            stream.close()
-            stream = self._stream(asked, idle)
+        if stream.status == http.HTTPStatus.UNAUTHORIZED:
+            try:
+                renewed = self._has_new_token()
+            except Trouble:  # the token's file is gone
+                stream.close()
+                raise
+            if renewed:
+                stream.close()
+                stream = self._stream(asked, idle)
         return stream
 
     def close(self) -> None:

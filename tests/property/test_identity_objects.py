@@ -108,8 +108,8 @@ def test_the_nodes_files_are_read_or_refused(told: Any, noise: bytes) -> None:
 @given(st.integers(-(10**12), 10**12), st.sampled_from(["m", "", "k", "M", "Ki", "Mi", "Gi"]))
 def test_a_quantity_is_the_number_that_is_written(number: int, suffix: str) -> None:
     """The nearest float of the exact value."""
-    factor = {"m": Decimal("0.001"), "k": 10**3, "M": 10**6, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "": 1}[suffix]
-    assert parse_quantity(f"{number}{suffix}") == float(number * Decimal(factor))
+    factors = {"m": "0.001", "": "1", "k": "1e3", "M": "1e6", "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+    assert parse_quantity(f"{number}{suffix}") == float(number * Decimal(str(factors[suffix])))
 
 
 @given(st.text(max_size=12) | st.floats() | st.integers())

@@ -58,9 +58,7 @@ def test_gpus_of_all_vendors_are_counted() -> None:
 def test_there_are_no_gpus_where_every_driver_is_missing() -> None:
     """Only where no driver that is looked for is there the number is 0; one that fails may have some."""
     missing = Trouble(Reason.MISSING, "no driver")
-    gone: list[Frame[object]] = [
-        Frame(source, "", 1, NOW, 0.1, 5.0, trouble=missing) for source in ("amd", "nvidia")
-    ]
+    gone: list[Frame[object]] = [Frame(source, "", 1, NOW, 0.1, 5.0, trouble=missing) for source in ("amd", "nvidia")]
     hangs = replace(gone[0], trouble=Trouble(Reason.TIMEOUT, "it hangs"))
 
     assert value(snapshot(outcomes=tuple(gone)), catalog.GPU_DEVICES) == [(0.0, NOW)]

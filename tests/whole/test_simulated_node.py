@@ -148,8 +148,8 @@ def test_metrics_agree_with_the_ledger_before_and_after_time_passes(node: Simula
             node.advance(7.0)
 
 
-def test_a_devices_use_is_its_sole_owners_and_nobodys_otherwise(node: SimulatedNode) -> None:
-    """gpu.owner.* stands for devices with one pod, with the device's own value; shared ones have none."""
+def test_a_devices_use_is_its_owners_and_nobodys(node: SimulatedNode) -> None:
+    """The parts of gpu.owner.* are the device's own value; a pod that is alone has all of it, pods that share have equal parts."""
     with agent_on(node) as agent:
         next_snapshot(agent)
         page, ledger = scrape(agent.url), node.ledger()
@@ -157,16 +157,23 @@ def test_a_devices_use_is_its_sole_owners_and_nobodys_otherwise(node: SimulatedN
     pods_on: dict[str, set[str]] = {}
     for holding in ledger.holdings:
         pods_on.setdefault(holding.device, set()).add(holding.pod_uid)
-    alone = {device for device, pods in pods_on.items() if len(pods) == 1}
-    used = values(page, "gpu_owner_memory_usage_bytes", "hw_id")
-    assert used == {(device,): ledger.device(device).memory_used for device in alone}
-    assert set(values(page, "gpu_owner_time_seconds_total", "hw_id")) == {(device,) for device in alone}
-    assert values(page, "gpu_owner_utilization_ratio", "hw_id") == {
-        (device,): ledger.device(device).utilization
-        for device in alone
-        if ledger.device(device).utilization is not None
-    }
-    assert len(pods_on) - len(alone) == 2
+    devices = {device.uuid for device in ledger.devices if not any(d.parent == device.uuid for d in ledger.devices)}
+    used = values(page, "gpu_owner_memory_usage_bytes", "hw_id", "k8s_pod_uid", "attribution")
+    for device in devices:
+        total, pods = ledger.device(device).memory_used, pods_on.get(device, set())
+        parts = {(uid, how): value for (where, uid, how), value in used.items() if where == device}
+        assert sum(parts.values()) == pytest.approx(total)
+        if len(pods) == 1:
+            assert parts.keys() in ({(*pods, "exclusive")}, {(*pods, "mig")})
+        elif pods:
+            assert parts == {(uid, "equal"): pytest.approx(total / len(pods)) for uid in pods}
+        else:
+            assert parts == {(None, "none"): total}
+    busy = values(page, "gpu_owner_utilization_ratio", "hw_id", "k8s_pod_uid", "attribution")
+    for device in devices:
+        if (utilization := ledger.device(device).utilization) is not None:
+            assert sum(v for (where, *_), v in busy.items() if where == device) == pytest.approx(utilization)
+    assert {len(pods) for pods in pods_on.values()} > {1}
 
 
 def test_both_routes_say_the_same(node: SimulatedNode) -> None:
@@ -303,7 +310,7 @@ def test_check_finds_nothing_wrong_with_a_node_that_has_mig(node: SimulatedNode)
     config, stand = point_at(node.endpoints, Config())
     findings = app.check(config, {}, stand)
 
-    assert {finding.state for finding in findings} == {"ok", "absent"}
+    assert {finding.state for finding in findings} == {"ok", "absent", "off"}
     absent = [finding.reason for finding in findings if finding.state == "absent"]
     (with_mig,) = [
         reason for reason in absent if "nvmlDeviceGetUtilizationRates" in reason and reason.startswith("hw.")

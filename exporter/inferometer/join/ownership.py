@@ -10,7 +10,7 @@ from inferometer.join.declared import Share as Declared
 from inferometer.join.declared import declared, is_reservation
 from inferometer.join.pods import ENDED, Pods
 from inferometer.join.resolve import Devices
-from inferometer.model import Allocation, Holding, Owner, Role
+from inferometer.model import Allocation, Holding, Owner, Pod, Role
 
 # Pods that hold devices so that others can use them. By the names that their makers give them: NVIDIA's MPS control daemons
 # (device plugin and DRA driver).
@@ -63,6 +63,8 @@ def find_owners(
         pod = pods.find(allocation.namespace, allocation.pod)
         if pod is not None and (pod.phase in ENDED or is_reservation(pod)):
             continue
+        if pod is not None and allocation.kept and not _names(pod, allocation):
+            continue
         if pod is not None and pod.uid in elsewhere and allocation.claim is None:
             continue
         told = claims.complete(allocation.claim, devices.pooled(allocation.claim)) if allocation.claim else None
@@ -84,6 +86,14 @@ def find_owners(
         found.add(known, Holding("", owner, share.container, Role.OWNER, weight=weight, declared=True), None)
     holdings = found.holdings()
     return Ownership("uid" if pods.known else "name", holdings, _stakes(holdings, devices, itself), found.unresolved)
+
+
+def _names(pod: Pod, allocation: Allocation) -> bool:
+    """Tell whether a pod names the claim of what the kubelet has said before and left out now.
+
+    A pod that was made again under the name of another, as a StatefulSet's are, has not what that one had.
+    """
+    return allocation.claim is not None and allocation.claim.name in {*pod.claims.values(), pod.extended_claim}
 
 
 class _Found:

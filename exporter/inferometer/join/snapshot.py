@@ -19,6 +19,7 @@ from inferometer.join.reports import find, merge, no_driver
 from inferometer.join.resolve import Devices
 from inferometer.join.rules import FAILED
 from inferometer.join.shares import divide, tenures
+from inferometer.join.traffic import put_traffic
 from inferometer.join.users import put_processes, put_vgpus
 from inferometer.join.uses import put_intruders, put_uses
 from inferometer.join.valid import good, items
@@ -76,6 +77,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
     engines, doubts, left_out = put_engines(draft, frames, pods, context)
     sources = tuple(_health(outcome, frames) for outcome in frames.outcomes)
     _put_agent(draft, sources, ownership.level)
+    put_traffic(draft, frames.requests)
     if (age := frames.ages.get(("podresources", ""))) is not None:
         draft.put(catalog.IDENTITY_AGE, {}, age)
 

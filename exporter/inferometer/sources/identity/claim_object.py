@@ -66,6 +66,7 @@ def _grant(result: Any) -> Grant:
         device=str(result["device"]),
         admin=result.get("adminAccess") is True,
         share_id=str(result["shareID"]) if result.get("shareID") else None,
+        skipped=bool(result.get("skipNodeOperations")),
         consumed=quantities(result.get("consumedCapacity"), str(result["driver"])),
     )
 

@@ -119,6 +119,24 @@ def test_no_percentage_is_no_value(raw: int) -> None:
         shapes.percent(raw)
 
 
+@pytest.mark.parametrize(
+    ("scale", "least", "most"),
+    [
+        (shapes.count, 0, 2**62 - 1024),
+        (shapes.small, 0, 2**30 - 1),
+        (shapes.watts, 0, 99_999_999),
+        (shapes.mega, 0, 99_999_999),
+        (shapes.celsius, -200, 300),
+    ],
+)
+def test_what_cannot_be_is_no_value(scale: Callable[[float], float], least: float, most: float) -> None:
+    """Negative counts and numbers with their highest bits set are refused; what a device can say is not."""
+    scale(least), scale(most)
+    for raw in (least - 1, 2 * most, 0x7FF8_0000_7FF8_0000, -1e300):
+        with pytest.raises(ValueError, match="is no "):
+            scale(raw)
+
+
 def test_a_state_beyond_those_that_are_known_is_no_value() -> None:
     """An enumeration that a newer driver extends is absent rather than all zeros."""
     assert shapes.one_of(3)(2) == (0.0, 0.0, 1.0)

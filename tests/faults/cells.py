@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cells of the matrix: what is done to the driver, and what must be so then; and many wards to try them in at once."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fakenvml.fakenvml import Fault
+from faults.scene import WITNESSES, Target
+from faults.ward import INFOS, Page, Ward, names
+from inferometer.model import Reason
+from inferometer.sources.devices import calls
+
+UNKNOWN, REFUSED, LOST = 999, 3, 15  # nvmlReturn_t
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A call, and what it does instead of answering."""
+
+    target: Target
+    fault: str  # as `Fault.kind`
+    number: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.target.name} {self.fault} {self.number}"
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether it concerns the driver, and not one GPU."""
+        return self.target.subject == "system" or self.fault == "missing"
+
+
+def begin(ward: Ward, cell: Cell) -> None:
+    """Have the driver do it. What is called only at first is called anew."""
+    fault = Fault(cell.fault, cell.target.subject, cell.target.name, cell.number)
+    if cell.target.kind != ward.scene.kind:
+        ward.admit(cell.target.kind)
+    first = cell.target.first and not cell.whole
+    if cell.fault == "missing":
+        ward.lacks(cell.target.name)
+        ward.is_now()
+    else:
+        ward.is_now(fault, another=cell.target.kind if first else "")
+    if cell.whole:
+        ward.restart()
+
+
+# Calls whose failure nobody need be told of: they let go of something, or ask for what may be missing anyway.
+UNTOLD = frozenset(
+    {
+        "nvmlShutdown",
+        "nvmlGpmSampleFree",
+        "nvmlEventSetFree",
+        *calls.UNBIND,
+        *(fact.call for fact in calls.DRIVER_FACTS),
+        "nvmlGetExcludedDeviceCount",
+        "nvmlGetExcludedDeviceInfoByIndex",
+    }
+)
+
+
+def told(cell: Cell, page: Page) -> bool:
+    """Tell whether the call is named, or the GPU, or the driver, is said not to answer."""
+    if cell.number == LOST and cell.target.name in (*calls.PROCESSES, *calls.VGPUS):
+        return True  # of who uses the GPU, and that it is lost is for its own calls to say
+    if cell.target.name in UNTOLD:
+        return not page.trouble or (cell.fault in ("hang", "slow", "crash", "missing") and is_broken(page))
+    return bool(page.complaints & cell.target.told or page.silent or is_broken(page))
+
+
+def is_broken(page: Page) -> bool:
+    return bool(page.trouble) and not page.trouble.startswith(Reason.RELEASED)
+
+
+def unharmed(ward: Ward, cell: Cell) -> list[str]:
+    """Say what a fault has done, since it began or ended, that it must not."""
+    said = []
+    for page in ward.pages:
+        said += ward.wrong(page)
+        if page.engine != ward.truth.engine:
+            said.append(f"the engine's values: {page.engine}")
+        if not cell.whole:
+            said += [f"of another device: {series}" for series in ward.missing(page, *WITNESSES)]
+    return list(dict.fromkeys(said))
+
+
+def is_local(ward: Ward, cell: Cell, page: Page) -> bool:
+    """Tell whether every value is there, by number, but those that the call feeds; or why there is none at all."""
+    gone = names(ward.missing(page, *(WITNESSES if cell.whole or page.silent else ward.everyone)))
+    return is_broken(page) or not any(metric not in INFOS and not cell.target.costs(metric) for metric in gone)
+
+
+def is_well(ward: Ward, page: Page) -> bool:
+    """Tell whether everything is there, by number."""
+    return not page.trouble and not ward.missing(page, *ward.everyone)
+
+
+def recover(ward: Ward, cell: Cell, periods: int) -> list[str]:
+    """End the fault; say what is not back in time."""
+    if cell.fault == "missing":
+        ward.lacks()
+    ward.is_now()
+    if cell.whole:
+        ward.restart()
+    _, took = ward.until(lambda page: is_well(ward, page))
+    said = unharmed(ward, cell)
+    return [*said, f"it took {took} periods"] if took > periods and not cell.whole else said
+
+
+Attempt = Callable[[Ward, Cell], list[str]]
+
+
+def try_all(
+    cells: Sequence[Cell], attempt: Attempt, open_ward: Callable[[], Ward], lanes: int
+) -> dict[Cell, list[str]]:
+    """Try cells in several wards at once; give what each has to say against the sampler."""
+    found: dict[Cell, list[str]] = {}
+
+    def work(share: Sequence[Cell]) -> None:
+        ward = open_ward()
+        try:
+            for cell in share:
+                try:
+                    found[cell] = attempt(ward, cell)
+                except AssertionError as error:
+                    found[cell] = [str(error)]
+                if found[cell]:
+                    ward.close()
+                    ward = open_ward()
+        finally:
+            ward.close()
+
+    ordered = sorted(cells, key=lambda cell: (cell.whole, cell.target.kind))
+    with ThreadPoolExecutor(lanes) as pool:
+        for done in [pool.submit(work, ordered[i::lanes]) for i in range(lanes)]:
+            done.result()
+    return found

@@ -49,7 +49,9 @@ def seconds(snapshot: Snapshot) -> dict[str | None, Value]:
     found: dict[str | None, Value] = {}
     for p in points(snapshot, catalog.OWNER_TIME):
         assert isinstance(p.value, float)
-        found[p.attributes[index]] = p.value + float(found.get(p.attributes[index], 0.0))  # type: ignore[arg-type]
+        before = found.get(p.attributes[index], 0.0)
+        assert isinstance(before, float)
+        found[p.attributes[index]] = p.value + before
     return found
 
 

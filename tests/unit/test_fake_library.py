@@ -195,7 +195,11 @@ ANSWERS: dict[str, Any] = {
     "n.nvmlGpmSampleFree(one)#": "error 2",
 }  # fmt: skip
 
-_UNASKED = {"nvmlErrorString", "nvmlInit_v2"}  # the one asks no device, the other is nvmlInitWithFlags
+# The one asks no device, the other is nvmlInitWithFlags; the others are for NVIDIA's device plugin.
+_UNASKED = {
+    *("nvmlErrorString", "nvmlInit_v2", "nvmlDeviceGetHandleByUUID"),
+    *("nvmlDeviceGetTopologyCommonAncestor", "nvmlDeviceGetNvLinkRemotePciInfo_v2"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -93,4 +93,4 @@ def test_memory_is_bounded(row: list[Snapshot]) -> None:
     for snapshot in row:
         used.render(snapshot, openmetrics=True)
 
-    assert len(used._layout.lines) <= len(row[-1].points)
+    assert len(used._layout.metrics) <= len(row[-1].points)

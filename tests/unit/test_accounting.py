@@ -162,7 +162,8 @@ def test_series_that_an_engine_gave_up_are_remembered_up_to_the_limit_and_counte
 
     model = catalog.PREEMPTIONS.keys.index(catalog.MODEL.key)
     limit = catalog.DROPPED.keys.index("inferometer.limit")
-    assert {attributes[model] for _, attributes, _ in state.seen} == {"4-0", "4-1", "3-0", "3-1"}
+    remembered = [*(point for point, _ in state.kept.gone.values()), *points(last, catalog.PREEMPTIONS)]
+    assert {point.attributes[model] for point in remembered} == {"4-0", "4-1", "3-0", "3-1"}
     assert {p.value for p in points(last, catalog.DROPPED) if p.attributes[limit] == "ended"} == {6.0}
 
 

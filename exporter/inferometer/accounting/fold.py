@@ -2,14 +2,16 @@
 """One snapshot more: every part of the fold advances, and its counters join the snapshot's points."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, groupby
+from operator import itemgetter
 from types import MappingProxyType
 
 from inferometer import catalog
 from inferometer.accounting import failures, held, starts, xids
 from inferometer.accounting.linger import Rules
-from inferometer.model import Instrument, Metric, Point, Snapshot, series_of
+from inferometer.model import Histogram, Instrument, Metric, Point, Snapshot, series_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class State:
     sequence: int = 0  # of the newest frame that was counted
     holdings: Mapping[held.Attributes, held.Held] = field(default_factory=lambda: MappingProxyType({}))
     energies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # of the latest snapshot
-    seen: Mapping[starts.Series, starts.Seen] = field(default_factory=lambda: MappingProxyType({}))
+    kept: starts.State = field(default_factory=starts.State)
     errors: Mapping[failures.Key, failures.Failures] = field(default_factory=lambda: MappingProxyType({}))
     reports: xids.State = field(default_factory=xids.State)
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
@@ -37,7 +39,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     before = state.latest or snapshot.at
     passed = max(0.0, snapshot.steady - state.steady)
     holding, ended_holdings = held.hold(state.holdings, passed, snapshot, rules, state.energies)
-    seen, points, ended_series = starts.find_starts(state.seen, snapshot, rules)
+    counters, ended_series = starts.find_starts(state.kept, snapshot, rules, state.steady)
     errors, ended_errors = failures.count(state.errors, snapshot, rules, counted=state.sequence, since=before)
     reported, lost, ended_xids = xids.count(
         state.reports, snapshot, rules, since=before, before=state.holdings, holding=holding
@@ -50,20 +52,38 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         sequence=max(state.sequence, snapshot.sequence),
         holdings=holding,
         energies=snapshot.energies,
-        seen=seen,
+        kept=counters,
         errors=errors,
         reports=reported,
         dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot)),
     )
-    points += held.points_of(holding, snapshot)
-    points += xids.points_of(reported, holding, snapshot)
-    points += _counters(after, snapshot)
-    points.append(_own(snapshot, after, catalog.SERIES, float(sum(series_of(p.value) for p in points) + 1)))
-    points.sort(key=lambda point: catalog.ORDER[point.metric])  # stable: the join's order within a metric stays
+    ours = [
+        *held.points_of(holding, snapshot),
+        *xids.points_of(reported, holding, snapshot),
+        *_counters(after, snapshot),
+    ]
+    number = _count(counters.told) + _count(ours) + 1
+    points = _in_order((*counters.told, *ours, _own(snapshot, after, catalog.SERIES, float(number))))
     if snapshot.at < state.latest:
         # The clock was set back: until it has caught up, a start that lies ahead is unknown.
         points = [p if p.start is None or p.start <= p.at else p._replace(start=None) for p in points]
     return after, replace(snapshot, points=tuple(points))
+
+
+def _in_order(points: Sequence[Point]) -> list[Point]:
+    """Sort points by the catalogue's order of metrics; most stand in it already, run by run."""
+    runs = [(catalog.ORDER[metric], list(run)) for metric, run in groupby(points, key=_METRIC)]
+    runs.sort(key=itemgetter(0))  # stable: the order within a metric stays
+    return list(chain.from_iterable(run for _, run in runs))
+
+
+_METRIC = itemgetter(0)  # Point.metric, read in C
+
+
+def _count(points: Sequence[Point]) -> int:
+    """Count the series of points."""
+    histograms = [point.value for point in points if type(point.value) is Histogram]
+    return len(points) - len(histograms) + sum(map(series_of, histograms))
 
 
 def _counters(state: State, snapshot: Snapshot) -> list[Point]:

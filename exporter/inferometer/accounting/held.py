@@ -10,6 +10,8 @@ from inferometer.model import Point, Share, Snapshot
 
 Attributes = tuple[str | None, ...]
 
+_ROUNDING = 1e-9  # three thirds are not quite all of it: so much of an interval is nobody's time, but none
+
 
 class Held(NamedTuple):
     """What one owner, or nobody, has had of one device: `total` seconds of its time and `joules`.
@@ -56,10 +58,11 @@ def hold(
             part = passed * min(share.fraction, before.fraction) if before and lasting else 0.0
             alone = len(owners) == 1 and share.fraction == 1.0
             burnt = spent if spent and before and lasting and alone and before.sole else 0.0
-            left_time = max(0.0, left_time - part)
+            left_time -= part
             left_energy = None if left_energy is None else left_energy - burnt
             counts = device in snapshot.energies or (before is not None and before.joules is not None)
             running[share.attributes] = _advance(before, part, burnt if counts else None, share, alone, snapshot)
+        left_time = left_time if left_time > _ROUNDING * passed else 0.0
         before = held.get(rest.attributes)
         there = before is not None and before.ended is None
         counts = device in snapshot.energies or (before is not None and before.joules is not None)

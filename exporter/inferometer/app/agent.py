@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from inferometer.app.allocator import hold_little
+from inferometer.app.allocator import hold_little, settle
 from inferometer.app.outputs import Window, forms
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand
 from inferometer.config import Config, ConfigError, load
@@ -242,7 +242,11 @@ def run(
     previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda number, _: asked.append(number))
     try:
         agent.start()
+        settled = False
         while not ended and not agent.wait(_GLANCE):
+            if not settled and agent.newest is not None:
+                settle()
+                settled = True
             if asked:
                 asked.clear()
                 agent.release()

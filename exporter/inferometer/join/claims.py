@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of the claims that local pods use: the request that a device answers, admin access, the share."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -61,11 +61,16 @@ class Claims:
         return Told(full, role, requests, _weight(owning, published))
 
 
-def unprepared(pods: Iterable[Pod], claims: "Claims") -> Iterator[Allocation]:
-    """Give the devices that pods have by their claims alone: the kubelet prepares nothing for them and lists none (KEP-5945)."""
+def unprepared(pods: Iterable[Pod], claims: "Claims", drivers: Collection[str]) -> Iterator[Allocation]:
+    """Give the devices that pods have by their claims alone: the kubelet prepares nothing for them and lists none (KEP-5945).
+
+    Only those of `drivers`: a claim may be for a network card as well.
+    """
     for pod in pods:
         for name in sorted({*pod.claims.values(), pod.extended_claim} - {""}):
             for claim, grant in claims.skipped(pod.namespace, name):
+                if claim.driver not in drivers:
+                    continue
                 for container in pod.containers:
                     told = Told(claim, Role.OWNER, frozenset({grant.request}))
                     refers = any(c == container and pod.claims.get(ref) == name for c, ref, _ in pod.claim_requests)
@@ -77,9 +82,10 @@ def names_request(pod: Pod | None, container: str, told: Told) -> bool:
     """Tell whether a container names the device's request.
 
     The kubelet shows a claim's devices in every container that names the claim, whatever request it names (its
-    `GetDynamicResources`); only the pod's spec tells. Without that, or without the requests, the kubelet is believed.
+    `GetDynamicResources`); only the pod's spec tells. Without that, or without the requests, the kubelet is believed: its
+    own file has no request of a device whose driver names none, which then answers all of them.
     """
-    if pod is None or not told.requests:
+    if pod is None or not told.requests or "" in told.requests:
         return True
     claim = told.claim.name
     if pod.extended_claim == claim:

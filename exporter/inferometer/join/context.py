@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the join must know that no frame tells."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from inferometer.join.laid import Memo
 from inferometer.model import Resource
 
 
@@ -11,6 +12,7 @@ class Context:
     """What the join must know that no frame tells. `node` is the resource of everything that is not an engine's.
 
     `process_series` asks for series of single processes; `itself` is the namespace and name of the pod that the agent runs in.
+    `memo` saves work from one tick to the next, and changes no result.
     """
 
     node: Resource
@@ -20,3 +22,4 @@ class Context:
     simulated: bool = False
     process_series: bool = False
     itself: tuple[str, str] = ("", "")
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)

@@ -68,9 +68,9 @@ def declared(pods: Iterable[Pod], held: Mapping[str, str] = MappingProxyType({})
     return tuple(share for pod in listed for share in _of_pod(pod, devices))
 
 
-def is_reservation(pod: Pod) -> bool:
+def is_reservation(namespace: str, name: str) -> bool:
     """Tell whether this is a pod of KAI's that only keeps a GPU for those that share it: never an owner."""
-    return pod.namespace in KAI_NAMESPACES and pod.name.startswith(_KAI_RESERVATION)
+    return namespace in KAI_NAMESPACES and name.startswith(_KAI_RESERVATION)
 
 
 def _of_pod(pod: Pod, devices: Mapping[str, str]) -> list[Share]:
@@ -97,13 +97,13 @@ def _reserved(pods: Sequence[Pod], held: Mapping[str, str]) -> dict[str, str]:
     for pod in pods:
         group = pod.labels.get(_KAI_GROUP, "")
         device = held.get(pod.uid) or _uuid(pod.annotations.get(_KAI_DEVICE, ""))
-        if is_reservation(pod) and group and device:
+        if is_reservation(pod.namespace, pod.name) and group and device:
             devices.setdefault(group, set()).add(device)
     return {group: found.pop() for group, found in devices.items() if len(found) == 1}
 
 
 def _of_kai(pod: Pod, devices: Mapping[str, str]) -> Iterator[Share]:
-    if is_reservation(pod):
+    if is_reservation(pod.namespace, pod.name):
         return
     groups = {value for key, value in pod.labels.items() if key in {_KAI_GROUP, f"{_KAI_GROUP}/{value}"}}
     weight = _number(pod.annotations.get("gpu-fraction", ""), 1.0)

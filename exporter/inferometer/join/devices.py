@@ -31,12 +31,7 @@ def put_devices(
         put_health(draft, attributes, health[device.uuid], at)
         draft.put(catalog.GPU_READING_AGE, attributes, age + report.unresponsive.get(device.uuid, 0.0))
     own = {uuid: {**attributes, **_HW, **draft.common} for uuid, attributes in named.items()}
-    for subject, metric, added, value, start, read_at in report.readings:  # thousands: unpacked, and aligned here
-        if subject in own:  # a device that went while it was read contributes nothing
-            get = ({**own[subject], **dict(added)} if added else own[subject]).get
-            draft.put_aligned(
-                metric, tuple([get(key) or None for key in metric.keys]), value, at=read_at or at, start=start
-            )
+    draft.put_readings(own, report.readings, at)
 
 
 _HW: Mapping[str, str | None] = {catalog.HW_TYPE.key: "gpu"}

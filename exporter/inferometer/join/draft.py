@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The points of one snapshot while it is made: each series once, grouped by metric."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from inferometer import catalog
 from inferometer.join.context import Context
-from inferometer.model import Metric, Point, Resource, Value, series_of
+from inferometer.join.laid import Laid, Named, again, lay
+from inferometer.model import Metric, Point, Reading, Resource, Value, series_of
 
 
 class Draft:
@@ -16,6 +18,8 @@ class Draft:
         self._node = context.node
         self.common = {catalog.SIMULATED.key: "true"} if context.simulated else {}
         self._points: dict[Metric, dict[tuple[str | None, ...], Point]] = {}
+        self._memo = context.memo
+        self._laid: list[Laid] = []
         self.series = 0
         self.repeated = 0
 
@@ -58,6 +62,34 @@ class Draft:
         points[attributes] = Point(metric, attributes, value, at, start, resource or self._node)
         self.series += series_of(value)
 
+    def put_readings(
+        self, named: Named, readings: Sequence[Reading], at: float, resource: Resource | None = None
+    ) -> None:
+        """Add a point for every reading of a report that was read at `at`; a reading may have a time of its own.
+
+        `named` has the attributes of each subject; a subject that is not there contributes nothing.
+        """
+        resource = resource or self._node
+        known = self._memo.laid[len(self._laid) :][:1]
+        laid = (again(known[0], named, readings, at, resource) if known else None) or lay(named, readings, at, resource)
+        self._laid.append(laid)
+        self.repeated += laid.repeated
+        for metric, points in laid.groups.items():
+            if metric not in self._points:
+                self._points[metric] = points.copy()
+                self.series += laid.series[metric]
+                continue
+            there = self._points[metric]
+            for attributes, point in points.items():
+                if attributes in there:
+                    self.repeated += series_of(point.value)
+                else:
+                    there[attributes] = point
+                    self.series += series_of(point.value)
+
     def points(self) -> tuple[Point, ...]:
         """Give all points, in the catalogue's order of metrics."""
-        return tuple(point for metric in catalog.METRICS for point in self._points.get(metric, {}).values())
+        self._memo.laid = self._laid  # whole, so that nobody sees it half done
+        return tuple(
+            chain.from_iterable(self._points[metric].values() for metric in catalog.METRICS if metric in self._points)
+        )

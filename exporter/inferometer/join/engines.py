@@ -48,15 +48,8 @@ def put_engines(
         draft.put(catalog.ENGINE_INFO, described, 1.0, at=frame.at, resource=resource)
         if report.kind != "router":
             draft.put(catalog.ENGINE_BLIND, attributes, float(_is_blind(report)), at=frame.at, resource=resource)
-        for reading in report.readings:
-            draft.put(
-                reading.metric,
-                {**attributes, **dict(reading.attributes)},
-                reading.value,
-                at=frame.at,
-                start=reading.start,
-                resource=resource,
-            )
+        named = {target.instance: {**attributes, **draft.common}}
+        draft.put_readings(named, report.readings, frame.at, resource)
     return tuple(engines), tuple(doubts), left_out
 
 

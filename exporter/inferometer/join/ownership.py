@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who holds what: allocations, claims and pods become holdings, and what each pod has a stake in. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from inferometer.config import Identity
 from inferometer.join.claims import Claims, names_request, unprepared
 from inferometer.join.declared import Share as Declared
 from inferometer.join.declared import declared, is_reservation
 from inferometer.join.pods import ENDED, Pods
 from inferometer.join.resolve import Devices
 from inferometer.model import Allocation, Holding, Owner, Pod, Role
+
+DRIVERS = Identity().drivers
 
 # Pods that hold devices so that others can use them. By the names that their makers give them: NVIDIA's MPS control daemons
 # (device plugin and DRA driver).
@@ -22,13 +25,15 @@ class Ownership:
     """What the identity sources say together. `level` is one of `none`, `name`, `uid`.
 
     `stakes` are the holdings that count for owners, by device: without admin access, infrastructure, this agent itself, and
-    whoever holds every GPU without its role being known.
+    whoever holds every device without its role being known. `veiled` are devices whose owners cannot be known now: a pod that
+    keeps them for others does, and those others are not read.
     """
 
     level: str
     holdings: tuple[Holding, ...] = ()
     stakes: Mapping[str, tuple[Holding, ...]] = field(default_factory=lambda: MappingProxyType({}))
     unresolved: int = 0
+    veiled: frozenset[str] = frozenset()
 
 
 def find_owners(
@@ -38,6 +43,7 @@ def find_owners(
     claims: Claims,
     itself: tuple[str, str] = ("", ""),
     memory: Mapping[str, float] = MappingProxyType({}),
+    drivers: Collection[str] = DRIVERS,
 ) -> Ownership:
     """Join allocations with devices and pods.
 
@@ -48,6 +54,7 @@ def find_owners(
         claims: what is known of their claims; without it a claim's holder may be a mere observer.
         itself: namespace and name of the pod that this agent runs in.
         memory: bytes that each device has.
+        drivers: DRA drivers whose devices count, where only a claim tells of them.
 
     A GPU in MIG mode has no owner, its instances have. A pod that has ended holds nothing, although kubelets before
     1.34 still list it (KEP-3695, gate KubeletPodResourcesListUseActivePods).
@@ -55,13 +62,23 @@ def find_owners(
     if allocations is None:
         return Ownership("none")
     allocations = tuple(allocations)
-    shares = declared(pods.alive(), _reserved(allocations, devices, pods))
+    whole = _held_whole(allocations, devices, pods)
+    shares = [
+        share
+        for share in declared(pods.alive(), _reserved(allocations, devices, pods))
+        if share.device not in whole and share.pod not in whole.values()
+    ]
     found = _Found(devices)
+    veiled = set()
     # The ids that the kubelet has for such pods need not be those of the cards that the scheduler chose.
     elsewhere = {share.pod for share in shares if share.source != "kai"}
-    for allocation in (*allocations, *unprepared(pods.alive(), claims)):
+    for allocation in (*allocations, *unprepared(pods.alive(), claims, drivers)):
         pod = pods.find(allocation.namespace, allocation.pod)
-        if pod is not None and (pod.phase in ENDED or is_reservation(pod)):
+        if is_reservation(allocation.namespace, allocation.pod):
+            if pod is None and (device := devices.resolve(allocation)):
+                veiled.add(device)
+            continue
+        if pod is not None and pod.phase in ENDED:
             continue
         if pod is not None and allocation.kept and not _names(pod, allocation):
             continue
@@ -85,7 +102,8 @@ def find_owners(
         weight = _declared_weight(share, memory)
         found.add(known, Holding("", owner, share.container, Role.OWNER, weight=weight, declared=True), None)
     holdings = found.holdings()
-    return Ownership("uid" if pods.known else "name", holdings, _stakes(holdings, devices, itself), found.unresolved)
+    stakes = _stakes(holdings, itself, found.monitors())
+    return Ownership("uid" if pods.known else "name", holdings, stakes, found.unresolved, frozenset(veiled))
 
 
 def _names(pod: Pod, allocation: Allocation) -> bool:
@@ -103,9 +121,12 @@ class _Found:
         self.unresolved = 0
         self._devices = devices
         self._holdings: dict[tuple[object, ...], tuple[Holding, set[str | None]]] = {}
+        self._unclear: dict[str, set[str]] = {}  # what each owner has in a role that is not known
 
     def add(self, device: str | None, holding: Holding, replica: str | None) -> None:
         known = self._devices.by_uuid.get(device or "")
+        if holding.role is Role.UNKNOWN and device is not None:
+            self._unclear.setdefault(holding.owner.key, set()).add(device)
         if device is None or (known is not None and known.mig_enabled):
             self.unresolved += 1
             return
@@ -118,13 +139,33 @@ class _Found:
     def holdings(self) -> tuple[Holding, ...]:
         return tuple(replace(holding, replicas=len(replicas)) for holding, replicas in self._holdings.values())
 
+    def monitors(self) -> frozenset[str]:
+        """Name who has each of several devices in a role that is not known: more likely a monitor than an owner."""
+        return frozenset(owner for owner, had in self._unclear.items() if self._devices.are_all(had))
+
+
+def _held_whole(allocations: Iterable[Allocation], devices: Devices, pods: Pods) -> Mapping[str, str]:
+    """Give the devices that a device plugin gave to a pod as a whole, with its UID.
+
+    That is the kubelet's word, and no annotation, which the pod's owner may write, takes it from the pod. The plugins of
+    schedulers that share devices give parts of them, each with an id of its own.
+    """
+    whole = {}
+    for allocation in allocations:
+        if allocation.claim is not None or allocation.replica is not None or allocation.device not in devices.by_uuid:
+            continue
+        pod = pods.find(allocation.namespace, allocation.pod)
+        if pod is not None and pod.phase not in ENDED and not is_reservation(pod.namespace, pod.name):
+            whole[allocation.device] = pod.uid
+    return whole
+
 
 def _reserved(allocations: Iterable[Allocation], devices: Devices, pods: Pods) -> Mapping[str, str]:
     """Give the devices of the pods that only keep them for others, by the pods' UIDs: what the kubelet says is exact."""
     reserved = {}
     for allocation in allocations:
         pod = pods.find(allocation.namespace, allocation.pod)
-        if pod is not None and is_reservation(pod) and (device := devices.resolve(allocation)):
+        if pod is not None and is_reservation(pod.namespace, pod.name) and (device := devices.resolve(allocation)):
             reserved[pod.uid] = device
     return reserved
 
@@ -144,26 +185,14 @@ def is_infrastructure(pod: str) -> bool:
 
 
 def _stakes(
-    holdings: Sequence[Holding], devices: Devices, itself: tuple[str, str]
+    holdings: Iterable[Holding], itself: tuple[str, str], monitors: frozenset[str]
 ) -> Mapping[str, tuple[Holding, ...]]:
-    everything = _holders_of_everything(holdings, devices)
     stakes: dict[str, list[Holding]] = {}
     for holding in holdings:
         owner = holding.owner
         if holding.role is Role.ADMIN or (owner.namespace, owner.pod) == itself or is_infrastructure(owner.pod):
             continue
-        if holding.role is Role.UNKNOWN and owner.key in everything:
+        if holding.role is Role.UNKNOWN and owner.key in monitors:
             continue
         stakes.setdefault(holding.device, []).append(holding)
     return MappingProxyType({device: tuple(held) for device, held in stakes.items()})
-
-
-def _holders_of_everything(holdings: Iterable[Holding], devices: Devices) -> frozenset[str]:
-    """Name who holds each of several GPUs in a role that is not known: more likely a monitor than an owner."""
-    if len(devices.gpus) < 2:
-        return frozenset()
-    held: dict[str, set[str]] = {}
-    for holding in holdings:
-        if holding.role is Role.UNKNOWN:
-            held.setdefault(holding.owner.key, set()).add(holding.device)
-    return frozenset(owner for owner, found in held.items() if devices.gpus <= found)

@@ -54,7 +54,9 @@ class Devices:
         if published is not None:
             if not published.parent_uuid and (gpu := self._gpu_by_pci.get(published.pci_address)):
                 return gpu.uuid
-            if published.kind != "mig":  # an instance that is gone is not out of sight, it is no more
+            if published.kind == "mig":  # an instance that is gone is not out of sight, it is no more
+                return None if self.known else published.uuid or None
+            else:
                 return published.uuid or published.pci_address or f"{claim.driver}/{claim.pool}/{claim.device}"
         return None if claim.driver == _NVIDIA else f"{claim.driver}/{claim.pool}/{claim.device}"
 

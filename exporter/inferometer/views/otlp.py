@@ -29,7 +29,7 @@ class Encoder:
     """Encodes snapshots as OTLP requests; it remembers the newest layout and nothing else. Threads may share one."""
 
     def __init__(self) -> None:
-        self._layout = Layout.of((), 0, {})
+        self._layout = Layout.of((), 0, None)
 
     @property
     def oversized(self) -> int:
@@ -46,7 +46,7 @@ class Encoder:
         points = sayable(snapshot.points)
         layout = self._layout
         if not layout.fits(points, max_bytes):
-            layout = self._layout = Layout.of(points, max_bytes, layout.heads)
+            layout = self._layout = Layout.of(points, max_bytes, layout)
         return layout.fill(points) + marks(tuple(ended), snapshot.at, max_bytes)
 
 

@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where everything stands in some OTLP requests: points by resource and metric, parted into requests by their bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple, cast
 
 from inferometer import __version__
-from inferometer.model import Histogram, Metric, Point
+from inferometer.model import Histogram, Metric, Point, Resource
 from inferometer.views import otlp_wire as wire
 
 SCOPE = "inferometer"
 
 _Pairs = tuple[tuple[str, str], ...]
-# What a request is laid out by, and what tells a point's constant bytes apart: the same, and a histogram's bounds.
-_Key = tuple[Metric, tuple[str | None, ...], float | None, _Pairs]
-_Series = _Key | tuple[_Key, tuple[float, ...]]
+# What tells a point's constant bytes apart: metric, attributes, start, and a histogram's bounds.
+_Series = tuple[Metric, tuple[str | None, ...], float | None, tuple[float, ...] | None]
 
-_VALUE = attrgetter("value")
-_AT = attrgetter("at")
+# Of a point, read in C: these run for every point of every snapshot.
+_METRIC, _ATTRIBUTES, _VALUE, _AT, _START, _RESOURCE = map(itemgetter, range(6))
 
 _SCOPE_HEAD = wire.scope_head(SCOPE, __version__)
 
@@ -41,33 +40,33 @@ class _Item(NamedTuple):
 class Layout:
     """Everything of some requests but times and values.
 
-    `order` picks the points as the requests have them. `pieces` are constant bytes, room for a stamp and room for a value,
-    in turn, and `spans` says which of them are one request. `heads` are the constant bytes by series: what the next layout
-    is made from.
+    `metrics`, `attributes`, `begun` and `resources` are the points': what the requests are laid out by. `heads` and `sizes`
+    are their constant bytes and whole lengths. `order` picks the points as the requests have them. `pieces` are constant
+    bytes, room for a stamp and room for a value, in turn, and `spans` says which of them are one request.
     """
 
-    keys: list[_Key]
+    metrics: list[Metric]
+    attributes: list[tuple[str | None, ...]]
+    begun: list[float | None]
+    resources: list[Resource]
     max_bytes: int
     histograms: list[int]  # which points are histograms, in snapshot order
     bounds: list[tuple[float, ...]]
-    heads: Mapping[_Series, tuple[bytes, int]]
+    heads: list[bytes]
+    sizes: list[int]
     order: list[int]
     pieces: list[bytes]
     spans: list[slice]
     oversized: int
 
     @classmethod
-    def of(cls, points: Sequence[Point], max_bytes: int, known: Mapping[_Series, tuple[bytes, int]]) -> "Layout":
-        """Lay out the series of `points`, taking the heads that are known."""
-        heads: dict[_Series, tuple[bytes, int]] = {}
+    def of(cls, points: Sequence[Point], max_bytes: int, before: "Layout | None") -> "Layout":
+        """Lay out the series of `points`, taking the heads that the layout before has."""
+        known = before.known() if before else {}
         items: list[_Item] = []
-        keys = _keys(points)
-        for key, point in zip(keys, points, strict=True):
-            metric, attributes, start, pairs = key
-            edges = point.value.bounds if isinstance(point.value, Histogram) else None
-            series = key if edges is None else (key, edges)
-            heads[series] = known.get(series) or _head(metric, attributes, start, edges)
-            items.append(_Item(pairs, metric, *heads[series]))
+        for metric, attributes, value, _, start, resource in points:
+            series = (metric, attributes, start, value.bounds if isinstance(value, Histogram) else None)
+            items.append(_Item(resource.attributes, metric, *(known.get(series) or _head(*series))))
         requests, oversized = _split(items, max_bytes)
         order = [i for request in requests for i in request]
         pieces: list[bytes] = []
@@ -78,14 +77,37 @@ class Layout:
                 pieces += (head, b"", b"")
             spans.append(slice(begin, len(pieces)))
         histograms = [i for i, point in enumerate(points) if isinstance(point.value, Histogram)]
-        bounds = _bounds(points, histograms)
-        return cls(keys, max_bytes, histograms, bounds, heads, order, pieces, spans, oversized)
+        return cls(
+            metrics=list(map(_METRIC, points)),
+            attributes=list(map(_ATTRIBUTES, points)),
+            begun=list(map(_START, points)),
+            resources=list(map(_RESOURCE, points)),
+            max_bytes=max_bytes,
+            histograms=histograms,
+            bounds=_bounds(points, histograms),
+            heads=[item.head for item in items],
+            sizes=[item.size for item in items],
+            order=order,
+            pieces=pieces,
+            spans=spans,
+            oversized=oversized,
+        )
+
+    def known(self) -> dict[_Series, tuple[bytes, int]]:
+        """Give the heads and sizes by series."""
+        bounds = dict(zip(self.histograms, self.bounds, strict=True))
+        edges = map(bounds.get, range(len(self.metrics)))
+        series = zip(self.metrics, self.attributes, self.begun, edges, strict=True)
+        return dict(zip(series, zip(self.heads, self.sizes, strict=True), strict=True))
 
     def fits(self, points: Sequence[Point], max_bytes: int) -> bool:
         """Tell whether `points` are the series of this layout, in its order."""
         return (
             max_bytes == self.max_bytes
-            and _keys(points) == self.keys
+            and list(map(_METRIC, points)) == self.metrics
+            and list(map(_ATTRIBUTES, points)) == self.attributes
+            and list(map(_START, points)) == self.begun
+            and list(map(_RESOURCE, points)) == self.resources
             and _bounds(points, self.histograms) == self.bounds
         )
 
@@ -106,11 +128,6 @@ class Layout:
         pieces[1::3] = [stamps[times[i]] for i in self.order]
         pieces[2::3] = [encoded[i] for i in self.order]
         return tuple(b"".join(pieces[span]) for span in self.spans)
-
-
-def _keys(points: Sequence[Point]) -> list[_Key]:
-    """Give what the layout depends on: all of the points but values and times."""
-    return [(metric, attributes, start, resource.attributes) for metric, attributes, _, _, start, resource in points]
 
 
 def _bounds(points: Sequence[Point], histograms: Sequence[int]) -> list[tuple[float, ...]]:

@@ -9,8 +9,9 @@ https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
 from typing import cast
@@ -22,8 +23,8 @@ from inferometer.views.sayable import sayable
 # A series as a page tells it apart; a histogram's bounds are part of it, because each is a line of its own.
 _Series = tuple[Metric, tuple[str | None, ...], tuple[float, ...] | None]
 
-_KEY = itemgetter(0, 1)  # Point.metric and Point.attributes, read in C: these run for every point of every snapshot
-_VALUE = itemgetter(2)  # Point.value
+# Point.metric, Point.attributes and Point.value, read in C: these run for every point of every snapshot.
+_METRIC, _ATTRIBUTES, _VALUE = map(itemgetter, range(3))
 
 _TYPES = {
     Instrument.GAUGE: "gauge",
@@ -41,7 +42,7 @@ class Exposition:
     """Renders snapshots as pages; it remembers the newest page's layout and nothing else. Threads may share one."""
 
     def __init__(self) -> None:
-        self._layout = _Layout.of(Resource(()), (), {})
+        self._layout = _Layout.of(Resource(()), (), None)
 
     def render(self, snapshot: Snapshot, *, openmetrics: bool) -> bytes:
         """Give the page in UTF-8: OpenMetrics 1.0.0, or text 0.0.4. The same snapshot gives the same bytes.
@@ -52,9 +53,9 @@ class Exposition:
         points = sayable(snapshot.points)
         layout = self._layout
         if not layout.fits(snapshot.node, points):
-            layout = self._layout = _Layout.of(snapshot.node, points, layout.lines)
+            layout = self._layout = _Layout.of(snapshot.node, points, layout)
         page = layout.page(openmetrics=openmetrics).copy()
-        page[1::2] = map(repr, layout.numbers(points))
+        page[2::3] = map(repr, layout.numbers(points))
         # A lone surrogate, which only a hostile source can send, becomes `?`: one value must not take the page.
         return "".join(page).encode("utf-8", "replace")
 
@@ -63,38 +64,58 @@ class Exposition:
 class _Layout:
     """Everything of a page but its numbers.
 
-    `texts` is what stands before each number and `starts` says before which of them a family begins. `lines` are the
-    same texts by series: what the next layout is made from. `pages` are the finished texts by form.
+    `metrics` and `attributes` are the points'. What stands before each number is in two: `texts`, which the buckets of a
+    series share, and `edges`, which those of equal bounds do. `starts` says before which of them a family begins. `pages`
+    are the finished texts by form.
     """
 
     node: Resource
-    keys: list[tuple[Metric, tuple[str | None, ...]]]
+    metrics: list[Metric]
+    attributes: list[tuple[str | None, ...]]
     histograms: list[int]  # which points are histograms
     bounds: list[tuple[float, ...]]
-    lines: Mapping[_Series, tuple[str, ...]]
     texts: list[str]
+    edges: list[str]
     starts: list[tuple[int, Metric]]
     pages: dict[bool, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, node: Resource, points: Sequence[Point], known: Mapping[_Series, tuple[str, ...]]) -> "_Layout":
-        """Lay out the series of `points`, taking the lines that are known."""
-        lines: dict[_Series, tuple[str, ...]] = {}
+    def of(cls, node: Resource, points: Sequence[Point], before: "_Layout | None") -> "_Layout":
+        """Lay out the series of `points`, taking the lines that the layout before has."""
+        known = before.lines() if before else {}
         texts: list[str] = []
+        edges: list[str] = []
         starts: list[tuple[int, Metric]] = []
         for metric, attributes, value, *_ in points:
-            series = (metric, attributes, value.bounds if isinstance(value, Histogram) else None)
-            lines[series] = known.get(series) or _lines(*series)
+            bounds = value.bounds if isinstance(value, Histogram) else None
             if not starts or starts[-1][1] is not metric:
                 starts.append((len(texts), metric))
-            texts += lines[series]
+            texts += known.get((metric, attributes, bounds)) or _texts(metric, attributes, bounds)
+            edges += _edges(bounds)
         histograms = [i for i, point in enumerate(points) if isinstance(point.value, Histogram)]
-        return cls(node, list(map(_KEY, points)), histograms, _bounds(points, histograms), lines, texts, starts)
+        metrics, attributes_of = list(map(_METRIC, points)), list(map(_ATTRIBUTES, points))
+        return cls(node, metrics, attributes_of, histograms, _bounds(points, histograms), texts, edges, starts)
+
+    def lines(self) -> dict[_Series, Sequence[str]]:
+        """Give the texts of each series."""
+        bounds: dict[int, tuple[float, ...]] = dict(zip(self.histograms, self.bounds, strict=True))
+        lines: dict[_Series, Sequence[str]] = {}
+        begin = 0
+        for i, series in enumerate(zip(self.metrics, self.attributes, strict=True)):
+            edges = bounds.get(i)
+            end = begin + (1 if edges is None else len(edges) + 3)  # buckets with +Inf, sum and count
+            lines[*series, edges] = self.texts[begin:end]
+            begin = end
+        return lines
 
     def fits(self, node: Resource, points: Sequence[Point]) -> bool:
         """Tell whether `points` are the series of this layout, in its order."""
-        keys = list(map(_KEY, points))
-        return keys == self.keys and node == self.node and _bounds(points, self.histograms) == self.bounds
+        return (
+            list(map(_METRIC, points)) == self.metrics
+            and list(map(_ATTRIBUTES, points)) == self.attributes
+            and node == self.node
+            and _bounds(points, self.histograms) == self.bounds
+        )
 
     def numbers(self, points: Sequence[Point]) -> list[float]:
         """Give every number of the page in order; a histogram's are its buckets, which cumulate, its sum and count."""
@@ -106,14 +127,15 @@ class _Layout:
         return numbers
 
     def page(self, *, openmetrics: bool) -> list[str]:
-        """Give the page as text at even places and room for a number at odd ones."""
+        """Give the page: before each number its text and its edge, and room for it."""
         if openmetrics not in self.pages:
             texts = [*self.texts, _target_info(self.node) + ("\n# EOF\n" if openmetrics else "\n")]
             for i, metric in self.starts:
                 texts[i] = _header(metric, openmetrics=openmetrics) + texts[i]
             texts[0] = texts[0].removeprefix("\n")
-            page = [""] * (2 * len(texts) - 1)
-            page[::2] = texts
+            page = [""] * (3 * len(texts) - 2)
+            page[::3] = texts
+            page[1::3] = self.edges
             self.pages[openmetrics] = page
         return self.pages[openmetrics]
 
@@ -126,20 +148,28 @@ def _bounds(points: Sequence[Point], histograms: Sequence[int]) -> list[tuple[fl
 # --- text ---------------------------------------------------------------------------------------------------------
 
 
-def _lines(metric: Metric, attributes: Sequence[str | None], bounds: Sequence[float] | None) -> tuple[str, ...]:
-    """Write what stands before each number of one series, each with the line break before it."""
+def _texts(metric: Metric, attributes: Sequence[str | None], bounds: Sequence[float] | None) -> tuple[str, ...]:
+    """Write what stands before each number of one series, each with the line break before it, without a bucket's edge."""
     pairs = zip(metric.attributes, attributes, strict=True)
     # An empty label is an absent one to Prometheus, so an empty attribute is left out on every route.
     labels = [_label(attribute.label, value) for attribute, value in pairs if value]
     name = metric.prometheus
     if bounds is None:
         return (f"\n{name}{_braced(labels)} ",)
-    edges = [*map(boundary, bounds), "+Inf"]
+    bucket = f"\n{name}_bucket{{{''.join(f'{label},' for label in labels)}"
     return (
-        *(f"\n{name}_bucket{_braced([*labels, _label('le', edge)])} " for edge in edges),
+        *[bucket] * (len(bounds) + 1),
         f"\n{name}_sum{_braced(labels)} ",
         f"\n{name}_count{_braced(labels)} ",
     )
+
+
+@lru_cache(256)  # the same few tuples in all series
+def _edges(bounds: tuple[float, ...] | None) -> tuple[str, ...]:
+    """Write the edges of a histogram's buckets; its sum and count, and any other number, have none."""
+    if bounds is None:
+        return ("",)
+    return (*(f"{_label('le', edge)}}} " for edge in (*map(boundary, bounds), "+Inf")), "", "")
 
 
 def _braced(labels: Sequence[str]) -> str:

@@ -50,7 +50,7 @@ class Counts:
         for key, known in before.items():
             now = known._replace(told=known.told + known.held, held=0, at=snapshot.at) if known.held else known
             if key[0] in there:
-                lasting[key] = now._replace(gpu=there[key[0]], at=snapshot.at, gone=None)
+                lasting[key] = Reported(there[key[0]], now.start, snapshot.at, now.told, now.held, now.newest)
             else:
                 gone.append((key, now if now.gone is not None else now._replace(gone=snapshot.steady)))
         staying, self.ended = keep(gone, lambda item: item.gone or 0.0, snapshot.steady, rules)

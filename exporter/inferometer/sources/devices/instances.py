@@ -35,7 +35,7 @@ class Instances:
 
     def read(self, parent: calls.Handle, due: Collection[str], failed: list[Complaint]) -> list[Facts]:
         """Give each instance's facts with its `values` of the tiers that are due, in the order of the MIG indexes."""
-        found = list(self._walk(parent, failed))
+        found = list(self._walk(parent, due, failed))
         self.handles = [(subject.uuid, handle) for handle, subject, _ in found]
         groups = [facts["gi"] for _, _, facts in found]
         self.unsupported = []
@@ -44,11 +44,12 @@ class Instances:
             values: list[Value] = []
             if groups.count(facts["gi"]) > 1:
                 # Memory is the GPU instance's: copied onto each of its compute instances it would count more than once.
-                self.unsupported += [
+                shared = [
                     (subject.uuid, quantity.metric, row.ways[0].call, _SHARED)
                     for row in calls.INSTANCE_ROWS
                     for quantity in row.gives
                 ]
+                self.unsupported += dict.fromkeys(shared)
             else:
                 values = subject.read(handle, due, failed, parent)
                 self.unsupported += subject.unsupported
@@ -61,8 +62,14 @@ class Instances:
             subject.close()
         self._known = {}
 
-    def _walk(self, parent: calls.Handle, failed: list[Complaint]) -> list[tuple[calls.Handle, Subject, Facts]]:
-        """Look at every MIG index, and forget the instances that are no more."""
+    def _walk(
+        self, parent: calls.Handle, due: Collection[str], failed: list[Complaint]
+    ) -> list[tuple[calls.Handle, Subject, Facts]]:
+        """Look at every MIG index, and forget the instances that are no more.
+
+        An instance that ended between two reads may be back with the same ids, and so with the same UUID and profile, in
+        another place of the GPU: each is described again in the medium tier, and one that differs is another one.
+        """
         nvml = self._nvml
         known: dict[tuple[str, str], tuple[Subject, Facts | None]] = {}
         found = []
@@ -81,10 +88,16 @@ class Instances:
                 continue
             subject, facts = self._known.get((uuid, name)) or (self._new(uuid), None)
             lasting = facts
-            if facts is None:
+            if facts is None or calls.MEDIUM in due:
                 before = len(failed)
-                facts = describe(nvml, self._mark, parent, handle, name, subject, failed)
-                lasting = facts if len(failed) == before else None  # else it is described again at the next read
+                told = describe(nvml, self._mark, parent, handle, name, subject, failed)
+                if len(failed) == before:
+                    if facts not in (None, told):
+                        subject.close()
+                        subject = self._new(uuid)
+                    facts = lasting = told
+                elif facts is None:
+                    facts = told  # it is described again at the next read
             known[uuid, name] = subject, lasting
             self._groups[uuid] = facts["gi"]
             found.append((handle, subject, facts))

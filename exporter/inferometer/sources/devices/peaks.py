@@ -10,6 +10,8 @@ from typing import Any
 from inferometer.sources.devices import codes
 from inferometer.sources.devices.calls import Handle, Nvml
 
+_LATEST = 1 << 56  # microseconds: a time stamp beyond the year 4000 is none, and must not become the newest
+
 
 class Peaks:
     """The newest sample that was seen of a device, by sampling type."""
@@ -30,6 +32,7 @@ class Peaks:
             if codes.name(error.value) != "not_found":
                 raise
             return None
+        samples = [sample for sample in samples if sample.timeStamp < _LATEST]
         self._seen[constant] = max((int(sample.timeStamp) for sample in samples), default=seen or 0)
         return None if seen is None else self._highest(int(kind), samples, seen)
 

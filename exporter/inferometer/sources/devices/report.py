@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of the sampler become values of the model: devices, readings, and what is unsupported or failed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -65,8 +65,7 @@ def answer(frame: Mapping[str, Any], at: float) -> Answer:
         readings=tuple(
             reading
             for device, values in zip((gpu, *instances), told, strict=True)
-            for tier, reading in readings(device.uuid, values["values"])
-            if tier == calls.FAST
+            for _, reading in readings(device.uuid, values["values"], (calls.FAST,))
         ),
         unsupported=complaints(frame["unsupported"]),
         failed=complaints(frame["failed"]),
@@ -74,9 +73,9 @@ def answer(frame: Mapping[str, Any], at: float) -> Answer:
 
 
 def readings(
-    subject: str, values: Sequence[Sequence[Any]], stamp: float | None = None
+    subject: str, values: Sequence[Sequence[Any]], tiers: Collection[str], stamp: float | None = None
 ) -> Iterator[tuple[str, Reading]]:
-    """Give a device's readings with their tiers; `stamp` is when those of the slower tiers were read, in Unix seconds.
+    """Give a device's readings of some tiers, with these; `stamp` is when they were read, in Unix seconds.
 
     Raises IndexError, TypeError or ValueError for what the sampler would never send.
     """
@@ -84,7 +83,8 @@ def readings(
         metric, attributes, row = _SLOTS[slot]
         if row.each is not None:
             attributes = _numbered(slot, int(index[0]))
-        yield row.tier, Reading(subject, metric, attributes, float(value), None, stamp)
+        if row.tier in tiers:
+            yield row.tier, Reading(subject, metric, attributes, float(value), None, stamp)
 
 
 @lru_cache(4096)  # the same at every read, of every device

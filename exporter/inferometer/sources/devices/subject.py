@@ -87,9 +87,10 @@ class Subject:
         return list(dict.fromkeys(complaints))
 
     def refuse(self, metric: str, call: str, reason: str) -> None:
-        """Note a call outside of the table that the device refused."""
-        self._refused.append((self.uuid, metric, call, reason))
-        self._unsupported = None
+        """Note a call outside of the table that the device refused; the same one again changes nothing."""
+        if (complaint := (self.uuid, metric, call, reason)) not in self._refused:
+            self._refused.append(complaint)
+            self._unsupported = None
 
     def read(
         self, handle: calls.Handle, due: Collection[str], failed: list[Complaint], parent: calls.Handle = None

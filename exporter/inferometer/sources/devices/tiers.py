@@ -29,11 +29,13 @@ class Slower:
         """
         for told in (frame, *frame["instances"]):
             device = str(told["uuid"])
-            by_tier: dict[str, list[Reading]] = {str(tier): [] for tier in told["tiers"]}
-            for tier, reading in report.readings(device, told["values"], stamp):
+            by_tier: dict[str, list[Reading]] = {tier: [] for tier in told["tiers"] if tier in self._lives}
+            if not by_tier:
+                continue
+            for tier, reading in report.readings(device, told["values"], self._lives, stamp):
                 by_tier[tier].append(reading)
-            for tier in self._lives.keys() & by_tier.keys():
-                self._told[device, tier] = _Told(at, tuple(by_tier[tier]))
+            for tier, readings in by_tier.items():
+                self._told[device, tier] = _Told(at, tuple(readings))
 
     def readings(self, devices: Collection[str], now: float) -> Iterable[Reading]:
         """Give what still counts of some devices; forget what does not count any more."""

@@ -9,6 +9,7 @@ from itertools import compress
 from operator import ne
 from types import MappingProxyType
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from inferometer.model import Reason, Trouble
 from inferometer.sources.engines import syntax
@@ -31,18 +32,23 @@ class Series(NamedTuple):
         return (f"{self.name}{{{labels}}}" if labels else self.name)[:200]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Layout:
     """A page without its values. Compared by identity: pages of one layout have the same series in the same places.
 
     `series[i]` is what `Page.values[i]` belongs to. `types` holds the `# TYPE` lines, family name to type, and
-    `conflicting` where a page gives one family two types.
+    `conflicting` where a page gives one family two types. `known` has the series by what precedes their values.
     """
 
     series: tuple[Series, ...]
     types: Mapping[str, str]
     keys: list[str] = field(repr=False)  # per line: what precedes the value; empty for a line that has none
     slots: list[int] = field(repr=False)  # per line: the index of its value
+    known: Mapping[str, Series] = field(default_factory=dict, repr=False)
+
+
+# The layouts in use, by the hash of their keys: the replicas of one server have the same, and keep it once.
+_in_use: WeakValueDictionary[int, Layout] = WeakValueDictionary()
 
 
 class Page(NamedTuple):
@@ -67,7 +73,6 @@ class Parser:
         self._lines: list[str] = []
         self._values: list[float] = []
         self._layout = Layout((), MappingProxyType({}), [], [])
-        self._memo: dict[str, Series] = {}
 
     def parse(self, body: bytes, content_type: str = "") -> Page:
         """Parse one page.
@@ -142,22 +147,31 @@ class Parser:
         if len(set(memo.values())) < len(memo):
             raise malformed(f"the series {Counter(memo.values()).most_common(1)[0][0]} stands twice")
         if keys != self._layout.keys or types != self._layout.types:
-            self._layout = Layout(tuple(memo.values()), MappingProxyType(types), keys, slots)
-            self._memo = memo
+            self._layout = _shared(Layout(tuple(memo.values()), MappingProxyType(types), keys, slots, memo))
         self._openmetrics = openmetrics
         return values
 
     def _key(self, line: str, pairs: dict[tuple[str, str], tuple[str, str]]) -> tuple[str, Series]:
         """Give what precedes a line's value, and the series that it names; `pairs` keeps equal labels once."""
         key = line[: line.rfind("}") + 1 or line.find(" ") + 1]
-        series = self._memo.get(key)
+        series = self._layout.known.get(key)
         if series is None:  # new, or the last brace is an exemplar's
             key = syntax.key(line)
-            series = self._memo.get(key)
+            series = self._layout.known.get(key)
         if series is None:
             name, labels = syntax.series(key)
             series = Series(sys.intern(name), tuple([pairs.setdefault(pair, pair) for pair in sorted(labels.items())]))
         return key, series
+
+
+def _shared(layout: Layout) -> Layout:
+    """Give the layout in use that says the same, or this one, which is in use from now on."""
+    name = hash(tuple(layout.keys))
+    other = _in_use.get(name)
+    if other is not None and (other.keys, other.slots, other.types) == (layout.keys, layout.slots, layout.types):
+        return other
+    _in_use[name] = layout
+    return layout
 
 
 def malformed(message: str) -> Trouble:

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MIG profile names, where the driver does not put them into the instance's name."""
+"""MIG instances that are made anew as others, what several share, and profile names where the driver does not give them."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from fakenvml.driver import Driver, Open, Tuned
+from fakenvml.fakenvml import Fault, Gpu, Instance, Node
+from inferometer.config import Seconds
 from inferometer.sources.devices.instances import profile_name
 
 A100_40, A100_80, H100_80, H200, A30 = 40_960 << 20, 81_920 << 20, 81_559 << 20, 143_771 << 20, 24_576 << 20
@@ -33,3 +37,53 @@ def test_profiles_are_named_as_nvidia_names_them(
     )
 
     assert profile_name(attributes, gpu_memory) == name
+
+
+def test_the_same_identifier_in_another_place_is_described_anew(driver: Driver, tuned: Tuned) -> None:
+    """An instance that ended and came back between two reads, with the ids it had, is known by its new place."""
+    first = Instance("MIG-a", gi=7, placement=0)
+    driver.is_now(Node((Gpu("GPU-a", mig=1, instances=(first,)),)))
+    source = tuned(medium_period=Seconds(0.001))
+    assert source.read().devices[1].placement == 0
+
+    driver.is_now(Node((Gpu("GPU-a", mig=1, instances=(replace(first, placement=3),)),)))
+    assert source.read().devices[1].placement == 3
+
+
+def test_a_description_that_fails_once_is_no_other_instance(driver: Driver, tuned: Tuned) -> None:
+    """What an instance is stays known when it cannot be asked again, and the call that failed is told."""
+    node = Node((Gpu("GPU-a", mig=1, instances=(Instance("MIG-a", placement=2),)),))
+    driver.is_now(node)
+    source = tuned(medium_period=Seconds(0.001))
+    assert source.read().devices[1].placement == 2
+
+    driver.is_now(replace(node, faults=(Fault("error", "*", "nvmlGpuInstanceGetInfo", 999),)))
+    report = source.read()
+
+    assert report.devices[1].placement == 2
+    assert ("MIG-a", "nvmlGpuInstanceGetInfo") in {(told.device, told.call) for told in report.failed}
+
+
+def test_what_describes_is_refused_once(driver: Driver, tuned: Tuned) -> None:
+    """A call that is refused each time an instance is described stands once among what is not supported."""
+    driver.is_now(
+        Node(
+            (Gpu("GPU-a", mig=1, instances=(Instance("MIG-a"),)),),
+            faults=(Fault("error", "*", "nvmlDeviceGetGpuInstanceById", 4),),
+        )
+    )
+    source = tuned(medium_period=Seconds(0.001))
+
+    for _ in range(3):
+        told = [complaint.call for complaint in source.read().unsupported]
+        assert told.count("nvmlDeviceGetGpuInstanceById") == 1
+
+
+def test_what_compute_instances_share_is_told_once(driver: Driver, opened: Open) -> None:
+    """However many values a call has that is not asked for, each instance names it once for a metric."""
+    twins = (Instance("MIG-a", gi=2, ci=0), Instance("MIG-b", gi=2, ci=1))
+    driver.is_now(Node((Gpu("GPU-a", mig=1, instances=twins),)))
+
+    told = opened().read().unsupported
+
+    assert len(told) == len(set(told))

@@ -27,6 +27,7 @@ def group(site: Site) -> Group:
         "gpu",
         (
             _unresponsive(),
+            _nameless(),
             Recording(_GPUS, "sum without (hw_model, gpu_state) (gpu_devices)"),
             _missing(site),
             _held_but_idle(site),
@@ -49,6 +50,24 @@ def _unresponsive() -> Alert:
         the node.
         """,
         {"cause": "unresponsive"},
+    )
+
+
+def _nameless() -> Alert:
+    return Alert(
+        LOST,
+        Severity.PAGE,
+        'gpu_devices{gpu_state="unhealthy",hw_model=""} > 0',
+        2 * MINUTE,
+        "{{ $value }} GPU(s) of {{ $labels.instance }} have never answered",
+        """
+        The driver of {{ $labels.instance }} counts {{ $value }} GPU(s) that have not said who they are since the agent was started:
+        every call on them fails or hangs. What they are called, and who holds them, is not known; the node's other GPUs are read.
+
+        inferometer check names the call and the driver's answer. Cordon the node, see what the kernel log says (NVRM: Xid),
+        and reset the GPU or restart the node.
+        """,
+        {"cause": "nameless"},
     )
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 CHART = ROOT / "helm" / "inferometer"
 VALUES = ROOT / "tests" / "helm"
 GOLDENS = ROOT / "tests" / "golden" / "helm"
-CASES = ("defaults", "everything", "minimal")  # renders; all but the first have a file in VALUES
+CASES = ("defaults", "everything", "kubelet", "minimal")  # renders; all but the first have a file in VALUES
 
 Manifest = Mapping[str, Any]
 

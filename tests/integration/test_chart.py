@@ -142,6 +142,45 @@ def test_helm_refuses_an_older_kubernetes(tmp_path: Path) -> None:
             ["config.identity.podresources.socket", "pod-resources and"],
         ),
         (
+            "config: {identity: {pods: {socket: /var/lib/kubelet/pods-api.sock}}}",
+            ["config.identity.pods.socket", "/var/lib/kubelet and"],
+        ),
+        (
+            "config: {devices: {kernel_log: {enabled: true}}}",
+            ["hostAccess.kernelLog is false", "config.devices.kernel_log.enabled is true"],
+        ),
+        (
+            "hostAccess: {kernelLog: true}\nconfig: {devices: {kernel_log: {enabled: false}}}",
+            ["hostAccess.kernelLog is true", "config.devices.kernel_log.enabled is false"],
+        ),
+        (
+            "config: {identity: {processes: {enabled: true}}}",
+            ["hostAccess.processes is false", "config.identity.processes.enabled is true"],
+        ),
+        (
+            "config: {devices: {amd: {enabled: true}}}",
+            ["gpuAccess.amd is false", "config.devices.amd.enabled is true"],
+        ),
+        (
+            "hostAccess: {processes: true}\nconfig: {devices: {nvidia: {processes: false}}}",
+            ["hostAccess.processes", "config.devices.nvidia.processes"],
+        ),
+        (
+            "hostAccess: {kernelLog: true}\ngpuAccess: {mode: none}\nconfig: {devices: {nvidia: {enabled: false}}}",
+            ["hostAccess.kernelLog", "config.devices.nvidia.enabled"],
+        ),
+        (
+            "hostAccess: {kernelLog: true}\nconfig: {devices: {kernel_log: {state: /var/lib/kernel-log}}}",
+            ["config.devices.kernel_log.state is in /var/lib", "writable"],
+        ),
+        (
+            (
+                "{hostAccess: {kernelLog: true}, "
+                "config: {devices: {kernel_log: {state: /var/lib/a/log}, nvidia: {release: {file: /var/lib/a/release}}}}}"
+            ),
+            ["config.devices.kernel_log.state", "config.devices.nvidia.release.file"],
+        ),
+        (
             "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}",
             ["gpuNodeLabels", "affinity.nodeAffinity"],
         ),
@@ -171,6 +210,64 @@ def test_all_contradictions_are_told_at_once(tmp_path: Path) -> None:
         tmp_path, "serviceAccount: {create: false}\nconfig: {node: {name: a}, server: {listen: 'localhost:0'}}"
     )
     assert sum(line.startswith("- ") for line in said.splitlines()) == 4
+
+
+def test_the_api_server_need_not_be_asked(tmp_path: Path) -> None:
+    """Pods by the kubelet's socket, and claims off: no role, no token, and nobody told of in vain."""
+    off = ("--set", "config.identity.claims.source=off", "--set", "config.identity.slices.enabled=false")
+    manifests = parse(render(tmp_path, "--set", "config.identity.pods.source=kubelet_socket", *off))
+    assert not {"ClusterRole", "ClusterRoleBinding"} & {manifest["kind"] for manifest in manifests}
+    pod = pod_of(manifests)
+    assert pod["automountServiceAccountToken"] is False
+    assert "pods-api" in [volume["name"] for volume in pod["volumes"]]
+
+
+@pytest.mark.parametrize(
+    ("identity", "resources"),
+    [
+        ("", ["pods", "resourceclaims", "resourceslices"]),
+        ("pods: {source: kubelet_socket}", ["resourceclaims", "resourceslices"]),
+        ("pods: {source: kubelet_http}", ["nodes/pods", "resourceclaims", "resourceslices"]),
+        ("pods: {source: off}, claims: {source: api}", ["resourceclaims"]),
+        ("claims: {source: node}", ["pods", "resourceslices"]),
+        ("slices: {enabled: false}", ["pods", "resourceclaims"]),
+        ("podresources: {enabled: false}", ["pods"]),
+    ],
+)
+def test_the_rights_follow_the_sources(identity: str, resources: list[str], tmp_path: Path) -> None:
+    """Each right is there for one source, and a token wherever there is one."""
+    file = tmp_path / "values.yaml"
+    file.write_text(f"config: {{identity: {{{identity}}}}}", encoding="utf-8")
+    manifests = parse(render(tmp_path, "--values", file))
+    (role,) = (manifest for manifest in manifests if manifest["kind"] == "ClusterRole")
+    assert [resource for rule in role["rules"] for resource in rule["resources"]] == resources
+    assert pod_of(manifests)["automountServiceAccountToken"] is True
+
+
+def test_a_proc_of_the_nodes_does_without_its_process_namespace(tmp_path: Path) -> None:
+    """Whoever mounts the node's /proc elsewhere, and says so, has processes without hostPID."""
+    manifests = parse(
+        render(
+            tmp_path,
+            *("--set", "config.identity.processes.proc=/host/proc"),
+            *("--set", "config.identity.processes.enabled=true"),
+        )
+    )
+    (configmap,) = (manifest for manifest in manifests if manifest["kind"] == "ConfigMap")
+    config = yaml.safe_load(configmap["data"]["inferometer.yaml"])
+    assert config["identity"]["processes"] == {"enabled": True, "proc": "/host/proc"}
+    assert "hostPID" not in pod_of(manifests)
+
+
+def test_amd_gpus_need_no_runtime_class(tmp_path: Path) -> None:
+    """The node's devices and its ROCm are mounted, in a privileged container; NVIDIA has no part in it."""
+    arguments = ("--set", "gpuAccess.mode=none", "--set", "gpuAccess.amd=true")
+    pod = pod_of(parse(render(tmp_path, *arguments, "--set", "config.devices.nvidia.enabled=false")))
+    (container,) = pod["containers"]
+    assert container["securityContext"]["privileged"] is True
+    mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {"/dev/kfd", "/dev/dri", "/opt/rocm", "/run/inferometer"} <= mounted
+    assert "runtimeClassName" not in pod
 
 
 def test_both_routes_may_be_meant(tmp_path: Path) -> None:
@@ -215,7 +312,7 @@ def test_helm_refuses_what_the_schema_does(values: str, place: str, tmp_path: Pa
 def test_what_has_a_default_can_be_cleared(tmp_path: Path) -> None:
     """Every mapping and list may be null, and an empty section of the configuration is its defaults."""
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    sections = ("image", "gpuAccess", "serviceAccount", "rbac", "service", "podMonitor")
+    sections = ("image", "gpuAccess", "hostAccess", "serviceAccount", "rbac", "service", "podMonitor")
     cleared = {name: None for name, value in values.items() if isinstance(value, dict | list) and name not in sections}
     within = {
         name: {key: None for key, value in values[name].items() if isinstance(value, dict | list)} for name in sections
@@ -249,8 +346,27 @@ def test_the_names_are_the_releases(tmp_path: Path) -> None:
         (
             "",
             ["Nothing collects yet", "without a registry", "kubectl get runtimeclass nvidia", "privileged"],
-            ["SYS_ADMIN"],
+            ["SYS_ADMIN", "makes the agent's container privileged", "hostPID)."],
         ),
+        ("", ["What is off, and why:", "hostAccess.kernelLog", "hostAccess.processes"], []),
+        (
+            "hostAccess: {kernelLog: true, processes: true}",
+            ["hostAccess.kernelLog makes the agent's container privileged", "every process of the node (hostPID)."],
+            ["What is off"],
+        ),
+        (
+            "gpuAccess: {mode: none, amd: true}\nconfig: {devices: {nvidia: {enabled: false}}}",
+            ["gpuAccess.amd makes the agent's container privileged"],
+            ["reports zero devices", "the kernel's log"],
+        ),
+        ("config: {identity: {pods: {source: kubelet_http}}}", ["kubelet_ca_file"], ["before 1.33"]),
+        ("config: {identity: {claims: {source: node}}}", ["checkpoint and cdi_dir"], ["claims ("]),
+        (
+            "config: {identity: {claims: {source: off}, slices: {enabled: false}, podresources: {enabled: false}}}",
+            ["who holds which GPU"],
+            ["claims (", "slices ("],
+        ),
+        ("config: {identity: {claims: {source: off}, slices: {enabled: false}}}", ["claims (", "slices ("], []),
         (
             "image: {repository: r/i}\npodMonitor: {enabled: true}",
             ["does not know PodMonitors", "labels is empty"],
@@ -266,8 +382,8 @@ def test_the_names_are_the_releases(tmp_path: Path) -> None:
             ["INFEROMETER_ENGINES__TARGETS"],
             ["hush"],
         ),
-        ("rbac: {create: false}", ["rbac.create is false", "bind gauge-inferometer"], []),
-        ("config: {identity: {pods: {source: off}}}", ["source is off"], ["rbac.create"]),
+        ("rbac: {create: false}", ["rbac.create is false", "bind gauge-inferometer", "list and watch pods"], []),
+        ("config: {identity: {pods: {source: off}}}", ["pods (config.identity.pods.source)"], ["rbac.create"]),
         ("gpuAccess: {mode: none}", ["reports zero devices"], ["runtimeclass"]),
         ("gpuAccess: {migMonitor: true}", ["SYS_ADMIN"], []),
     ],

@@ -164,7 +164,8 @@ def test_devices_are_what_the_c_library_says(world: World) -> None:
 
     both = {WHOLE.uuid: WHOLE, SPLIT.uuid: SPLIT}
     instances = [i for i in SPLIT.instances if i]
-    assert told("hw_power_watts") == {(u,): (g.power_instant or 0) / 1000 for u, g in both.items()}
+    assert told("hw_power_watts") == {(u,): (g.power or 0) / 1000 for u, g in both.items()}
+    assert told("gpu_power_instant_watts") == {(u,): (g.power_instant or 0) / 1000 for u, g in both.items()}
     assert told("hw_energy_joules_total") == {(u,): (g.energy or 0) / 1000 for u, g in both.items()}
     assert told("gpu_power_limit_watts") == {(u,): 700.0 for u in both}
     assert told("hw_gpu_memory_usage_bytes") == {(u,): g.memory_used for u, g in both.items()}
@@ -174,6 +175,8 @@ def test_devices_are_what_the_c_library_says(world: World) -> None:
         (WHOLE.uuid, "general"): 0.87,
         (WHOLE.uuid, "encoder"): 0.03,
         (WHOLE.uuid, "decoder"): 0.05,
+        (WHOLE.uuid, "jpeg"): 0.07,
+        (WHOLE.uuid, "ofa"): 0.09,
     }
     assert told("hw_temperature_celsius", "hw_sensor_location") == {
         (u, location): degrees for u in both for location, degrees in (("core", 61.0), ("memory", 71.0))
@@ -195,26 +198,30 @@ def test_devices_are_what_the_c_library_says(world: World) -> None:
         (WHOLE.uuid, "7007", "7", "0000:be:00.0", "575.57.08", "disabled"): 1.0,
         (SPLIT.uuid, "7001", "1", "0000:3b:00.0", "575.57.08", "enabled"): 1.0,
     }
-    assert sum(values(page, "gpu_devices").values()) == 2.0
+    assert sum(values(page, "gpu_devices", "hw_model", "gpu_state").values()) == 2.0
 
 
 def test_holders_are_what_the_kubelet_and_the_claims_say(world: World) -> None:
-    """Two containers own the whole GPU by one claim and request; the observer with admin access is none of them."""
+    """The container that names the request owns the whole GPU, not the one that names another; the observer never does."""
     page = page_where(world, complete)
 
     of_two = ("default", "two", POD_TWO)
     assert values(page, "gpu_owner_info", *HOLDING, "role") == {
         (WHOLE.uuid, *of_two, "c1", "two-g-xbpqm", CLAIM_TWO, "a", "owner"): 1.0,
-        (WHOLE.uuid, *of_two, "c2", "two-g-xbpqm", CLAIM_TWO, "a", "owner"): 1.0,
         (WHOLE.uuid, "mon", "watcher", WATCHER, "c", "watcher-g-qx7c5", CLAIM_WATCHER, "all", "admin"): 1.0,
     }
-    # The pod's own value stands once, without the container that would differ.
-    alone = (WHOLE.uuid, *of_two, None, "two-g-xbpqm", CLAIM_TWO, "a", "exclusive")
-    assert values(page, "gpu_owner_memory_usage_bytes", *HOLDING, "attribution") == {alone: WHOLE.memory_used}
+    alone = (WHOLE.uuid, *of_two, "c1", "two-g-xbpqm", CLAIM_TWO, "a", "exclusive")
+    owned = {
+        key: v for key, v in values(page, "gpu_owner_memory_usage_bytes", *HOLDING, "attribution").items() if key[3]
+    }
+    assert owned == {alone: WHOLE.memory_used}
     assert values(page, "gpu_owner_utilization_ratio", *HOLDING, "attribution") == {alone: 0.87}
-    assert set(values(page, "gpu_owner_time_seconds_total", *HOLDING, "attribution")) == {alone}
-    # ext1 has 2 devices, each container of two 1 on the split GPU, the watcher 7: none is a device of this node's.
-    assert values(page, "gpu_owner_unresolved") == {(): 2 + 1 + 1 + 7}
+    timed = values(page, "gpu_owner_time_seconds_total", *HOLDING, "attribution")
+    assert {key for key in timed if key[3]} == {alone}
+    # What nobody holds is nobody's: the free instances' memory and time.
+    assert {key[0] for key in timed if key[-1] == "none"} == {WHOLE.uuid, "MIG-one", "MIG-two"}
+    # ext1 has 2 devices, the other container of two 1 on the split GPU, the watcher 7: none is a device of this node's.
+    assert values(page, "gpu_owner_unresolved") == {(): 2 + 1 + 7}
     assert values(page, "inferometer_identity_level", "inferometer_identity_level")[("uid",)] == 1.0
 
 
@@ -300,7 +307,7 @@ def test_resources_tell_the_node_and_the_engine_apart(world: World) -> None:
 
 def test_a_value_that_the_driver_changes_is_seen_within_a_period(world: World) -> None:
     """New watts in the C library are new watts on the page; energy moves with it."""
-    hotter = replace(WHOLE, power_instant=611_250, energy=988_000_000)
+    hotter = replace(WHOLE, power=611_250, energy=988_000_000)
     replace(NODE, gpus=(SPLIT, hotter)).write(world.node_file)
 
     page = page_where(world, lambda p: values(p, "hw_power_watts", "hw_id")[(WHOLE.uuid,)] == 611.25)

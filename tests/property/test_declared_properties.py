@@ -86,7 +86,7 @@ def test_declared(there: list[Pod]) -> None:
         assert share.weight is None or 0 < share.weight <= 1
         assert share.cores is None or 0 < share.cores <= 1
         assert share.memory is None or share.memory >= 0
-        assert not (share.source == "kai" and is_reservation(pod))
+        assert not (share.source == "kai" and is_reservation(pod.namespace, pod.name))
     # A pod's word is about itself: without the others, HAMi's and Volcano's parts are the same.
     alone = [share for pod in there for share in declared([pod]) if share.source != "kai"]
     assert [share for share in shares if share.source != "kai"] == alone

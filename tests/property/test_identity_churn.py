@@ -226,7 +226,7 @@ def check_conservation(life: Life, snapshot: Snapshot) -> None:
     points = [p for p in snapshot.points if p.metric in PARTS]
     used: dict[str | None, float] = defaultdict(float)
     gained: dict[str | None, float] = defaultdict(float)
-    series = {}
+    series, now = {}, shares(snapshot)
     for point in points:
         assert isinstance(point.value, float)
         device, uid = point.attributes[PLACE["hw.id"]], point.attributes[PLACE["k8s.pod.uid"]]
@@ -237,11 +237,8 @@ def check_conservation(life: Life, snapshot: Snapshot) -> None:
         more = point.value - life.counted.get(point.attributes, 0.0)
         gained[device] += more
         if uid and more:
-            before, now = life.had.get(device or "", {}).get(uid), shares(snapshot).get(device or "", {}).get(uid)
-            assert before
-            assert now
-            assert isclose(more, PERIOD * min(before.fraction, now.fraction))
-    now = shares(snapshot)
+            before, after = life.had[device or ""][uid], now[device or ""][uid]
+            assert isclose(more, PERIOD * min(before.fraction, after.fraction))
     assert all(isclose(total, 1e9) for total in used.values())
     assert used.keys() == now.keys()
     for device in now.keys() & life.had.keys():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fold: what owners held, resets, and the agent's own counters."""
 
-from frames import CONTEXT, NOW, failed, frames, gpu
+from frames import CONTEXT, NOW, failed, frames, gpu, instance
 from inferometer import catalog
 from inferometer.accounting import Rules, State, account
 from inferometer.join import join
@@ -229,3 +229,25 @@ def test_what_a_frame_costs_is_counted_once_however_many_snapshots_it_stands_in(
 
     index = catalog.DROPPED.keys.index("inferometer.limit")
     assert {p.attributes[index]: p.value for p in points(last, catalog.DROPPED)}["page_type"] == 3.0
+
+
+def test_the_energy_of_a_gpu_in_mig_mode_is_nobodys() -> None:
+    """Its instances' parts are not known: what it spent stands once with the attribution none, and no time beside it."""
+
+    def tick(passed: float, joules: float, *, mig: bool) -> Frames:
+        return frames(
+            devices=[gpu(0, mig_enabled=mig), *([instance(0, 0)] if mig else [])],
+            readings=[Reading("GPU-0", catalog.ENERGY, (), joules)],
+            allocations=[],
+            pods=[],
+            passed=passed,
+        )
+
+    ticks = [tick(0, 100.0, mig=True), tick(5, 400.0, mig=True), tick(10, 500.0, mig=False), tick(15, 700.0, mig=False)]
+    energy, time = [
+        [[p.value for p in points(s, metric) if p.attributes[0] == "GPU-0"] for s in run(*ticks)]
+        for metric in (catalog.OWNER_ENERGY, catalog.OWNER_TIME)
+    ]
+
+    assert energy == [[0.0], [300.0], [400.0], [600.0]]
+    assert time == [[], [], [0.0], [5.0]]

@@ -21,9 +21,11 @@ from inferometer.config import Config, load
 from inferometer.config.environment import variables
 from inferometer.config.json_schema import schema as agent_schema
 from inferometer.server.address import parse_address
-from inferometer.sources.identity import claims, pods_api, slices
+from inferometer.sources.identity import claims, pods_api, pods_kubelet, slices
 
-CONFIG_TEMPLATE = (CHART / "templates" / "_config.tpl").read_text(encoding="utf-8")
+FOLLOWING = "".join(
+    (CHART / "templates" / name).read_text(encoding="utf-8") for name in ("_config.tpl", "_access.tpl", "_rights.tpl")
+)
 CONTRADICTIONS = (CHART / "templates" / "_contradictions.tpl").read_text(encoding="utf-8")
 
 
@@ -121,6 +123,8 @@ def test_the_schema_is_strict_everywhere() -> None:
         ("podMonitor.relabelings.0", {"sourceLabel": ["a"]}),
         ("gpuNodeLabels.0", "a=b=c"),
         ("gpuAccess.mode", "runtimeclass"),
+        ("hostAccess.kernelLog", "yes"),
+        ("hostAccess.kernellog", True),
         ("maxUnavailable", "0%"),
         ("image.digest", "sha256:12"),
     ],
@@ -158,13 +162,13 @@ def test_the_configuration_has_the_agents_own_schema() -> None:
 
 def _followed() -> list[tuple[tuple[str, ...], Any]]:
     """The keys of the agent's configuration that the templates look up, with the default that they assume."""
-    looked_up = re.findall(r'dig ((?:"\w+" )+)("[^"]*"|true|false)', CONFIG_TEMPLATE)
+    looked_up = re.findall(r'dig ((?:"\w+" )+)("[^"]*"|true|false)', FOLLOWING)
     return [(tuple(re.findall(r"\w+", path)), yaml.safe_load(assumed)) for path, assumed in looked_up]
 
 
 def test_what_the_templates_assume_is_the_agents_default() -> None:
     """Port, socket and rights follow keys that may be absent: the templates and the agent agree on what that means."""
-    assert len(_followed()) == CONFIG_TEMPLATE.count('dig "') >= 6
+    assert len(_followed()) == FOLLOWING.count('dig "') >= 6
     for path, assumed in _followed():
         value: Any = Config()
         for name in path:
@@ -176,7 +180,9 @@ def test_no_variable_overrides_what_the_templates_follow() -> None:
     """Each key that the chart follows has its variable refused in extraEnv, or, for the endpoint, seen there."""
     names = {path: key.variable for key in variables().values() for path in [key.path]}
     for path, _ in _followed():
-        assert f'"{names[path]}"' in (CONFIG_TEMPLATE if path == ("otlp", "endpoint") else CONTRADICTIONS), path
+        assert f'"{names[path]}"' in (FOLLOWING if path == ("otlp", "endpoint") else CONTRADICTIONS), path
+    for switch in (("devices", "kernel_log", "enabled"), ("identity", "processes", "enabled")):
+        assert f'"{names[switch]}"' in CONTRADICTIONS, switch
     assert set(re.findall(r"INFEROMETER_\w+", CONTRADICTIONS)) <= set(variables())
 
 
@@ -197,8 +203,13 @@ def test_the_agent_reads_the_configuration_that_is_rendered(case: str, tmp_path:
     config = load(str(file), {})
     (container,) = pod_of(golden(case))["containers"]
     assert container["ports"][0]["containerPort"] == parse_address(config.server.listen)[1]
+    # What the pod is given no access to is switched off.
+    assert config.devices.kernel_log.enabled is config.identity.processes.enabled is (case == "everything")
+    assert config.devices.amd.enabled is (case == "everything")
     if case == "minimal":
         assert config.identity.pods.source == "off"
+    if case == "kubelet":
+        assert config.identity.claims.source == "off"
     if case == "everything":
         assert config.engines.max_samples == 2_000_000
         assert config.identity.team_keys == ("team", "on")
@@ -217,12 +228,35 @@ def test_the_rights_are_what_the_sources_ask_for() -> None:
     ]
 
 
+def test_a_right_goes_with_what_needs_it() -> None:
+    """Where the kubelet's HTTPS port tells of pods and claims are off, that port's one right is left, and its address given."""
+    (role,) = of_kind(golden("kubelet"), "ClusterRole")
+    (rule,) = role["rules"]
+    told = (
+        f"apiGroups: {_list(rule['apiGroups'])}, resources: {_list(rule['resources'])}, verbs: {_list(rule['verbs'])}"
+    )
+    assert told == pods_kubelet.GRANT.removeprefix("grant a ClusterRole with ")
+    pod = pod_of(golden("kubelet"))
+    assert "pods-api" not in _hosts(pod)
+    given = {variable["name"]: variable.get("valueFrom") for variable in pod["containers"][0]["env"]}
+    assert given["NODE_IP"] == {"fieldRef": {"fieldPath": "status.hostIP"}}
+
+
+def _hosts(pod: Manifest) -> dict[str, tuple[str, str]]:
+    """What of the node is mounted, and as what."""
+    return {
+        volume["name"]: (volume["hostPath"]["path"], volume["hostPath"]["type"])
+        for volume in pod["volumes"]
+        if "hostPath" in volume
+    }
+
+
 def _list(items: list[str]) -> str:
     return "[" + ", ".join(f'"{item}"' for item in items) + "]"
 
 
 def test_the_pod_has_the_least_privilege_that_reads_the_socket() -> None:
-    """Root without any capability, on a read-only file system, with two read-only directories of the node."""
+    """Root without any capability, on a read-only file system, with three read-only directories of the node."""
     pod = pod_of(golden("defaults"))
     (container,) = pod["containers"]
     assert container["securityContext"] == {
@@ -235,13 +269,44 @@ def test_the_pod_has_the_least_privilege_that_reads_the_socket() -> None:
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-    hosts = [volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume]
-    assert hosts == [
-        str(Path(Config().identity.podresources.socket).parent),
-        str(Path(Config().devices.nvidia.release.file).parent),
-    ]
+    assert _hosts(pod) == {
+        "pod-resources": (str(Path(Config().identity.podresources.socket).parent), "Directory"),
+        "pods-api": (str(Path(Config().identity.pods.socket).parent), "DirectoryOrCreate"),
+        "release": (str(Path(Config().devices.nvidia.release.file).parent), "DirectoryOrCreate"),
+    }
     assert all(mount["readOnly"] for mount in container["volumeMounts"])
     assert set(container["resources"]["requests"]) | set(container["resources"]["limits"]) == {"cpu", "memory"}
+
+
+def test_more_of_the_node_is_seen_where_somebody_says_so() -> None:
+    """The kernel's log, the node's processes and AMD's devices; one directory is written to; privileged says what it is."""
+    pod = pod_of(golden("everything"))
+    (container,) = pod["containers"]
+    assert pod["hostPID"] is True
+    assert _hosts(pod) == {
+        "pod-resources": ("/var/snap/microk8s/common/var/lib/kubelet/pod-resources", "Directory"),
+        "release": ("/var/lib/gpu-gauge", "DirectoryOrCreate"),
+        "kernel-log": (Config().devices.kernel_log.path, "CharDevice"),
+        "kernel-log-state": ("/var/lib/gpu-gauge-log", "DirectoryOrCreate"),
+        "kfd": ("/dev/kfd", "CharDevice"),
+        "dri": ("/dev/dri", "Directory"),
+        "rocm": ("/opt/rocm-7.0.0", "Directory"),
+    }
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    assert {name: mounts[name]["mountPath"] for name in _hosts(pod)} == {
+        n: path for n, (path, _) in _hosts(pod).items()
+    }
+    assert [name for name, mount in mounts.items() if not mount.get("readOnly")] == ["kernel-log-state"]
+    # Kubernetes refuses `allowPrivilegeEscalation: false` beside it, and no runtime minds the rest.
+    security = container["securityContext"]
+    assert security == {"privileged": True, "readOnlyRootFilesystem": True, "runAsUser": 0, "runAsGroup": 0}
+
+
+def test_a_capability_comes_with_the_monitor_of_mig_alone() -> None:
+    """Without privilege it is the one that NVIDIA's runtime asks for."""
+    (container,) = pod_of(golden("kubelet"))["containers"]
+    assert container["securityContext"]["capabilities"] == {"add": ["SYS_ADMIN"], "drop": ["ALL"]}
+    assert container["securityContext"]["privileged"] is False
 
 
 def test_a_node_is_read_only_where_its_annotation_counts() -> None:

@@ -3,6 +3,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from frames import CONTEXT, frames, gpu, instance
 from inferometer import catalog
 from inferometer.join import join
@@ -169,6 +171,21 @@ def test_case_07_two_requests_of_one_claim_in_two_containers() -> None:
     assert {owner[:2] for owner in owners(snapshot)} == {("GPU-0", "a"), ("GPU-1", "a")}
 
 
+def test_case_07b_a_device_whose_request_nobody_names() -> None:
+    """The kubelet's own file may not name a device's request: then the container that the kubelet shows has it."""
+    user = pod("a", claims={"gpus": "c"}, claim_requests=(("first", "gpus", "one"),))
+    nameless = replace(claim(grant("gpu-0", "")), complete=False)
+
+    snapshot = join(
+        frames(
+            devices=[gpu(0)], allocations=[by_claim("a", "gpu-0", container="first")], pods=[user], claims=[nameless]
+        ),
+        CONTEXT,
+    )
+
+    assert owners(snapshot) == {("GPU-0", "a", 1.0, "declared")}
+
+
 def test_case_08_a_claim_that_two_pods_share() -> None:
     """Both are owners, with equal parts that say so."""
     snapshot = join(
@@ -282,6 +299,23 @@ def test_case_13b_the_agent_is_never_an_owner() -> None:
     assert owners(snapshot) == set()
 
 
+@pytest.mark.parametrize("whole", [0, 1])
+def test_case_13c_who_holds_every_instance_in_an_unknown_role_owns_none(whole: int) -> None:
+    """In MIG mode all that can be held are instances: who holds them all, and every whole GPU, is no owner either."""
+    devices = [gpu(0, mig_enabled=True), instance(0, 0), instance(0, 1), *(gpu(1 + i) for i in range(whole))]
+    names = [
+        f"gpu-{d.index}-mig-1g12gb-19-{d.placement}" if d.is_instance else f"gpu-{d.index}"
+        for d in devices
+        if not d.mig_enabled
+    ]
+
+    every = join(frames(devices=devices, allocations=[by_claim("w", n) for n in names], pods=[pod("w")]), CONTEXT)
+    some = join(frames(devices=devices, allocations=[by_claim("w", n) for n in names[1:]], pods=[pod("w")]), CONTEXT)
+
+    assert owners(every) == set()
+    assert len(owners(some)) == 1 + whole
+
+
 def test_case_14_a_claim_of_a_pod_group() -> None:
     """A claim that is reserved for a PodGroup is its pods', as the kubelet and the pods say."""
     members = [pod("a", claims={"gpu": "c"}, group="gang"), pod("b", claims={"gpu": "c"}, group="gang")]
@@ -315,6 +349,19 @@ def test_case_15_kai_fractions() -> None:
     assert {i["k8s.pod.name"] for i in infos(snapshot)} == {"a", "b"}
 
 
+@pytest.mark.parametrize("pods", [None, []])
+def test_case_15b_a_reservation_whose_pods_are_not_read(pods: list[Pod] | None) -> None:
+    """The reservation pod is hidden while no pod can be read too; whose its GPU is nobody knows then, so it is not nobody's."""
+    held = [
+        Allocation("kai-resource-reservation", "gpu-reservation-0123456789abcdef", "main", "GPU-0", "nvidia.com/gpu")
+    ]
+
+    snapshot = join(frames(devices=[gpu(0)], allocations=held, pods=pods), CONTEXT)
+
+    assert infos(snapshot) == []
+    assert snapshot.shares == ()
+
+
 def test_case_16_hami_and_volcano() -> None:
     """The card that the scheduler chose counts, not the id that the kubelet has, with the part of memory that it declares."""
     hami = pod("a", containers=("main",), annotations={"hami.io/vgpu-devices-allocated": "GPU-1,NVIDIA,20480,30:;"})
@@ -334,6 +381,31 @@ def test_case_16_hami_and_volcano() -> None:
     assert owners(snapshot) == {("GPU-1", "a", 0.25, "declared"), ("GPU-1", "b", 0.5, "declared")}
 
 
+def test_case_16b_two_containers_of_one_pod() -> None:
+    """What the scheduler gave to two containers on one card is the pod's together."""
+    both = pod(
+        "a",
+        containers=("x", "y"),
+        annotations={"hami.io/vgpu-devices-allocated": "GPU-1,NVIDIA,20480,30:;GPU-1,NVIDIA,40960,30:;"},
+    )
+    limit = Reading("GPU-1", catalog.GPU_MEMORY_LIMIT, (), float(80 << 30))
+
+    snapshot = join(frames(devices=[gpu(1)], readings=[limit], allocations=[], pods=[both]), CONTEXT)
+
+    assert owners(snapshot) == {("GPU-1", "a", 0.75, "declared")}
+
+
+def test_case_16c_an_annotation_takes_no_gpu_from_its_holder() -> None:
+    """What the kubelet gave as a whole stays its holder's, whatever a pod declares of that GPU or instead of its own."""
+    liar = pod("l", containers=("main",), annotations={"hami.io/vgpu-devices-allocated": "GPU-1,NVIDIA,1,1:;"})
+    other = pod("o", containers=("main",), annotations={"volcano.sh/vgpu-ids-new": "GPU-1,NVIDIA,1,1:;"})
+    held = [plugin("l", "GPU-0"), plugin("a", "GPU-1")]
+
+    snapshot = join(frames(devices=[gpu(0), gpu(1)], allocations=held, pods=[liar, other, pod("a")]), CONTEXT)
+
+    assert owners(snapshot) == {("GPU-0", "l", 1.0, "exclusive"), ("GPU-1", "a", 1.0, "exclusive")}
+
+
 def test_case_17_a_gpu_that_is_passed_through() -> None:
     """A GPU that a virtual machine has is held, by what its driver publishes of it, though nobody here can see what it does."""
     published = PooledDevice(NVIDIA, "n1", "gpu-vfio-0", "vfio", uuid="GPU-vfio", pci_address="0000:41:00.0")
@@ -351,6 +423,17 @@ def test_case_17_a_gpu_that_is_passed_through() -> None:
 
     (info,) = infos(snapshot)
     assert (info["hw.id"], info["role"], info["inferometer.telemetry"]) == ("GPU-vfio", "owner", "unavailable")
+
+
+def test_case_17a_a_gpu_that_is_passed_through_and_not_published() -> None:
+    """Without the right to read what its driver publishes it is held under what the kubelet calls it."""
+    snapshot = join(
+        frames(devices=[gpu(0)], allocations=[by_claim("vm", "gpu-vfio-0")], pods=[pod("vm")], claims=[]), CONTEXT
+    )
+
+    assert [(i["hw.id"], i["inferometer.telemetry"]) for i in infos(snapshot)] == [
+        (f"{NVIDIA}/n1/gpu-vfio-0", "unavailable")
+    ]
 
 
 def test_case_17b_devices_of_other_drivers() -> None:
@@ -424,3 +507,13 @@ def test_case_21_devices_that_the_kubelet_does_not_prepare() -> None:
 
     assert owners(snapshot) == {("GPU-0", "a", 1.0, "exclusive")}
     assert [i["k8s.container.name"] for i in infos(snapshot)] == ["main"]
+
+
+def test_case_21b_what_is_no_gpu_is_no_holding() -> None:
+    """A claim for a network card that needs nothing of the node holds no GPU."""
+    user = pod("a", claims={"nic": "c"}, containers=("main",), claim_requests=(("main", "nic", ""),))
+    card = Grant("r", "dra.net", "n1", "eth1", skipped=True)
+
+    snapshot = join(frames(devices=[gpu(0)], allocations=[], pods=[user], claims=[claim(card)]), CONTEXT)
+
+    assert infos(snapshot) == []

@@ -17,6 +17,7 @@ from inferometer.model import (
     Grant,
     Metric,
     Pod,
+    PooledDevice,
     Reading,
     Reason,
     Snapshot,
@@ -327,6 +328,19 @@ def test_ownership_goes_on_without_a_driver() -> None:
 
     assert only(snapshot, catalog.OWNER_INFO)["hw.id"] == "GPU-0"
     assert not values(snapshot, catalog.GPU_DEVICES)
+
+
+def test_an_instance_by_claim_has_its_holder_without_a_driver_too() -> None:
+    """While the driver does not answer an instance is known by the UUID that is published of it; else it is gone."""
+    name = "gpu-0-mig-1g12gb-19-3"
+    held = Allocation("ns", "a", "main", name, claim=Claim("ns", "c", "gpu.nvidia.com", "n1", name, "uid-c"))
+    published = PooledDevice("gpu.nvidia.com", "n1", name, "mig", uuid="MIG-x", parent_uuid="GPU-0")
+
+    blind = join(frames(allocations=[held], pods=[], slices=[published]), CONTEXT)
+    seen = join(frames(devices=[gpu(0, mig_enabled=True)], allocations=[held], pods=[], slices=[published]), CONTEXT)
+
+    assert [h.device for h in blind.holdings] == ["MIG-x"]
+    assert seen.holdings == ()
 
 
 def test_without_a_driver_nobodys_time_is_counted() -> None:

@@ -46,6 +46,13 @@ def test_gpus_are_held_or_free() -> None:
     assert states == set(catalog.GPU_STATE.values)
 
 
+def test_a_gpu_that_never_said_who_it_is_is_unhealthy() -> None:
+    """The driver counts it and no call on it answers: it is there, without a model, and cannot be used."""
+    tick = frames(devices=[whole(0)], allocations=[], nameless=1)
+
+    assert counted(tick) == {("NVIDIA H100", "free"): 1.0, (None, "unhealthy"): 1.0}
+
+
 def test_a_gpu_in_mig_mode_is_held_if_one_of_its_instances_is() -> None:
     """The instances are counted by their own name, by profile."""
     cut, other = whole(0, mig_enabled=True), whole(1, mig_enabled=True)
@@ -85,6 +92,21 @@ def test_where_nobody_tells_who_holds_what_nothing_is_free() -> None:
 
     assert counted(tick) == {("NVIDIA H100", "unknown"): 1.0}
     assert counted(tick, catalog.MIG_DEVICES) == {("1g.12gb", "unknown"): 1.0}
+
+
+def test_who_holds_everything_in_an_unknown_role_leaves_it_free() -> None:
+    """A monitor whose claim cannot be read makes no GPU held; whoever holds one of them as well does."""
+    watched = [
+        Allocation("ns", "w", "main", f"gpu-{i}", claim=Claim("ns", "w", "gpu.nvidia.com", "n1", f"gpu-{i}"))
+        for i in range(2)
+    ]
+    tick = frames(
+        devices=[whole(0), whole(1)],
+        allocations=[*watched, held(whole(1))],
+        pods=[Pod("u", "ns", "a"), Pod("w", "ns", "w")],
+    )
+
+    assert counted(tick) == {("NVIDIA H100", "free"): 1.0, ("NVIDIA H100", "held"): 1.0}
 
 
 def test_excluded_gpus_are_counted_by_what_is_known_of_them() -> None:

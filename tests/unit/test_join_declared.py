@@ -108,8 +108,8 @@ def test_only_kais_namespace_reserves() -> None:
     )
 
     assert declared([liar, pod("a", labels={"runai-gpu-group": "g"}, gpu_fraction="0.5")]) == ()
-    assert not is_reservation(liar)
-    assert is_reservation(reservation("g"))
+    assert not is_reservation(liar.namespace, liar.name)
+    assert is_reservation(reservation("g").namespace, reservation("g").name)
 
 
 @pytest.mark.parametrize(

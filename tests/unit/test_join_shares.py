@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a device is divided: alone, by what claims consume, in equal parts; the rest is nobody's and the parts are the whole."""
 
+from dataclasses import replace
+
 import pytest
 
 from frames import CONTEXT, frames, gpu, instance
@@ -217,6 +219,19 @@ def test_without_knowing_every_process_the_parts_are_equal_and_say_so(places: li
     assert found == {("a", "equal"): pytest.approx(0.3), ("b", "equal"): pytest.approx(0.3)}
 
 
+def test_while_pods_are_not_read_processes_tell_of_nobody() -> None:
+    """A cgroup names a pod by its UID, which nobody has then: no pod is said to use nothing."""
+    processes = [Process("GPU-0", 1, "compute", 10, 0.2), Process("GPU-0", 2, "compute", 20, 0.4)]
+    seen = sharing(*processes, places=[Whereabouts(1, "uid-a"), Whereabouts(2, "uid-b")])
+    blind = replace(seen, good=tuple(frame for frame in seen.good if frame.source != "pods"))
+
+    assert by_owner(join(seen, CONTEXT), catalog.OWNER_UTILIZATION)["a", "process"] == pytest.approx(0.2)
+    assert by_owner(join(blind, CONTEXT), catalog.OWNER_UTILIZATION) == {
+        ("a", "equal"): pytest.approx(0.3),
+        ("b", "equal"): pytest.approx(0.3),
+    }
+
+
 def test_a_process_that_nothing_allows_is_a_finding() -> None:
     """A pod's process on a GPU that nothing allocated to the pod is told with the pod, and is not its owner."""
     intruder = Pod("uid-c", "evil", "c", "Running")
@@ -278,7 +293,10 @@ def test_what_nobody_holds_is_nobodys() -> None:
 
 def test_without_an_identity_source_nothing_is_anybodys_or_nobodys() -> None:
     """While the kubelet does not answer nobody can say that a GPU is idle: nothing of gpu.owner stands."""
-    snapshot = join(frames(devices=[gpu(0)], readings=[Reading("GPU-0", catalog.GPU_MEMORY_USAGE, (), GB)]), CONTEXT)
+    devices = [gpu(0), gpu(1, mig_enabled=True), instance(1, 0)]
+    readings = [Reading("GPU-0", catalog.GPU_MEMORY_USAGE, (), GB), Reading("GPU-1", catalog.POWER, (), 300.0)]
+
+    snapshot = join(frames(devices=devices, readings=readings), CONTEXT)
 
     assert not [p for p in snapshot.points if p.metric.name.startswith("gpu.owner.")]
     assert snapshot.shares == ()

@@ -29,6 +29,7 @@ class Held(NamedTuple):
     sole: bool = True
     joules: float | None = None
     owned: bool = True  # by a pod; else it is nobody's
+    timed: bool = True  # else its time is now that of its instances
 
 
 def hold(
@@ -41,7 +42,7 @@ def hold(
     """Advance what each owner has had by the seconds that `passed`; give it, and how many ended ones the limit dropped.
 
     A part counts as far as it was there at both ends of the interval; the rest is nobody's (law 3). Energy is a pod's where
-    it had the GPU alone at both ends. `energies` are what the GPUs said at the snapshot before.
+    it had the GPU alone at both ends; a GPU's in MIG mode is nobody's. `energies` are what the GPUs said at the snapshot before.
     """
     by_device: dict[str, list[Share]] = {}
     for share in snapshot.shares:
@@ -68,12 +69,18 @@ def hold(
         counts = device in snapshot.energies or (before is not None and before.joules is not None)
         running[rest.attributes] = _advance(
             before,
-            left_time if there else 0.0,
+            left_time if there and before and before.timed else 0.0,
             ((left_energy or 0.0) if there else 0.0) if counts else None,
             rest,
             False,
             snapshot,
         )
+    for share in snapshot.undivided:
+        before = held.get(share.attributes)
+        there = before is not None and before.ended is None
+        if share.device in snapshot.energies or (before is not None and before.joules is not None):
+            joules = (_spent(share.device, energies, snapshot) or 0.0) if there else 0.0
+            running[share.attributes] = _advance(before, 0.0, joules, share, False, snapshot)._replace(timed=False)
     ended = (
         (key, before._replace(ended=snapshot.steady if before.ended is None else before.ended))
         for key, before in held.items()
@@ -109,7 +116,11 @@ def _advance(
 
 def points_of(held: Mapping[Attributes, Held], snapshot: Snapshot) -> list[Point]:
     """Give the owners' time and energy; what has ended is stamped when it last counted."""
-    points = [Point(catalog.OWNER_TIME, key, h.total, h.at, h.start, snapshot.node) for key, h in held.items()]
+    points = [
+        Point(catalog.OWNER_TIME, key, h.total, h.at, h.start, snapshot.node)
+        for key, h in held.items()
+        if h.timed or h.total > 0
+    ]
     points += [
         Point(catalog.OWNER_ENERGY, key, h.joules, h.at, h.start, snapshot.node)
         for key, h in held.items()

@@ -3,7 +3,6 @@
 
 from inferometer.app.agent import Agent, run
 from inferometer.app.bindings import bindings
-from inferometer.app.captured import record, replay
 from inferometer.app.checking import Finding, check
 from inferometer.app.pipeline import Pipeline, Stand, collect
 from inferometer.app.simulated import simulate
@@ -16,8 +15,6 @@ __all__ = [
     "bindings",
     "check",
     "collect",
-    "record",
-    "replay",
     "run",
     "simulate",
 ]

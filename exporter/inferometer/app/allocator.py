@@ -21,13 +21,7 @@ def hold_little() -> None:
         adjust(_M_TRIM_THRESHOLD, _LARGE)
 
 
-# Of objects that may be part of a cycle, gc's own is 700: a tick makes thousands, and nearly all of them end with the next
-# one, without its help.
-_YOUNG = 20_000
-
-
 def settle() -> None:
     """Take everything that is there for what stays: the collector leaves it out from now on. Once, after the start."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])

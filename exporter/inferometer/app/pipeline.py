@@ -76,6 +76,7 @@ class Pipeline:
             max_series=config.limits.series,
             simulated=stand.simulated,
             process_series=config.devices.nvidia.process_series,
+            drivers=config.identity.drivers,
             itself=(environ.get("POD_NAMESPACE", ""), environ.get("POD_NAME", "")),
         )
         self._refused: frozenset[Refusal] = frozenset()

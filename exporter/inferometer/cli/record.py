@@ -5,7 +5,7 @@ import argparse
 import math
 from pathlib import Path
 
-from inferometer import app
+from inferometer.app import captured
 from inferometer.cli.durations import duration
 from inferometer.cli.output import Failure, say, write
 from inferometer.cli.screen import end_on_sigterm
@@ -28,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     config, _ = settle(arguments, level="warning")
     directory = Path(arguments.directory)
     say(f"recording {rounds} rounds, one every {period:g} s; Ctrl-C ends it earlier")
-    written = app.record(config, directory, rounds, period)
+    written = captured.record(config, directory, rounds, period)
     if arguments.json:
         document = {**written._asdict(), "path": str(written.path), "masked": dict(written.masked)}
         write(dump(document) + "\n")

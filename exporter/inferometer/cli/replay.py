@@ -16,5 +16,7 @@ def replayed(arguments: argparse.Namespace, config: Config) -> tuple[Config, app
     """
     if arguments.replay is None:
         return config, app.Stand(), None
-    adapt, stand = app.replay(Path(arguments.replay))
+    from inferometer.app import captured  # noqa: PLC0415  # half a MiB that is only paid where a capture is played
+
+    adapt, stand = captured.replay(Path(arguments.replay))
     return adapt(config), stand, adapt

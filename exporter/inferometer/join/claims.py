@@ -38,13 +38,18 @@ class Claims:
                     grant,
                 )
 
+    def is_replaced(self, claim: Claim) -> bool:
+        """Tell whether there is another claim of that name now."""
+        read = self._claims.get((claim.namespace, claim.name))
+        return read is not None and claim.uid is not None and claim.uid != read.uid
+
     def complete(self, claim: Claim, published: PooledDevice | None = None) -> Told:
         """Add the request that the device answers, and tell ownership from admin access (KEP-5018).
 
         A claim with another UID than the node's is a later one of that name: it says nothing about this one.
         """
         read = self._claims.get((claim.namespace, claim.name))
-        if read is None or (claim.uid is not None and claim.uid != read.uid):
+        if read is None or self.is_replaced(claim):
             return Told(claim, Role.UNKNOWN)
         place = (claim.driver, claim.pool, claim.device)
         grants = [g for g in read.grants if (g.driver, g.pool, g.device) == place]

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass, field
 
+from inferometer.config import Identity
 from inferometer.join.laid import Memo
 from inferometer.model import Resource
 
@@ -12,6 +13,7 @@ class Context:
     """What the join must know that no frame tells. `node` is the resource of everything that is not an engine's.
 
     `process_series` asks for series of single processes; `itself` is the namespace and name of the pod that the agent runs in.
+    `drivers` are the DRA drivers whose devices are GPUs.
     `memo` saves work from one tick to the next, and changes no result.
     """
 
@@ -22,4 +24,5 @@ class Context:
     simulated: bool = False
     process_series: bool = False
     itself: tuple[str, str] = ("", "")
+    drivers: tuple[str, ...] = Identity().drivers
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)

@@ -16,9 +16,10 @@ def put_counts(draft: Draft, report: DeviceReport, ownership: Ownership, failed:
     """Put the numbers of GPUs and instances by state, zeros included for what exists here.
 
     `failed` are the UUIDs of the GPUs that cannot be used, whoever holds them, with their instances. A GPU in MIG mode is
-    held if one of its instances is. Where no source tells who holds what, nothing is free for all one knows.
+    held if one of its instances is. Who only looks, for all one knows, holds nothing. Where no source tells who holds what, nothing is free for all one knows.
     """
-    held = {holding.device for holding in ownership.holdings if holding.role is not Role.ADMIN}
+    held = {holding.device for holding in ownership.holdings if holding.role is Role.OWNER} | ownership.stakes.keys()
+    held |= ownership.veiled
     held |= {device.parent for device in report.devices if device.parent and device.uuid in held}
 
     def state_of(uuid: str, gpu: str) -> str:
@@ -40,6 +41,8 @@ def put_counts(draft: Draft, report: DeviceReport, ownership: Ownership, failed:
     for key, model in report.excluded.items():
         if key not in shown:
             gpus[model, EXCLUDED] += 1
+    if report.nameless:
+        gpus["", UNHEALTHY] += report.nameless
     if not gpus:
         draft.put(catalog.GPU_DEVICES, {}, 0.0, at=at)
     for model in sorted({model for model, _ in gpus}):

@@ -5,15 +5,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from inferometer.config import Identity
 from inferometer.join.claims import Claims, names_request, unprepared
 from inferometer.join.declared import Share as Declared
 from inferometer.join.declared import declared, is_reservation
 from inferometer.join.pods import ENDED, Pods
 from inferometer.join.resolve import Devices
 from inferometer.model import Allocation, Holding, Owner, Pod, Role
-
-DRIVERS = Identity().drivers
 
 # Pods that hold devices so that others can use them. By the names that their makers give them: NVIDIA's MPS control daemons
 # (device plugin and DRA driver).
@@ -43,7 +40,7 @@ def find_owners(
     claims: Claims,
     itself: tuple[str, str] = ("", ""),
     memory: Mapping[str, float] = MappingProxyType({}),
-    drivers: Collection[str] = DRIVERS,
+    drivers: Collection[str] = (),
 ) -> Ownership:
     """Join allocations with devices and pods.
 
@@ -80,7 +77,7 @@ def find_owners(
             continue
         if pod is not None and pod.phase in ENDED:
             continue
-        if pod is not None and allocation.kept and not _names(pod, allocation):
+        if pod is not None and allocation.kept and not _names(pod, allocation, claims):
             continue
         if pod is not None and pod.uid in elsewhere and allocation.claim is None:
             continue
@@ -106,12 +103,16 @@ def find_owners(
     return Ownership("uid" if pods.known else "name", holdings, stakes, found.unresolved, frozenset(veiled))
 
 
-def _names(pod: Pod, allocation: Allocation) -> bool:
+def _names(pod: Pod, allocation: Allocation, claims: Claims) -> bool:
     """Tell whether a pod names the claim of what the kubelet has said before and left out now.
 
-    A pod that was made again under the name of another, as a StatefulSet's are, has not what that one had.
+    A pod that was made again under the name of another, as a StatefulSet's are, has not what that one had; nor has one whose
+    claim was made again.
     """
-    return allocation.claim is not None and allocation.claim.name in {*pod.claims.values(), pod.extended_claim}
+    claim = allocation.claim
+    return (
+        claim is not None and claim.name in {*pod.claims.values(), pod.extended_claim} and not claims.is_replaced(claim)
+    )
 
 
 class _Found:

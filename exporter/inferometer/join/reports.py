@@ -39,6 +39,7 @@ def merge(reports: Sequence[Told]) -> DeviceReport | None:
         ),
         unsupported=tuple(complaint for told in reports for complaint in told.report.unsupported),
         unresponsive={uuid: age for told in reports for uuid, age in told.report.unresponsive.items()},
+        nameless=sum(told.report.nameless for told in reports),
         failed=tuple(complaint for told in reports for complaint in told.report.failed),
         events=tuple(event for told in reports for event in told.report.events),
         processes=tuple(process for told in reports for process in told.report.processes),

@@ -3,12 +3,14 @@
 
 import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from inferometer.model import Allocation, Claim, Device, PooledDevice
 
 # Device names of NVIDIA's DRA driver, by minor number (dra-driver-nvidia-gpu, ToCanonicalName in mig.go).
 _DRA_GPU = re.compile(r"gpu-(\d+)\Z")
 _DRA_MIG = re.compile(r"gpu-(\d+)-mig-.+-(\d+)-(\d+)\Z")
+_DRA_VFIO = "gpu-vfio-"  # passed through to a virtual machine: no driver of this node's shows it
 _NVIDIA = "gpu.nvidia.com"
 # MIG ids of drivers before R470: the GPU's UUID with the two instance ids.
 _OLD_MIG = re.compile(r"MIG-(GPU-[0-9a-f-]+)/(\d+)/(\d+)\Z")
@@ -29,6 +31,10 @@ class Devices:
         self._gpu_by_pci = {d.pci_address: d for d in listed if not d.is_instance and d.pci_address}
         self._by_placement = {(d.parent, d.profile_id, d.placement): d for d in listed if d.is_instance}
         self._by_instance = {(d.parent, d.gpu_instance, d.compute_instance): d for d in listed if d.is_instance}
+        self._instances: dict[str, set[str]] = {gpu: set() for gpu in self.gpus}
+        for device in listed:
+            if device.parent in self._instances:
+                self._instances[device.parent].add(device.uuid)
         self._pooled = {(d.driver, d.pool, d.device): d for d in pooled or ()}
 
     def resolve(self, allocation: Allocation) -> str | None:
@@ -40,6 +46,14 @@ class Devices:
         if allocation.claim is not None:
             return self._resolve_claim(allocation.claim)
         return self._resolve_plugin_id(allocation.device)
+
+    def are_all(self, found: AbstractSet[str]) -> bool:
+        """Tell whether these are all that there is, of several: each GPU, or all of its instances."""
+        several = sum(not device.mig_enabled for device in self.by_uuid.values()) > 1
+        return several and all(
+            gpu in found or (self.by_uuid[gpu].mig_enabled and instances <= found)
+            for gpu, instances in self._instances.items()
+        )
 
     def pooled(self, claim: Claim) -> PooledDevice | None:
         """Give what the claim's driver published of the device."""
@@ -56,9 +70,9 @@ class Devices:
                 return gpu.uuid
             if published.kind == "mig":  # an instance that is gone is not out of sight, it is no more
                 return None if self.known else published.uuid or None
-            else:
-                return published.uuid or published.pci_address or f"{claim.driver}/{claim.pool}/{claim.device}"
-        return None if claim.driver == _NVIDIA else f"{claim.driver}/{claim.pool}/{claim.device}"
+            return published.uuid or published.pci_address or f"{claim.driver}/{claim.pool}/{claim.device}"
+        in_sight = claim.driver == _NVIDIA and not claim.device.startswith(_DRA_VFIO)
+        return None if in_sight else f"{claim.driver}/{claim.pool}/{claim.device}"
 
     def _by_rule(self, name: str) -> Device | None:
         if match := _DRA_GPU.match(name):

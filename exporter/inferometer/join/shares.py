@@ -29,12 +29,13 @@ def divide(
 
     Nothing is divided where no source tells who holds what. While pods are read, a device with a holder that they do not
     show yet is left out: in the next tick it has its UID, and what it spent until then must not stand under a second name.
+    So is one whose owners cannot be known now: it is not nobody's.
     """
     if ownership.level == "none":
         return {}
     divisions = {}
     for uuid, device in devices.items():
-        if device.mig_enabled:
+        if device.mig_enabled or uuid in ownership.veiled:
             continue
         by_owner: dict[str, list[Holding]] = {}
         for holding in ownership.stakes.get(uuid, ()):
@@ -48,6 +49,13 @@ def divide(
         )
         divisions[uuid] = Division(shares, rest_of(device, max(0.0, 1.0 - sum(fractions)), common))
     return divisions
+
+
+def undivided(ownership: Ownership, devices: Mapping[str, Device], common: Mapping[str, str]) -> tuple[Share, ...]:
+    """Give the GPUs in MIG mode: what cannot be told of their instances one by one, as energy, is nobody's."""
+    if ownership.level == "none":
+        return ()
+    return tuple(rest_of(device, 1.0, common) for device in devices.values() if device.mig_enabled)
 
 
 def tenures(divisions: Mapping[str, Division]) -> tuple[Tenure, ...]:
@@ -76,8 +84,11 @@ def _fractions(device: Device, stakes: list[list[Holding]]) -> tuple[list[float]
 
 
 def _weight(held: list[Holding]) -> float | None:
-    """Add up what one pod's holdings consume of the device; a share that two of its containers have counts once."""
-    grants = {(h.claim and (h.claim.uid, h.claim.name, h.claim.request, h.claim.share_id)): h.weight for h in held}
+    """Add up what one pod's holdings consume of the device; a share of a claim that two of its containers have counts once."""
+    grants = {
+        (h.claim.uid, h.claim.name, h.claim.request, h.claim.share_id) if h.claim else h.container: h.weight
+        for h in held
+    }
     weights = [weight for weight in grants.values() if weight is not None]
     return min(1.0, sum(weights)) if weights and len(weights) == len(grants) else None
 

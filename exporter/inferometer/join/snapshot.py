@@ -18,7 +18,7 @@ from inferometer.join.pods import Pods
 from inferometer.join.reports import find, merge, no_driver
 from inferometer.join.resolve import Devices
 from inferometer.join.rules import FAILED
-from inferometer.join.shares import divide, tenures
+from inferometer.join.shares import divide, tenures, undivided
 from inferometer.join.traffic import put_traffic
 from inferometer.join.users import put_processes, put_vgpus
 from inferometer.join.uses import put_intruders, put_uses
@@ -54,7 +54,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
     pods = Pods(items(frames, "pods", Pod), context.team_keys, context.cost_center_keys)
     claims = Claims(items(frames, "claims", AllocatedClaim))
     known = Devices(report.devices if report else None, items(frames, "slices", PooledDevice))
-    ownership = find_owners(known, allocations, pods, claims, context.itself, _memory(report))
+    ownership = find_owners(known, allocations, pods, claims, context.itself, _memory(report), context.drivers)
     divisions = divide(ownership, known.by_uuid, uid_known=pods.known, common=draft.common)
 
     if report is not None:
@@ -69,7 +69,8 @@ def join(frames: Frames, context: Context) -> Snapshot:
         for told in devices:
             put_costs(draft, told.report, told.at)
         work = find_work(report, items(frames, "cgroups", Whereabouts), pods)
-        put_uses(draft, report, divisions, work, devices[0].at)
+        if ownership.level != "none":
+            put_uses(draft, report, divisions, work, devices[0].at)
         put_intruders(draft, report, ownership, work, pods)
     elif no_driver(frames):
         draft.put(catalog.GPU_DEVICES, {}, 0.0)
@@ -89,6 +90,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
         holdings=ownership.holdings,
         tenures=tenures(divisions),
         shares=tuple(share for each in divisions.values() for share in (*each.shares, each.rest)),
+        undivided=undivided(ownership, known.by_uuid, draft.common),
         energies=_energies(report) if report else MappingProxyType({}),
         engines=engines,
         sources=sources,

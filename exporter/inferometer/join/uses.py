@@ -35,6 +35,7 @@ _BY_GRANT: Mapping[Metric, Metric] = {
 }
 # ... and not at all: who has the GPU alone has it, else nobody.
 _ALONE: Mapping[Metric, Metric] = {catalog.POWER: catalog.OWNER_POWER}
+_DIVIDED = frozenset({metric for metric, _ in _BY_BUSY} | _BY_MEMORY.keys() | _BY_GRANT.keys() | _ALONE.keys())
 
 Part = tuple[tuple[str | None, ...], float]  # attributes, and the part of the value
 
@@ -48,7 +49,9 @@ def put_uses(
 ) -> None:
     """Put each value's parts: the owners' and, where not all of it is theirs, the rest."""
     devices = {device.uuid: device for device in report.devices}
-    for reading in report.readings:
+    for reading in report.readings:  # thousands, of which most are the device's own
+        if reading.metric not in _DIVIDED:
+            continue
         device = devices.get(reading.subject)
         if device is None or not isinstance(reading.value, float):
             continue

@@ -26,8 +26,11 @@ class Work:
 
 
 def find_work(report: DeviceReport, places: Iterable[Whereabouts] | None, pods: Pods) -> Mapping[str, Work]:
-    """Give the work on every device whose processes were read and are known by their cgroups; absent beats wrong."""
-    if places is None:
+    """Give the work on every device whose processes were read and are known by their cgroups; absent beats wrong.
+
+    A cgroup names a pod by its UID: while pods cannot be read it tells of no owner.
+    """
+    if places is None or not pods.known:
         return {}
     by_pid = {place.pid: place for place in places}
     found = {reading.subject: Work() for reading in report.readings if reading.metric.name == "gpu.processes"}

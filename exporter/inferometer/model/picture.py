@@ -134,6 +134,9 @@ class Snapshot:
     holdings: tuple[Holding, ...] = ()
     tenures: tuple[Tenure, ...] = ()
     shares: tuple[Share, ...] = ()  # of every device that can be owned, while it is known who holds what
+    undivided: tuple[
+        Share, ...
+    ] = ()  # GPUs in MIG mode, then: their instances' time is owned, their energy is nobody's
     energies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # GPU -> joules that it counts
     engines: tuple[Engine, ...] = ()
     sources: tuple[SourceHealth, ...] = ()

@@ -126,7 +126,8 @@ class Vgpu:
 class DeviceReport:
     """What the devices source read: GPUs before their instances, in NVML order.
 
-    `unresponsive` maps a device UUID to the age in seconds of its last good answer; it contributes no readings. `events`
+    `unresponsive` maps a device UUID to the age in seconds of its last good answer; it contributes no readings. `nameless`
+    is the number of GPUs that the driver counts and that have never said who they are. `events`
     are the newest, by their numbers, those of earlier reports among them: a report that nobody looked at loses none. `calls`
     are the driver's, with how often each was made since the source was, and the seconds that it took in all.
     """
@@ -135,6 +136,7 @@ class DeviceReport:
     readings: tuple[Reading, ...]
     unsupported: tuple[Unsupported, ...] = ()
     unresponsive: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    nameless: int = 0
     details: Mapping[str, str] = field(default_factory=no_words)  # driver and CUDA version
     failed: tuple[Unsupported, ...] = ()  # calls that failed this time, though they may work the next
     events: tuple[Xid, ...] = ()

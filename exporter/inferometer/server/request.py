@@ -39,6 +39,8 @@ def take_request(buffer: bytearray) -> Request | None:
     """
     while buffer.startswith(b"\r\n"):  # RFC 9112 section 2.2: empty lines before a request are ignored
         del buffer[:2]
+    if buffer == b"\r":
+        return None  # the first half of one
     if buffer and not 0x21 <= buffer[0] <= 0x7E:
         raise Refusal(400, "This is not HTTP.")
     end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD + 4)

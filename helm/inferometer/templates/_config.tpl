@@ -1,7 +1,7 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{- /*
-The agent's configuration, and what of the chart follows it. The defaults that `dig` names are the agent's own; a test
-compares them.
+The agent's configuration, and what of the chart follows it; see _access.tpl and _rights.tpl too. The defaults that `dig`
+names are the agent's own; a test compares them.
 */ -}}
 
 {{- /* A section whose keys are all commented out is null: leave it out, as the agent does. */ -}}
@@ -17,12 +17,35 @@ compares them.
 {{- toJson $kept -}}
 {{- end -}}
 
-{{- /* As JSON. Helm reads a bare `off` as false, and the agent as a text. */ -}}
-{{- define "inferometer.config" -}}
+{{- /* As it is given, in JSON. Helm reads a bare `off` as false, and the agent as a text. */ -}}
+{{- define "inferometer.givenConfig" -}}
 {{- $config := include "inferometer.withoutNulls" (.Values.config | default dict) | fromJson -}}
-{{- if eq (dig "identity" "pods" "source" "auto" $config | toString) "false" -}}
-{{- $_ := set $config.identity.pods "source" "off" -}}
+{{- $identity := $config.identity | default dict -}}
+{{- range list "pods" "claims" -}}
+{{- with get $identity . -}}
+{{- if eq (get . "source" | toString) "false" -}}
+{{- $_ := set . "source" "off" -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $config -}}
+{{- end -}}
+
+{{- /* As the agent gets it, in JSON. What the pod is given no access to is switched off: no source is down for ever. */ -}}
+{{- define "inferometer.config" -}}
+{{- $config := include "inferometer.givenConfig" . | fromJson -}}
+{{- $devices := $config.devices | default dict -}}
+{{- $_ := set $devices "kernel_log" (set ($devices.kernel_log | default dict) "enabled" .Values.hostAccess.kernelLog) -}}
+{{- if .Values.gpuAccess.amd -}}
+{{- $_ := set $devices "amd" (set ($devices.amd | default dict) "enabled" true) -}}
+{{- end -}}
+{{- $_ := set $config "devices" $devices -}}
+{{- $identity := $config.identity | default dict -}}
+{{- /* A /proc of the node's, mounted elsewhere, does without hostPID. */ -}}
+{{- if or .Values.hostAccess.processes (eq (dig "identity" "processes" "proc" "/proc" $config) "/proc") -}}
+{{- $_ := set $identity "processes" (set ($identity.processes | default dict) "enabled" .Values.hostAccess.processes) -}}
+{{- end -}}
+{{- $_ := set $config "identity" $identity -}}
 {{- toJson $config -}}
 {{- end -}}
 
@@ -32,21 +55,6 @@ compares them.
 
 {{- define "inferometer.port" -}}
 {{- include "inferometer.listen" . | regexFind "[0-9]+$" | int -}}
-{{- end -}}
-
-{{- /* The socket is replaced when the kubelet restarts: its directory is mounted. */ -}}
-{{- define "inferometer.socketDirectory" -}}
-{{- include "inferometer.config" . | fromJson | dig "identity" "podresources" "socket" "/var/lib/kubelet/pod-resources/kubelet.sock" | dir -}}
-{{- end -}}
-
-{{- /* Whether the kubelet is asked who holds what: "true" or nothing. */ -}}
-{{- define "inferometer.asksKubelet" -}}
-{{- if include "inferometer.config" . | fromJson | dig "identity" "podresources" "enabled" true -}}true{{- end -}}
-{{- end -}}
-
-{{- /* Whether the API server is asked for pods and claims: "true" or nothing. */ -}}
-{{- define "inferometer.asksApiServer" -}}
-{{- if include "inferometer.config" . | fromJson | dig "identity" "pods" "source" "auto" | ne "off" -}}true{{- end -}}
 {{- end -}}
 
 {{- /* Which value makes the agent push by OTLP; nothing where none does. */ -}}
@@ -60,24 +68,4 @@ extraEnv's {{ .name }}{{- break -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- end -}}
-
-{{- /* Where an operator makes the file that has the driver let go: a directory of the node's, or nothing. */ -}}
-{{- define "inferometer.releaseDirectory" -}}
-{{- if include "inferometer.readsGpus" . -}}
-{{- with include "inferometer.config" . | fromJson | dig "devices" "nvidia" "release" "file" "/run/inferometer/release" -}}
-{{- dir . -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{- /* Whether an annotation of the node is asked for: "true" or nothing. */ -}}
-{{- define "inferometer.asksNode" -}}
-{{- if include "inferometer.readsGpus" . -}}
-{{- if include "inferometer.config" . | fromJson | dig "devices" "nvidia" "release" "annotation" "" -}}true{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{- define "inferometer.readsGpus" -}}
-{{- if include "inferometer.config" . | fromJson | dig "devices" "nvidia" "enabled" true -}}true{{- end -}}
 {{- end -}}

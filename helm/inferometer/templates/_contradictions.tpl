@@ -26,9 +26,9 @@
 {{- end -}}
 
 {{- /* Rights. */ -}}
-{{- $grants := and .Values.rbac.create (include "inferometer.asksApiServer" .) -}}
+{{- $grants := and .Values.rbac.create (include "inferometer.rights" .) -}}
 {{- if and $grants (eq (include "inferometer.serviceAccountName" .) "default") -}}
-{{- $found = append $found "rbac.create is true and the service account is the namespace's `default`: every pod of the namespace would be allowed to read all pods. Set serviceAccount.create or serviceAccount.name." -}}
+{{- $found = append $found "rbac.create is true and the service account is the namespace's `default`: every pod of the namespace would be allowed what the agent is. Set serviceAccount.create or serviceAccount.name." -}}
 {{- end -}}
 {{- $security := .Values.securityContext | default dict -}}
 {{- range $place, $context := dict "securityContext" $security "podSecurityContext" (.Values.podSecurityContext | default dict) -}}
@@ -39,13 +39,40 @@
 {{- if and .Values.gpuAccess.migMonitor (ne .Values.gpuAccess.mode "runtimeClass") -}}
 {{- $found = append $found (printf "gpuAccess.migMonitor is true and gpuAccess.mode is %s: MIG access comes with the runtime class only." .Values.gpuAccess.mode) -}}
 {{- end -}}
-{{- if and (eq .Values.gpuAccess.mode "runtimeClass") (not (include "inferometer.readsGpus" .)) -}}
+{{- if and (eq .Values.gpuAccess.mode "runtimeClass") (not (include "inferometer.readsNvidia" .)) -}}
 {{- $found = append $found "gpuAccess.mode is runtimeClass and config.devices.nvidia.enabled is false: the agent would be given every GPU and read none. Set gpuAccess.mode to none." -}}
 {{- end -}}
-{{- if include "inferometer.asksKubelet" . -}}
-{{- $directory := include "inferometer.socketDirectory" . -}}
-{{- if not (regexMatch "^/.*/pod-resources$" $directory) -}}
-{{- $found = append $found (printf "config.identity.podresources.socket is in %s and the chart mounts the socket's directory: that has to be pod-resources below the kubelet's root, which holds nothing else." $directory) -}}
+{{- range $key, $of := dict "podresources" (list "pod-resources" (include "inferometer.socketDirectory" .)) "pods" (list "pods-api" (include "inferometer.podsSocketDirectory" .)) -}}
+{{- if and (last $of) (not (regexMatch (printf "^/.*/%s$" (first $of)) (last $of))) -}}
+{{- $found = append $found (printf "config.identity.%s.socket is in %s and the chart mounts the socket's directory: that has to be %s below the kubelet's root, which holds nothing else." $key (last $of) (first $of)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Access to the node: a value gives it, and switches on in the configuration what needs it. */ -}}
+{{- $given := include "inferometer.givenConfig" . | fromJson -}}
+{{- $proc := dig "identity" "processes" "proc" "/proc" $config -}}
+{{- $switches := dict "devices.kernel_log.enabled" (list "hostAccess.kernelLog" .Values.hostAccess.kernelLog (dig "devices" "kernel_log" "enabled" nil $given)) "devices.amd.enabled" (list "gpuAccess.amd" .Values.gpuAccess.amd (dig "devices" "amd" "enabled" nil $given)) -}}
+{{- if or .Values.hostAccess.processes (eq $proc "/proc") -}}
+{{- $_ := set $switches "identity.processes.enabled" (list "hostAccess.processes" .Values.hostAccess.processes (dig "identity" "processes" "enabled" nil $given)) -}}
+{{- end -}}
+{{- range $key, $of := $switches -}}
+{{- $asked := last $of -}}
+{{- if and (kindIs "bool" $asked) (ne $asked (index $of 1)) -}}
+{{- $found = append $found (printf "%s is %t and config.%s is %t: the chart sets the one by the other. Leave the key out of config, and say it by the value." (first $of) (index $of 1) $key $asked) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.hostAccess.kernelLog (not (include "inferometer.readsNvidia" .)) -}}
+{{- $found = append $found "hostAccess.kernelLog is true and config.devices.nvidia.enabled is false: the log is read for NVIDIA's XIDs only, and the agent would be privileged for nothing." -}}
+{{- end -}}
+{{- if and .Values.hostAccess.processes (not (and (include "inferometer.readsNvidia" .) (dig "devices" "nvidia" "processes" true $config))) -}}
+{{- $found = append $found "hostAccess.processes is true and config.devices.nvidia.enabled or config.devices.nvidia.processes is false: no process would be looked up, and the agent would see the node's for nothing." -}}
+{{- end -}}
+{{- with include "inferometer.kernelLogDirectory" . -}}
+{{- if not (regexMatch "^(/[^/]+){3,}$" .) -}}
+{{- $found = append $found (printf "config.devices.kernel_log.state is in %s and the chart mounts that directory of the node's writable: name one of the agent's own, three deep at least, such as /var/lib/inferometer." .) -}}
+{{- end -}}
+{{- if eq . (include "inferometer.releaseDirectory" $) -}}
+{{- $found = append $found (printf "config.devices.kernel_log.state and config.devices.nvidia.release.file are both in %s, which the agent would have to write to for the one and only reads for the other: name two directories." .) -}}
 {{- end -}}
 {{- end -}}
 
@@ -65,7 +92,7 @@
 {{- end -}}
 
 {{- /* Variables override the file, and the chart follows the file. */ -}}
-{{- $followed := dict "INFEROMETER_SERVER__LISTEN" "config.server.listen" "INFEROMETER_NODE__NAME" "the node's name" "NODE_NAME" "the node's name" "INFEROMETER_DEVICES__NVIDIA__ENABLED" "config.devices.nvidia.enabled" "INFEROMETER_DEVICES__NVIDIA__RELEASE__FILE" "config.devices.nvidia.release.file" "INFEROMETER_DEVICES__NVIDIA__RELEASE__ANNOTATION" "config.devices.nvidia.release.annotation" "INFEROMETER_IDENTITY__PODRESOURCES__ENABLED" "config.identity.podresources.enabled" "INFEROMETER_IDENTITY__PODRESOURCES__SOCKET" "config.identity.podresources.socket" "INFEROMETER_IDENTITY__PODS__SOURCE" "config.identity.pods.source" "NVIDIA_VISIBLE_DEVICES" "gpuAccess.mode" "NVIDIA_DRIVER_CAPABILITIES" "gpuAccess.mode" "NVIDIA_MIG_MONITOR_DEVICES" "gpuAccess.migMonitor" -}}
+{{- $followed := dict "INFEROMETER_DEVICES__AMD__ENABLED" "gpuAccess.amd" "INFEROMETER_DEVICES__AMD__ROCM" "config.devices.amd.rocm" "INFEROMETER_DEVICES__KERNEL_LOG__ENABLED" "hostAccess.kernelLog" "INFEROMETER_DEVICES__KERNEL_LOG__PATH" "config.devices.kernel_log.path" "INFEROMETER_DEVICES__KERNEL_LOG__STATE" "config.devices.kernel_log.state" "INFEROMETER_DEVICES__NVIDIA__PROCESSES" "config.devices.nvidia.processes" "INFEROMETER_IDENTITY__PROCESSES__ENABLED" "hostAccess.processes" "INFEROMETER_IDENTITY__PROCESSES__PROC" "config.identity.processes.proc" "INFEROMETER_IDENTITY__PODS__SOCKET" "config.identity.pods.socket" "INFEROMETER_IDENTITY__CLAIMS__SOURCE" "config.identity.claims.source" "INFEROMETER_IDENTITY__SLICES__ENABLED" "config.identity.slices.enabled" "POD_NAMESPACE" "the pod's own name" "POD_NAME" "the pod's own name" "NODE_IP" "the node's address" "INFEROMETER_SERVER__LISTEN" "config.server.listen" "INFEROMETER_NODE__NAME" "the node's name" "NODE_NAME" "the node's name" "INFEROMETER_DEVICES__NVIDIA__ENABLED" "config.devices.nvidia.enabled" "INFEROMETER_DEVICES__NVIDIA__RELEASE__FILE" "config.devices.nvidia.release.file" "INFEROMETER_DEVICES__NVIDIA__RELEASE__ANNOTATION" "config.devices.nvidia.release.annotation" "INFEROMETER_IDENTITY__PODRESOURCES__ENABLED" "config.identity.podresources.enabled" "INFEROMETER_IDENTITY__PODRESOURCES__SOCKET" "config.identity.podresources.socket" "INFEROMETER_IDENTITY__PODS__SOURCE" "config.identity.pods.source" "NVIDIA_VISIBLE_DEVICES" "gpuAccess.mode" "NVIDIA_DRIVER_CAPABILITIES" "gpuAccess.mode" "NVIDIA_MIG_MONITOR_DEVICES" "gpuAccess.migMonitor" -}}
 {{- range .Values.extraEnv -}}
 {{- if hasKey $followed .name -}}
 {{- $found = append $found (printf "extraEnv sets %s and overrides %s, which the rest of the chart follows: leave the variable out." .name (get $followed .name)) -}}

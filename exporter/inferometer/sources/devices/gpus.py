@@ -294,6 +294,7 @@ class Gpus:
         present = [device.uuid for answer in answers for device in answer.devices]
         occupied = self._occupancy.of(present, now)
         gpus = {index: known[index].uuid for index in known if index in answered}
+        nameless = self._roll.nameless(known, under_way)
         return DeviceReport(
             devices=tuple(device for answer in known.values() for device in answer.devices),
             readings=(
@@ -306,10 +307,11 @@ class Gpus:
                 *occupied.unsupported,
             ),
             unresponsive=MappingProxyType({answer.uuid: now - answer.at for answer in silent.values()}),
+            nameless=len(nameless),
             details=self._driver,
             failed=(
                 *(complaint for answer in answers for complaint in answer.failed),
-                *self._roll.nameless(known),
+                *nameless,
                 *self._occupancy.failed(under_way, gpus),
                 *self._xids.failed(under_way, complete=complete),
             ),

@@ -119,6 +119,9 @@ class Sampler:
         while True:
             with self._changed:
                 while (job := self._next()) is None:
+                    if self._workers - len(self._under_way) > 1:  # one that waits is enough: each holds memory
+                        self._workers -= 1
+                        return
                     self._changed.wait()
                 number = self._wanted
                 self._under_way[job] = time.monotonic()

@@ -40,6 +40,8 @@ def __getattr__(name: str) -> Any:
     if _recorder is None or name.startswith("__"):
         raise AttributeError(name)
     value = getattr(_recorder.binding, name)
+    if name == asked.POINTER:
+        return partial(_recorder.point, value)
     if asked.is_call(name) and callable(value) and not isinstance(value, type) and not asked.is_unrecorded(name):
         value = _recorder.wrap(name, value)
         globals()[name] = value  # found without this function from now on
@@ -98,6 +100,16 @@ class Recorder:
             return answer
 
         return recorded
+
+    def point(self, find: Callable[[str], Callable[..., int]], call: str) -> Callable[..., int]:
+        """Give the library's own function, for a call that goes past the binding: it is recorded as the binding's are."""
+        function = find(call)
+
+        def checked(*arguments: Any) -> None:
+            if code := function(*arguments):
+                raise self.binding.NVMLError(code)
+
+        return asked.returning_codes(self.binding, self.wrap(call, checked))
 
     def _enter(self, call: str, names: Sequence[str], given: Sequence[Any]) -> list[Json]:
         with self._lock:

@@ -25,6 +25,7 @@ class Roll:
         self._answers: dict[int, Answer] = {}  # the last good one of each
         self._left_out: dict[int, tuple[str, str]] = {}  # UUID and model of those that the configuration excludes
         self._unseen: tuple[str, ...] = ()  # those that the driver excludes
+        self._count = 0  # of all GPUs, by the driver's own word
         self._why_silent: dict[int, str] = {}
         self._silent: frozenset[int] = frozenset()  # as it was logged
 
@@ -47,14 +48,14 @@ class Roll:
 
     def end(self, count: int, excluded: Collection[str]) -> None:
         """Take the end of a sample: there are `count` GPUs, without those that the driver excludes; forget all others."""
-        self._unseen = tuple(map(str, excluded))
+        self._unseen, self._count = tuple(map(str, excluded)), count
         self._answers = {index: answer for index, answer in self._answers.items() if index < count}
         self._why_silent = {index: why for index, why in self._why_silent.items() if index < count}
         self._left_out = {index: gpu for index, gpu in self._left_out.items() if index < count}
 
     def forget(self) -> None:
         """Forget what was answered: whatever GPUs and instances there are from now on are found anew."""
-        self._answers, self._left_out = {}, {}
+        self._answers, self._left_out, self._count = {}, {}, 0
 
     def known(self, answered: Collection[int]) -> dict[int, Answer]:
         """Give the last answer of each GPU; one whose index changed has answered under its new one."""
@@ -71,13 +72,18 @@ class Roll:
         """The GPUs that are left out: by UUID, or by PCI address where that is all there is, the model or nothing."""
         return MappingProxyType({**dict.fromkeys(self._unseen, ""), **dict(self._left_out.values())})
 
-    def nameless(self, known: Collection[int]) -> list[Unsupported]:
-        """Give the GPUs that never told their UUID."""
-        return [
-            Unsupported(f"index {index}", "gpu.info", self._words.first, why)
-            for index, why in sorted(self._why_silent.items())
-            if index not in known
-        ]
+    def nameless(self, known: Collection[int], under_way: UnderWay) -> list[Unsupported]:
+        """Give the GPUs that never told their UUID: with the answer that each gave instead, or the call that it hangs in."""
+        there = sorted({*range(self._count), *self._why_silent} - {*known, *self._left_out})
+        return [Unsupported(f"index {index}", "gpu.info", *self._excuse(index, under_way)) for index in there]
+
+    def _excuse(self, index: int, under_way: UnderWay) -> tuple[str, str]:
+        """Give a call, and why it tells nothing."""
+        if (why := self._why_silent.get(index)) is not None:
+            return self._words.first, why
+        if (word := index + 1) in under_way:
+            return troubles.place(word, under_way[word][0]), "timeout"
+        return self._words.first, "no_answer"
 
     def tell(self, silent: Mapping[int, Answer], now: float, under_way: UnderWay) -> None:
         """Log GPUs that fell silent or answer again, once each."""

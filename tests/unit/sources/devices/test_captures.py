@@ -14,7 +14,7 @@ import pytest
 
 import captures
 from fakenvml.driver import Driver, read_until
-from fakenvml.fakenvml import Fault, Gpu, Node
+from fakenvml.fakenvml import Fault, Gpu, Node, Vgpu
 from inferometer.model import DeviceReport
 from inferometer.sources.devices.captures import files
 from inferometer.sources.devices.nvidia import Nvidia
@@ -219,6 +219,20 @@ def test_fields_are_answered_one_by_one(recorded: tuple[Path, list[DeviceReport]
     ]
     assert sensors == ["core", "core"]
     assert len(report.readings) == len(live[0].readings) - 2
+
+
+def test_vgpus_are_recorded_and_replayed(driver: Driver, tmp_path: Path) -> None:
+    """What the sampler asks the library itself, past the binding, is in the capture too, and costs a replay nothing."""
+    carried = Vgpu(101, "1aa1b2c3-0000-11e8-9ec6-00a0c91e6bf6", memory=5 << 30)
+    directory = tmp_path / "capture"
+    driver.is_now(Node((Gpu(captures.WHOLE, virtualization=3, vgpus=(carried,)),)))
+    with closing(captures.recording(directory, driver.library)) as source:
+        source.read()
+    files.finish(directory, {"gpus": [""], "period": 1.0})
+
+    with closing(captures.replaying(directory)) as source:
+        report = read_until(source, lambda report: bool(report.vgpus))
+    assert [vgpu.memory for vgpu in report.vgpus] == [5 << 30]
 
 
 def test_a_packed_capture_is_read_as_well(recorded: tuple[Path, list[DeviceReport]]) -> None:

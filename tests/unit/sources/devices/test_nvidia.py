@@ -413,6 +413,21 @@ def test_a_gpu_that_refuses_a_handle_is_named(driver: Driver, opened: Open) -> N
 
     assert [d.uuid for d in report.devices] == ["GPU-bbbb", "MIG-1111", "MIG-2222"]
     assert report.failed == (Unsupported("index 0", "gpu.info", "nvmlDeviceGetHandleByIndex_v2", "no_permission"),)
+    assert report.nameless == 1
+
+
+def test_a_gpu_that_hangs_from_the_first_call_on_is_named(driver: Driver, opened: Open) -> None:
+    """An agent that starts when a GPU hangs already knows that there is one; when it answers, it is a GPU as all others."""
+    hang = Fault("hang", "gpu0", "nvmlDeviceGetUUID")
+    driver.is_now(Node((WHOLE, SHARED), faults=(hang,)))
+    source = opened(deadline=0.5)
+
+    report = read_until(source, lambda report: bool(report.nameless))
+    assert [d.uuid for d in report.devices] == ["GPU-bbbb", "MIG-1111", "MIG-2222"]
+    assert Unsupported("index 0", "gpu.info", "nvmlDeviceGetUUID of GPU 0", "timeout") in report.failed
+
+    driver.is_now(Node((WHOLE, SHARED)))
+    assert read_until(source, lambda report: len(report.devices) == 4).nameless == 0
 
 
 def test_without_a_library_nothing_is_started(driver: Driver, opened: Open, tmp_path: Path) -> None:

@@ -168,12 +168,24 @@ def test_a_family_of_two_types_conflicts() -> None:
     assert dict(page.layout.types) == {"a": "counter", "b": "conflicting"}
 
 
+def test_equal_pages_are_remembered_once() -> None:
+    """The replicas of one server differ in their values alone, and share the rest; one that says more has its own."""
+    pages = [
+        Parser().parse(body)
+        for body in (b"a 1\nb 2\n", b"a 3\nb 4\n", b"a 1\nb 2\nc 3\n", b"# TYPE a counter\na 1\nb 2\n")
+    ]
+
+    assert pages[0].layout is pages[1].layout
+    assert [list(page.values) for page in pages[:2]] == [[1, 2], [3, 4]]
+    assert len({id(page.layout) for page in pages}) == 3
+
+
 def test_the_memory_never_grows_beyond_one_page() -> None:
     """A page with ever new labels leaves nothing behind."""
     parser = Parser()
     for n in range(50):
         parser.parse("".join(f'a{{request="{n}-{i}"}} 1\n' for i in range(10)).encode())
-    assert len(parser._memo) == len(parser._lines) - 1 == 10
+    assert len(parser._layout.known) == len(parser._lines) - 1 == 10
 
 
 def test_a_bad_page_leaves_the_memory_as_it_was() -> None:

@@ -19,6 +19,8 @@ _TIME = re.compile(r"(?i)time_?stamp")
 _UNASKED = re.compile(r"(?i)time_?stamp|eventtypes|timeoutm?s?$")
 # Functions of the binding that call nothing.
 _NO_CALLS = frozenset({"nvmlStructToFriendlyObject", "nvmlFriendlyObjectToStruct", "nvmlExceptionClass"})
+# Where the binding's own function is of no use, the sampler takes the library's by this one; it gives the return code.
+POINTER = "_nvmlGetFunctionPointer"
 _SYSTEM_EVENTS = re.compile("nvmlSystem(EventSet|RegisterEvents)")
 
 
@@ -35,6 +37,19 @@ def is_unrecorded(name: str) -> bool:
 def is_time(where: str) -> bool:
     """Tell whether a place holds a time of day: it tells when somebody recorded, and is another one when it is replayed."""
     return _TIME.search(where) is not None or where.endswith(".referenceTime")
+
+
+def returning_codes(binding: Any, function: Callable[..., object]) -> Callable[..., int]:
+    """Give a function that answers as the library's do: 0, or the code of the error that is raised."""
+
+    def coded(*arguments: Any) -> int:
+        try:
+            function(*arguments)
+        except binding.NVMLError as error:
+            return int(error.value)
+        return 0
+
+    return coded
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:

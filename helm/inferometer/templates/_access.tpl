@@ -1,0 +1,69 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
+{{- /* What of the node the agent reaches. Each template gives "true", or a directory of the node's, or nothing. */ -}}
+
+{{- define "inferometer.readsNvidia" -}}
+{{- if include "inferometer.config" . | fromJson | dig "devices" "nvidia" "enabled" true -}}true{{- end -}}
+{{- end -}}
+
+{{- define "inferometer.readsAmd" -}}
+{{- if include "inferometer.config" . | fromJson | dig "devices" "amd" "enabled" false -}}true{{- end -}}
+{{- end -}}
+
+{{- define "inferometer.readsGpus" -}}
+{{- include "inferometer.readsNvidia" . | default (include "inferometer.readsAmd" .) -}}
+{{- end -}}
+
+{{- /* Device files of the node open in a privileged container only: mounts do not change what the device cgroup forbids. */ -}}
+{{- define "inferometer.isPrivileged" -}}
+{{- if or .Values.hostAccess.kernelLog (include "inferometer.readsAmd" .) -}}true{{- end -}}
+{{- end -}}
+
+{{- /* Whether the kubelet is asked who holds what. */ -}}
+{{- define "inferometer.asksKubelet" -}}
+{{- if include "inferometer.config" . | fromJson | dig "identity" "podresources" "enabled" true -}}true{{- end -}}
+{{- end -}}
+
+{{- /* The sockets are replaced when the kubelet restarts: their directories are mounted. */ -}}
+{{- define "inferometer.socketDirectory" -}}
+{{- if include "inferometer.asksKubelet" . -}}
+{{- include "inferometer.config" . | fromJson | dig "identity" "podresources" "socket" "/var/lib/kubelet/pod-resources/kubelet.sock" | dir -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "inferometer.podsSocketDirectory" -}}
+{{- $config := include "inferometer.config" . | fromJson -}}
+{{- if has (dig "identity" "pods" "source" "auto" $config) (list "auto" "kubelet_socket") -}}
+{{- dig "identity" "pods" "socket" "/var/lib/kubelet/pods-api/pods-api.sock" $config | dir -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Where an operator makes the file that has the driver let go. */ -}}
+{{- define "inferometer.releaseDirectory" -}}
+{{- if include "inferometer.readsGpus" . -}}
+{{- with include "inferometer.config" . | fromJson | dig "devices" "nvidia" "release" "file" "/run/inferometer/release" -}}
+{{- dir . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The kernel's log. */ -}}
+{{- define "inferometer.kernelLog" -}}
+{{- if .Values.hostAccess.kernelLog -}}
+{{- include "inferometer.config" . | fromJson | dig "devices" "kernel_log" "path" "/dev/kmsg" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Where the agent notes how far it has read it: the only directory of the node's that it writes to. */ -}}
+{{- define "inferometer.kernelLogDirectory" -}}
+{{- if .Values.hostAccess.kernelLog -}}
+{{- with include "inferometer.config" . | fromJson | dig "devices" "kernel_log" "state" "" -}}
+{{- dir . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "inferometer.rocm" -}}
+{{- if include "inferometer.readsAmd" . -}}
+{{- include "inferometer.config" . | fromJson | dig "devices" "amd" "rocm" "" | default "/opt/rocm" -}}
+{{- end -}}
+{{- end -}}

@@ -28,9 +28,12 @@ STATIC ?= static
 # One worker per processor; a file's tests stay together, so what they share is started once.
 PYTEST_FLAGS ?= -n logical --dist loadfile
 # What `make test` runs; `make test TESTS=tests/unit/test_join.py` runs less.
-TESTS ?= tests --ignore=tests/integration
-# What `make integration` runs, and which families of tools/ `make tools` builds: all of them.
+TESTS ?= tests --ignore=tests/integration --ignore=tests/e2e
+# What `make integration` and `make e2e` run, and the families of tools/ that they need; `make tools` builds all of them.
 INTEGRATION ?= tests/integration
+INTEGRATION_TOOLS := builder collector alertmanager helm prometheus
+E2E ?= tests/e2e
+E2E_TOOLS := kubernetes etcd containerd runc cni device-plugin dra-example helm
 TOOLS ?=
 DEMO_FLAGS ?=
 BENCH ?=
@@ -103,12 +106,20 @@ test: setup $(STATIC) ## every check that needs no root, no Go and no GPU
 # The programs are parts that may be missing: what needs them is then skipped by name, or fails where CI=true.
 .PHONY: integration
 integration: setup ## the agent against a real Prometheus, Alertmanager, Collector, promtool and Helm (needs Go 1.26)
-	@$(MAKE) --no-print-directory tools \
+	@$(MAKE) --no-print-directory tools TOOLS='$(INTEGRATION_TOOLS)' \
 	  || { test "$${CI:-}" != true && echo 'make tools failed: the tests with its programs will be skipped' >&2; }
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
 	TMPDIR=$$scratch $(BIN)/python -m pytest --no-fold-skipped $(PYTEST_FLAGS) $(INTEGRATION)
 
 # The other exporter is a part that may be missing: its rows are then named, and its bench fails where CI=true.
+# One node serves all tests, so they run in one process. A node's sockets need short paths, hence its own folder in /tmp.
+.PHONY: e2e
+e2e: setup ## the agent on a real Kubernetes node (needs root, gcc, iproute2, Go 1.26, libseccomp's headers; about 4 min)
+	@$(MAKE) --no-print-directory tools TOOLS='$(E2E_TOOLS)' \
+	  || { test "$${CI:-}" != true && echo 'make tools failed: the tests with its programs will be skipped' >&2; }
+	@scratch=$$(mktemp -d /tmp/e2e.XXXXXX); trap 'rm -rf "$$scratch"' EXIT; \
+	TMPDIR=$$scratch $(BIN)/python -m pytest --no-fold-skipped -p no:xdist $(E2E)
+
 .PHONY: bench
 bench: setup ## one JSON object per measure (BENCH=encode,parse selects)
 	@$(MAKE) --no-print-directory setup-bench \

@@ -10,7 +10,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-# One line per family: its folder, its own flags, and what it builds, as PROGRAM=PACKAGE.
+# One line per family: its folder, its own flags, what it tells the linker (-X=..., -extldflags=...), -cgo where it
+# needs the C compiler, and what it builds, as PROGRAM=PACKAGE.
 families=(
   'builder ocb=go.opentelemetry.io/collector/cmd/builder'
   'collector otelcol=.'
@@ -18,6 +19,15 @@ families=(
   'helm helm=helm.sh/helm/v4/cmd/helm'
   # Of the service discoveries only files, HTTP and Kubernetes: the clients of 24 clouds are most of what it would compile.
   'prometheus -tags=remove_all_sd,enable_kubernetes_sd promtool=github.com/prometheus/prometheus/cmd/promtool prometheus=github.com/prometheus/prometheus/cmd/prometheus'
+  # Without a version of its own a program says v0.0.0, and its clients and feature gates go by that.
+  'kubernetes -X=k8s.io/component-base/version.gitVersion=v1.37.1 kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager kube-scheduler=k8s.io/kubernetes/cmd/kube-scheduler kubelet=k8s.io/kubernetes/cmd/kubelet'
+  'etcd etcd=go.etcd.io/etcd/server/v3'
+  'containerd -tags=no_btrfs,no_devmapper,no_zfs -X=github.com/containerd/containerd/v2/version.Version=v2.2.4 containerd=github.com/containerd/containerd/v2/cmd/containerd containerd-shim-runc-v2=github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2 ctr=github.com/containerd/containerd/v2/cmd/ctr'
+  'runc -cgo -tags=seccomp runc=github.com/opencontainers/runc' # asks pkg-config for libseccomp
+  'cni bridge=github.com/containernetworking/plugins/plugins/main/bridge host-local=github.com/containernetworking/plugins/plugins/ipam/host-local loopback=github.com/containernetworking/plugins/plugins/main/loopback'
+  # It loads the driver's library when it runs and binds each symbol at its first call.
+  'device-plugin -cgo -extldflags=-Wl,-z,lazy nvidia-device-plugin=github.com/NVIDIA/k8s-device-plugin/cmd/nvidia-device-plugin'
+  'dra-example dra-example-kubeletplugin=sigs.k8s.io/dra-example-driver/cmd/dra-example-kubeletplugin'
 )
 flags=(-trimpath -buildvcs=false '-ldflags=-s -w')
 
@@ -26,7 +36,7 @@ built=$cache/tools
 kept=30 # days that a build stays after another one has taken its place
 
 # The same result for everyone: of the user's own settings only those that say where modules come from.
-export GOCACHE=$cache/go-build GOFLAGS=-mod=readonly GOWORK=off CGO_ENABLED=0
+export GOCACHE=$cache/go-build GOFLAGS=-mod=readonly GOWORK=off
 
 go=
 # Set `go` to the first Go that is new enough for the modules here.
@@ -54,7 +64,7 @@ place() {
 
 # Build one family, so that its folder is there whole or not at all.
 build() {
-  local family=$1 begin=$SECONDS final scratch word own=()
+  local family=$1 begin=$SECONDS final scratch word own=() link='' cgo=0
   final=$(place "$@")
   test ! -d "$final" || return 0
   printf 'tools: building %s\n' "$family" >&2
@@ -63,9 +73,11 @@ build() {
   trap "rm -rf '$scratch'" EXIT
   for word in "${@:2}"; do
     case $word in
+      -X=* | -extldflags=*) link+=" $word" own+=("-ldflags=-s -w$link") ;; # the last one counts
+      -cgo) cgo=1 ;;
       -*) own+=("$word") ;;
       # At the lowest priority: a build of minutes leaves the machine usable.
-      *) (cd "$family" && nice -n 19 "$go" build "${flags[@]}" "${own[@]}" -o "$scratch/${word%%=*}" "${word#*=}") ;;
+      *) (cd "$family" && CGO_ENABLED=$cgo nice -n 19 "$go" build "${flags[@]}" "${own[@]}" -o "$scratch/${word%%=*}" "${word#*=}") ;;
     esac
   done
   find "$built" -maxdepth 1 -name "$family-*" -mtime "+$kept" -exec rm -rf {} +

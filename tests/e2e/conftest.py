@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One node for all tests of a run, one agent on it, and a namespace for each test."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+
+from e2e import drivers, node
+from e2e.agent import Agent, grant, running
+from e2e.drivers import write_gpus
+from e2e.kube import wait
+from e2e.node import Node
+from e2e.pods import namespace
+from e2e.scenes import Space
+from integration.programs import MissingError, find
+
+_NUMBERS = itertools.count(1)  # of the namespaces
+
+
+@pytest.fixture(scope="session", name="node")
+def _node() -> Iterator[Node]:
+    """Start the node; without what it needs every test is skipped by the name of what is missing."""
+    if os.geteuid() != 0:
+        pytest.skip("the node's namespaces and control groups need root")
+    for tool in ("gcc", "ip", "mount", "nsenter", "setpriv", "unshare"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is missing")
+    try:
+        for program in (*node.PROGRAMS, *drivers.PROGRAMS, "helm"):
+            find(program)
+    except MissingError as error:
+        pytest.skip(str(error))
+    with Node() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def gpus(node: Node) -> dict[str, str]:
+    """The environment in which programs find the driver's library and its eight GPUs."""
+    return write_gpus(node.scratch / "gpus")
+
+
+@pytest.fixture(scope="session")
+def account(node: Node) -> str:
+    """The agent's service account, with the rights of the chart's defaults."""
+    return grant(node)
+
+
+@pytest.fixture(scope="session")
+def agent(node: Node, account: str, gpus: dict[str, str]) -> Iterator[Agent]:
+    """The agent that sees the whole run."""
+    with running(node, account, gpus) as started:
+        yield started
+
+
+@pytest.fixture
+def new_agent(node: Node, account: str, gpus: dict[str, str]) -> Iterator[Agent]:
+    """An agent that begins with the test, after what the test's other fixtures made."""
+    with running(node, account, gpus, name="new-agent") as started:
+        yield started
+
+
+@pytest.fixture
+def make_space(node: Node) -> Iterator[Callable[..., Space]]:
+    """Make namespaces of the test's own; what is in them is gone when it ends."""
+    spaces: list[Space] = []
+
+    def make(*, admin: bool = False) -> Space:
+        name = f"test-{next(_NUMBERS)}"
+        node.api.create(namespace(name, admin=admin))
+        wait("the default service account", lambda: node.api.get("ServiceAccount", "default", name))
+        spaces.append(Space(node, name))
+        return spaces[-1]
+
+    yield make
+    for space in spaces:
+        space.empty()
+
+
+@pytest.fixture
+def space(make_space: Callable[..., Space]) -> Space:
+    """A namespace of the test's own."""
+    return make_space()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of what every program of the node said, where a test fails."""
+    report = yield
+    started: Any = item.funcargs.get("node")
+    if report.failed and isinstance(started, Node):
+        report.sections.extend((f"log of {name}", tail) for name, tail in started.log_tails().items())
+    return report

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GPUs by claims (cases 6, 7, 8, 11, 12 and 13 of the identity matrix).
+
+NVIDIA's driver of dynamic resource allocation is no Go module that can be had. In its place runs the example driver of
+Kubernetes under NVIDIA's name: the same scheduler, kubelet, claims and PodResources, devices named `gpu-<minor>` and CDI
+ids of the same form.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from e2e.agent import Agent
+from e2e.drivers import GPUS, claim_driver
+from e2e.node import Node
+from e2e.pods import claim, container, device_class, pod, request, template
+from e2e.scenes import Space, agreed
+from e2e.truth import NVIDIA, listed
+
+RESOURCE = "gpus.example.com/whole"  # what containers ask for without knowing of claims
+UUIDS = {gpu.uuid for gpu in GPUS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _driver(node: Node) -> Iterator[None]:
+    with claim_driver(node, NVIDIA):
+        node.api.create(device_class(NVIDIA, f"device.driver == '{NVIDIA}'", RESOURCE))
+        yield
+        node.api.delete("DeviceClass", NVIDIA)
+
+
+def test_a_claim_made_by_a_template_has_one_owner(node: Node, agent: Agent, space: Space) -> None:
+    """The holding has the claim's name and UID and its request; it ends with the pod."""
+    space.make(template("one", request("gpu", NVIDIA)))
+    uid = space.start(pod("train", container(claims=[{"name": "g"}]), templates={"g": "one"}))["train"]
+
+    made = space.claim_of("train")["metadata"]
+    (held,) = agreed(node, agent, 1)
+    assert (held.uid, held.claim, held.claim_uid, held.request) == (uid, made["name"], made["uid"], "gpu")
+
+    space.stop("train")
+    agreed(node, agent, 0)
+
+
+def test_a_container_owns_the_devices_of_its_own_request(node: Node, agent: Agent, space: Space) -> None:
+    """The kubelet shows both devices of the claim to both containers; only one each is theirs."""
+    big = {"cel": {"expression": f"device.capacity['{NVIDIA}'].memory.compareTo(quantity('200Gi')) >= 0"}}
+    alternatives = {
+        "name": "b",
+        "firstAvailable": [
+            {"name": "big", "deviceClassName": NVIDIA, "selectors": [big]},
+            {"name": "any", "deviceClassName": NVIDIA},
+        ],
+    }
+    space.make(template("two", request("a", NVIDIA), alternatives))
+    left, right = (container(f"c-{name}", claims=[{"name": "g", "request": name}]) for name in "ab")
+    space.start(pod("both", left, right, templates={"g": "two"}))
+
+    shown = [
+        len(d.claim_resources) for p in listed(node).pod_resources for c in p.containers for d in c.dynamic_resources
+    ]
+    held = agreed(node, agent, 2)
+    assert shown == [2, 2]
+    assert {(h.container, h.request) for h in held} == {("c-a", "a"), ("c-b", "b/any")}
+    assert len({h.device for h in held}) == 2
+
+
+def test_containers_that_share_a_claim_are_holders_of_one_device(node: Node, agent: Agent, space: Space) -> None:
+    """Two containers name the same claim: two holdings, one GPU."""
+    space.make(template("one", request("gpu", NVIDIA)))
+    space.start(
+        pod(
+            "pair",
+            container("l", claims=[{"name": "g"}]),
+            container("r", claims=[{"name": "g"}]),
+            templates={"g": "one"},
+        )
+    )
+
+    held = agreed(node, agent, 2)
+    assert {h.container for h in held} == {"l", "r"}
+    assert len({h.device for h in held}) == 1
+
+
+def test_pods_that_share_a_claim_and_start_together_are_its_owners(node: Node, agent: Agent, space: Space) -> None:
+    """Four pods, one GPU, four holdings, however often the kubelet repeats the device; then three, then none."""
+    names = [f"p{i}" for i in range(4)]
+    space.make(claim("shared", request("gpu", NVIDIA)))
+    space.start(*(pod(name, container(claims=[{"name": "g"}]), claims={"g": "shared"}) for name in names))
+
+    held = agreed(node, agent, 4)
+    assert {h.pod for h in held} == {*names}
+    assert len({(h.device, h.claim_uid) for h in held}) == 1
+
+    space.stop("p0")
+    assert {h.pod for h in agreed(node, agent, 3)} == {"p1", "p2", "p3"}
+    space.stop(*names[1:])
+    agreed(node, agent, 0)
+
+
+def test_who_watches_every_gpu_owns_none(node: Node, agent: Agent, make_space: Callable[..., Space]) -> None:
+    """Admin access to all eight is told as such, beside the owner of one of them."""
+    owned, watched = make_space(), make_space(admin=True)
+    owned.make(template("one", request("gpu", NVIDIA)))
+    watched.make(template("all", request("all", NVIDIA, adminAccess=True, allocationMode="All")))
+    owned.start(pod("owner", container(claims=[{"name": "g"}]), templates={"g": "one"}))
+    watched.start(pod("watcher", container(claims=[{"name": "g"}]), templates={"g": "all"}))
+
+    held = agreed(node, agent, 9)
+    assert {h.pod for h in held if h.role == "owner"} == {"owner"}
+    assert {h.device for h in held if h.role == "admin"} == UUIDS
+
+
+def test_a_resource_that_claims_serve_is_held_by_its_claim(node: Node, agent: Agent, space: Space) -> None:
+    """A container that asks for two of a resource holds two devices of a claim that the scheduler made."""
+    space.start(pod("plain", container(resources={RESOURCE: 2})))
+
+    held = agreed(node, agent, 2)
+    (claimed,) = {h.claim for h in held}
+    assert claimed is not None
+    assert claimed.startswith("plain-extended-resources-")
+    assert len({h.device for h in held}) == 2
+
+
+def test_a_claim_that_is_made_again_under_its_name_is_another_one(node: Node, agent: Agent, space: Space) -> None:
+    """The same claim and pod by name, three times: each time the new UIDs are told."""
+    seen = set()
+    for _ in range(3):
+        space.make(claim("again", request("gpu", NVIDIA)))
+        space.start(pod("user", container(claims=[{"name": "g"}]), claims={"g": "again"}))
+        (held,) = agreed(node, agent, 1)
+        seen.add((held.uid, held.claim_uid))
+        space.empty()
+        agreed(node, agent, 0)
+    assert len(seen) == 3

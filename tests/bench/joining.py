@@ -32,6 +32,7 @@ from inferometer.model import (
 )
 
 SCALES = (1, 2, 4, 8)
+_IDENTITY = ("podresources", "pods", "claims", "slices", "cgroups")
 _TICKS = 6  # that follow one another: what the driver's slow tier said is the same in most of them
 _PERIOD = 0.5  # seconds; the tests' library answers at once
 _NODE = Resource.of({"service.name": "inferometer", "k8s.node.name": NODE_NAME})
@@ -44,23 +45,15 @@ def measure_join() -> Iterator[Row]:
     """
     ticks = _read()
     works = [_joining([multiplied(tick, scale) for tick in ticks]) for scale in SCALES]
+    blind = _joining([_without_identity(tick) for tick in ticks])
     gc.freeze()  # as the agent does once it has started
-    costs = cpu(*works, least=0.2)
+    *costs, without = cpu(*works, blind, least=0.1)
     yield Row("identity.join", 1e3 * costs[0], "ms", goal=5, limit=5)
+    yield Row("identity.join.owners", 1e3 * (costs[0] - without), "ms")
     for scale, cost in zip(SCALES[1:], costs[1:], strict=True):
         yield Row(f"identity.join.x{scale}", 1e3 * cost, "ms")
-    yield Row("identity.join.growth", _growth(costs), "times the CPU for a device and owner", goal=1.1, limit=1.25)
-    blind = [_joining([_without_engines(multiplied(tick, scale)) for tick in ticks]) for scale in SCALES]
-    costs = cpu(*blind, least=0.2)
-    yield Row("identity.join.devices", 1e3 * costs[0], "ms", goal=5, limit=5)
-    yield Row(
-        "identity.join.devices.growth", _growth(costs), "times the CPU for a device and owner", goal=1.1, limit=1.25
-    )
-
-
-def _growth(costs: list[float]) -> float:
-    """Give how much more a device and owner cost on the densest node than on the dense one."""
-    return costs[-1] / costs[0] / (SCALES[-1] / SCALES[0])
+    growth = costs[-1] / costs[0] / (SCALES[-1] / SCALES[0])
+    yield Row("identity.join.growth", growth, "times the CPU for a device and owner", goal=1.1, limit=1.25)
 
 
 def _joining(ticks: list[Frames]) -> Work:
@@ -91,8 +84,8 @@ def _read() -> list[Frames]:
     return ticks[1:]
 
 
-def _without_engines(tick: Frames) -> Frames:
-    return replace(tick, good=tuple(frame for frame in tick.good if frame.source != "engine"))
+def _without_identity(tick: Frames) -> Frames:
+    return replace(tick, good=tuple(frame for frame in tick.good if frame.source not in _IDENTITY))
 
 
 # --- denser nodes -------------------------------------------------------------------------------------------------

@@ -453,6 +453,28 @@ def test_case_17b_devices_of_other_drivers() -> None:
     assert (info["hw.id"], info["inferometer.telemetry"]) == ("gpu-18db0e85", "unavailable")
 
 
+def test_case_17c_a_partition_is_not_its_gpu() -> None:
+    """A partition of an AMD GPU is published with the GPU's address; whoever has one has not the GPU."""
+    amd = "gpu.amd.com"
+    partitions = [
+        PooledDevice(amd, "n1", f"gpu-{i}", "amdgpu-partition", pci_address="0000:83:00.0", profile="cpx_nps4")
+        for i in (1, 2)
+    ]
+
+    snapshot = join(
+        frames(
+            devices=[Device("AMD-0", 0, pci_address="0000:83:00.0")],
+            allocations=[by_claim("a", "gpu-1", driver=amd), by_claim("b", "gpu-2", "d", driver=amd)],
+            pods=[pod("a"), pod("b")],
+            slices=partitions,
+        ),
+        CONTEXT,
+    )
+
+    assert owners(snapshot) == set()
+    assert {i["hw.id"] for i in infos(snapshot)} == {f"{amd}/n1/gpu-1", f"{amd}/n1/gpu-2"}
+
+
 def working(process: Process, place: Whereabouts, *pods: Pod, held: tuple[Allocation, ...] = ()) -> Snapshot:
     count = Reading("GPU-0", catalog.GPU_PROCESSES, (("gpu.process.type", "compute"),), 1.0)
     return join(

@@ -134,11 +134,15 @@ class _Found:
         claim = holding.claim
         named = claim and (claim.uid, claim.namespace, claim.name, claim.request, claim.share_id)
         key = (device, holding.owner.key, holding.container, named)
-        _, replicas = self._holdings.setdefault(key, (replace(holding, device=device), set()))
-        replicas.add(replica)
+        if key not in self._holdings:
+            self._holdings[key] = (replace(holding, device=device), set())
+        self._holdings[key][1].add(replica)
 
     def holdings(self) -> tuple[Holding, ...]:
-        return tuple(replace(holding, replicas=len(replicas)) for holding, replicas in self._holdings.values())
+        return tuple(
+            replace(holding, replicas=len(replicas)) if len(replicas) > 1 else holding
+            for holding, replicas in self._holdings.values()
+        )
 
     def monitors(self) -> frozenset[str]:
         """Name who has each of several devices in a role that is not known: more likely a monitor than an owner."""

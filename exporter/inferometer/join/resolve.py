@@ -66,6 +66,8 @@ class Devices:
         if claim.driver == _NVIDIA and (device := self._by_rule(claim.device)):
             return device.uuid
         if published is not None:
+            if published.kind.endswith("-partition"):  # AMD's; its address is that of the GPU that it is a part of
+                return published.uuid or f"{claim.driver}/{claim.pool}/{claim.device}"
             if not published.parent_uuid and (gpu := self._gpu_by_pci.get(published.pci_address)):
                 return gpu.uuid
             if published.kind == "mig":  # an instance that is gone is not out of sight, it is no more

@@ -109,7 +109,7 @@ def rest_of(device: Device, fraction: float, common: Mapping[str, str]) -> Share
 def aligned(attributes: Mapping[str, str | None], attribution: Attribution) -> tuple[str | None, ...]:
     """Align attributes with those of the owners' values."""
     get = {**attributes, catalog.ATTRIBUTION.key: attribution.value}.get
-    return tuple(get(key) or None for key in catalog.OWNER_TIME.keys)
+    return tuple([get(key) or None for key in catalog.OWNER_TIME.keys])
 
 
 def as_attributed(share: Share, attribution: Attribution) -> tuple[str | None, ...]:

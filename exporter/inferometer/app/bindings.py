@@ -44,6 +44,7 @@ COMPUTED = (
         (catalog.SOURCE_AGE, "the read time of the source's newest good frame"),
         (catalog.SOURCE_DURATION, "the duration of the source's newest read"),
         (catalog.AGENT_INFO, "the agent"),
+        (catalog.SAMPLER_RESTARTS, "the sampler processes that were started again"),
         (catalog.API_REQUESTS, "requests to the API server"),
         (catalog.API_RECEIVED, "answers of the API server"),
     ),

@@ -10,6 +10,8 @@ from inferometer.catalog.attributes import (
     LIMIT,
     OUTPUT,
     REASON,
+    RESTART_CAUSE,
+    SOURCE,
     VERSION,
 )
 from inferometer.catalog.define import (
@@ -56,6 +58,14 @@ API_RECEIVED = metric(
     "inferometer.api.received", "By", C, (API_VERB, API_RESOURCE), SUM, "What the API server answered, TLS aside."
 )
 
+SAMPLER_RESTARTS = metric(
+    "inferometer.sampler.restarts",
+    "{restart}",
+    C,
+    (SOURCE, RESTART_CAUSE),
+    SUM,
+    "Times that the process that reads the driver was started again.",
+)
 DRIVER_CALL_TIME = metric(
     "inferometer.driver.call.time",
     "s",

@@ -197,6 +197,11 @@ VERSION = Attribute("inferometer.version", "Version of the agent")
 OUTPUT = Attribute("inferometer.output", "Output route", ("otlp",))
 API_VERB = Attribute("inferometer.api.verb", "Verb, as RBAC names it", ("get", "list", "watch"))
 API_RESOURCE = Attribute("inferometer.api.resource", "Resource of the Kubernetes API, such as pods")
+RESTART_CAUSE = Attribute(
+    "inferometer.restart.cause",
+    "Why the sampler was started again: stuck in a call and killed, ended by itself, or made to let go of a GPU that is lost",
+    ("hang", "crash", "gpu_lost"),
+)
 DRIVER_CALL = Attribute("inferometer.driver.call", "Function of the driver's library")
 DRIVER_FIELD = Attribute("inferometer.driver.field", "Field of nvmlDeviceGetFieldValues")
 SIMULATED = Attribute(

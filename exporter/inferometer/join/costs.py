@@ -6,8 +6,11 @@ from inferometer.join.draft import Draft
 from inferometer.model import DeviceReport
 
 
-def put_costs(draft: Draft, report: DeviceReport, at: float) -> None:
-    """Put how often the driver was called and how long that took, and how long it says that its fields took."""
+def put_costs(draft: Draft, source: str, report: DeviceReport, at: float) -> None:
+    """Put how often the driver was called and how long that took, and how long it says that its fields took; and the sampler's restarts."""
+    for cause, restarts in report.restarts.items():
+        told = {catalog.SOURCE.key: source, catalog.RESTART_CAUSE.key: cause}
+        draft.put(catalog.SAMPLER_RESTARTS, told, float(restarts), at=at)
     for call, (count, seconds) in report.calls.items():
         draft.put(catalog.DRIVER_CALLS, {catalog.DRIVER_CALL.key: call}, float(count), at=at)
         draft.put(catalog.DRIVER_CALL_TIME, {catalog.DRIVER_CALL.key: call}, seconds, at=at)

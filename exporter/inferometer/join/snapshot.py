@@ -67,7 +67,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
             put_processes(draft, report)
         put_vgpus(draft, report)
         for told in devices:
-            put_costs(draft, told.report, told.at)
+            put_costs(draft, told.source, told.report, told.at)
         work = find_work(report, items(frames, "cgroups", Whereabouts), pods)
         if ownership.level != "none":
             put_uses(draft, report, divisions, work, devices[0].at)

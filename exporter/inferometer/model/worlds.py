@@ -147,6 +147,7 @@ class DeviceReport:
     )  # PCI address or UUID of GPUs left out -> model, or ""
     calls: Mapping[str, tuple[int, float]] = field(default_factory=lambda: MappingProxyType({}))
     fields: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # field -> seconds, the slowest
+    restarts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # of the sampler, by cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class Gpus:
         self._slower = Slower({tier: max(period, seconds) for tier, seconds in self._periods.items()})
         self._occupancy = Occupancy(lives[calls.SLOW], config.kill_after)
         self._costs = Costs(lives)
+        self._restarts = dict.fromkeys(("hang", "crash", "gpu_lost"), 0)
         self._roll = Roll(words)
         self._driver: Mapping[str, str] = EMPTY
         self._mute_since: float | None = None  # monotonic: the first question since which the child has said nothing
@@ -243,6 +244,7 @@ class Gpus:
         self._blame(where, _CRASH_PROBE)
         how = child.how_it_ended()
         self._departures.end(child, grace=1)
+        self._restarts["crash"] += 1
         at = ", ".join(troubles.place(word, call) for word, (call, _) in sorted(where.items()))
         message = f"the {self._words.api} sampler ended{f' in {at}' if at else ''}: {how}"
         return self._backoff.failed(Trouble(Reason.CRASHED, message, "It is started again."))
@@ -271,10 +273,12 @@ class Gpus:
         if stuck or (mute and not under_way):  # stopped, starved or dead-locked: no GPU is to blame
             at = ", ".join(troubles.place(word, call) for word, (call, _) in sorted(stuck.items())) or "no call"
             log.warning("%s: the sampler is stuck in %s: it is killed, and another one started", self.name, at)
+            self._restarts["hang"] += 1
             self._child = None
             self._departures.kill(child)
         elif lost:
             # A lost GPU can be reset only when nobody holds it open.
+            self._restarts["gpu_lost"] += 1
             self._child = None
             self._departures.end(child, grace=self._config.kill_after)
 
@@ -320,5 +324,6 @@ class Gpus:
             vgpus=occupied.vgpus,
             excluded=self._roll.excluded,
             calls=self._costs.calls,
+            restarts=MappingProxyType(dict(self._restarts)),
             fields=self._costs.fields(gpus.values(), now),
         )

@@ -87,7 +87,9 @@ def test_a_stuck_child_is_killed_and_the_probe_brings_the_gpu_back(driver: Drive
     read_until(source, only_gpu_1_is_silent)
 
     driver.is_now(HEALTHY)
-    assert not read_until(source, lambda report: len(speaking(report)) == 4).unresponsive
+    report = read_until(source, lambda report: len(speaking(report)) == 4)
+    assert not report.unresponsive
+    assert report.restarts == {"hang": 1, "crash": 0, "gpu_lost": 0}
     wait_until(lambda: bool(source.read()) and len(children()) == 1)
 
 
@@ -177,7 +179,7 @@ def test_a_crash_is_told_and_the_others_are_read_again(driver: Driver, opened: O
     read_until(source, only_gpu_1_is_silent)
 
     driver.is_now(HEALTHY)
-    read_until(source, lambda report: len(speaking(report)) == 4)
+    assert read_until(source, lambda report: len(speaking(report)) == 4).restarts["crash"] == 1
 
 
 def test_a_child_that_is_killed_by_others_is_replaced(driver: Driver, opened: Open) -> None:

@@ -3,6 +3,7 @@
 
 import copy
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def claim(i: int) -> Json:
     return made
 
 
-def allocations(pods: range) -> Json:
+def allocations(pods: Iterable[int]) -> Json:
     """Give the kubelet's answer."""
     return {
         "pod_resources": [

@@ -103,7 +103,7 @@ def _reserved(pods: Sequence[Pod], held: Mapping[str, str]) -> dict[str, str]:
 
 
 def _of_kai(pod: Pod, devices: Mapping[str, str]) -> Iterator[Share]:
-    if is_reservation(pod.namespace, pod.name):
+    if not devices or is_reservation(pod.namespace, pod.name):
         return
     groups = {value for key, value in pod.labels.items() if key in {_KAI_GROUP, f"{_KAI_GROUP}/{value}"}}
     weight = _number(pod.annotations.get("gpu-fraction", ""), 1.0)

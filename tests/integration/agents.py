@@ -8,7 +8,7 @@ from integration.backends import Labels, Sample
 from whole.agents import agent_on
 from whole.pages import Page, Series
 
-__all__ = ["EVERYTHING", "JOB", "agent_on", "kept", "names", "scrape_job", "still"]
+__all__ = ["EVERYTHING", "JOB", "agent_on", "kept", "scrape_job"]
 
 JOB = "inferometer"  # of the scrapes
 EVERYTHING = '{__name__!=""}'  # in a Prometheus that keeps nothing but one agent
@@ -17,10 +17,6 @@ EVERYTHING = '{__name__!=""}'  # in a Prometheus that keeps nothing but one agen
 _ADDED_LABELS = {"job", "instance"}
 _ADDED_SERIES = {"up", "target_info"}
 _SCRAPES_OWN = "scrape_"
-# What moves with the clock even where the node's time stands still.
-_MOVING = ("inferometer_", "gpu_owner_time_", "gpu_reading_age_")
-# An outcome is counted from the first push on: each route has met another number of them.
-_OUTCOMES = "inferometer_exports"
 
 
 def scrape_job(agent: app.Agent, **options: object) -> dict[str, object]:
@@ -37,16 +33,6 @@ def kept(samples: Iterable[Sample]) -> Page:
             assert series not in page, f"{series} stands twice"
             page[series] = sample.value
     return page
-
-
-def still(page: Page) -> Page:
-    """Give the agent's series whose values stand still while the node's time does."""
-    return {series: page[series] for series in names(page) if not series[0].startswith(_MOVING)}
-
-
-def names(page: Page) -> set[Series]:
-    """Give the agent's series that both routes must have, without their values."""
-    return {s for s in page if s[0] not in _ADDED_SERIES and not s[0].startswith(_OUTCOMES)}
 
 
 def _plain(labels: Labels) -> Labels:

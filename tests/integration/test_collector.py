@@ -9,11 +9,12 @@ from typing import Literal
 import pytest
 
 from inferometer.simulation.node import SimulatedNode
-from integration.agents import EVERYTHING, agent_on, kept, names, still
+from integration.agents import EVERYTHING, agent_on, kept
 from integration.backends import Collector, Prometheus
 from integration.programs import Needs, call
 from whole.agents import await_that
 from whole.pages import scrape
+from whole.routes import names, same, still
 
 CONFIGURATION = Path(__file__).parents[2] / "collector-config" / "agent.yaml"
 LOOPBACK = {"OTLP_GRPC_ENDPOINT": "127.0.0.1:0", "OTLP_HTTP_ENDPOINT": "127.0.0.1:0", "HEALTH_ENDPOINT": "127.0.0.1:0"}
@@ -51,8 +52,7 @@ def test_what_the_collector_writes_is_what_is_scraped(
             node, endpoint=collector.grpc_url if protocol == "grpc" else collector.http_url, protocol=protocol
         ) as agent,
     ):
-        await_that(lambda: len(prometheus.query(EVERYTHING)) > 700, "what was pushed")
-        stored, page = kept(prometheus.query(EVERYTHING)), scrape(agent.url)
+        stored, page = same(lambda: kept(prometheus.query(EVERYTHING)), lambda: scrape(agent.url))
 
     assert names(stored) == names(page)
     assert still(stored) == still(page)

@@ -2,17 +2,19 @@
 """A real Prometheus keeps what the agent says, by scraping and by OTLP alike."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from inferometer import app
 from inferometer.simulation.node import SimulatedNode
-from integration.agents import EVERYTHING, agent_on, kept, names, scrape_job, still
+from integration.agents import EVERYTHING, agent_on, kept, scrape_job
 from integration.backends import Prometheus
 from integration.programs import Needs
 from whole.agents import await_that
-from whole.pages import Page, scrape
+from whole.pages import scrape
+from whole.routes import names, same, still
 
 
 @pytest.fixture
@@ -23,27 +25,23 @@ def receiver(tmp_path: Path, needs: Needs) -> Iterator[Prometheus]:
         yield prometheus
 
 
-def scraped(directory: Path, agent: app.Agent, **options: object) -> tuple[Page, dict[str, dict[str, str]]]:
-    """Give what a Prometheus keeps that scrapes an agent, and what it knows of its metrics."""
+@contextmanager
+def scraper(directory: Path, agent: app.Agent, **options: object) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes an agent, and has."""
     with Prometheus(directory, scrape=[scrape_job(agent, **options)]) as prometheus:
         await_that(lambda: prometheus.query("scrape_samples_scraped > 700"), "a scrape")
         (target,) = prometheus.targets()
         assert (target["health"], target["lastError"]) == ("up", "")
-        return kept(prometheus.query(EVERYTHING)), prometheus.metadata()
-
-
-# Activity needs two samples, so that the first page has none of it yet.
-GPM = "gpu_sm_activity_ratio"
+        yield prometheus
 
 
 @pytest.mark.parametrize("form", ["OpenMetricsText1.0.0", "PrometheusText1.0.0", "PrometheusText0.0.4"])
 def test_prometheus_keeps_the_page_as_it_is(node: SimulatedNode, tmp_path: Path, needs: Needs, form: str) -> None:
     """In each form every series of /metrics is stored under its name and labels, with its value where that stands still."""
     needs("prometheus")
-    with agent_on(node) as agent:
-        await_that(lambda: GPM in {name for name, _ in scrape(agent.url)}, "GPM's second sample")
-        page = scrape(agent.url)
-        stored, metadata = scraped(tmp_path / "scraper", agent, scrape_protocols=[form])
+    with agent_on(node) as agent, scraper(tmp_path / "scraper", agent, scrape_protocols=[form]) as prometheus:
+        stored, page = same(lambda: kept(prometheus.query(EVERYTHING)), lambda: scrape(agent.url))
+        metadata = prometheus.metadata()
 
     assert names(stored) == names(page)
     assert still(stored) == still(page)
@@ -56,12 +54,8 @@ def test_prometheus_keeps_the_page_as_it_is(node: SimulatedNode, tmp_path: Path,
 
 def test_prometheus_keeps_the_same_by_otlp(node: SimulatedNode, tmp_path: Path, receiver: Prometheus) -> None:
     """What is pushed to the OTLP receiver equals what is scraped: names, labels and values; only `le` is written so or so."""
-    with agent_on(node, endpoint=receiver.otlp_url) as agent:
-        await_that(
-            lambda: GPM in {name for name, _ in kept(receiver.query(EVERYTHING))}, "a push with GPM's second sample"
-        )
-        pushed = kept(receiver.query(EVERYTHING))
-        stored, _ = scraped(tmp_path / "scraper", agent)
+    with agent_on(node, endpoint=receiver.otlp_url) as agent, scraper(tmp_path / "scraper", agent) as prometheus:
+        pushed, stored = same(lambda: kept(receiver.query(EVERYTHING)), lambda: kept(prometheus.query(EVERYTHING)))
 
     assert names(pushed) == names(stored)
     assert still(pushed) == still(stored)

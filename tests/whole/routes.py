@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two routes out of one agent, compared: what is pushed, scraped or kept by a backend has to be the same."""
+
+import time
+from collections.abc import Callable
+
+from whole.pages import ROUTE_ONLY, Page, Series
+
+# Activity needs two samples, so that the first pages have none of it yet.
+_GPM = "gpu_sm_activity_ratio"
+# What moves with the clock even where the node's time stands still.
+_MOVING = ("inferometer_", "gpu_owner_time_", "gpu_reading_age_")
+# An outcome is counted from the first push on: each route has met another number of them.
+_OUTCOMES = "inferometer_exports"
+
+
+def still(page: Page) -> Page:
+    """Give the agent's series whose values stand still while the node's time does."""
+    return {series: page[series] for series in names(page) if not series[0].startswith(_MOVING)}
+
+
+def same(one: Callable[[], Page], other: Callable[[], Page], seconds: float = 30.0) -> tuple[Page, Page]:
+    """Read both routes until they say the same of a complete node, and give the last of each: the test compares them.
+
+    A page of the first ticks lacks what is read later, and a push is a tick behind.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        pages = one(), other()
+        complete = all(any(name == _GPM for name, _ in page) for page in pages)
+        equal = names(pages[0]) == names(pages[1]) and still(pages[0]) == still(pages[1])
+        if (complete and equal) or time.monotonic() > end:
+            assert complete, f"no {_GPM}"
+            return pages
+        time.sleep(0.1)
+
+
+def names(page: Page) -> set[Series]:
+    """Give the agent's series that both routes must have, without their values."""
+    return {s for s in page if s[0] not in ROUTE_ONLY and not s[0].startswith(_OUTCOMES)}

@@ -338,8 +338,9 @@ def test_closing_ends_everything_within_a_second(start: Start) -> None:
     for client in clients:
         assert client.recv(4096) == b""
         client.close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+    again = Server(config.Server(listen=f"127.0.0.1:{port}"), published(), lambda: (True, "ok"))
+    again.start()
+    again.close()
 
 
 def test_a_port_in_use_is_a_trouble_at_start(start: Start) -> None:
@@ -361,4 +362,4 @@ def test_no_request_is_logged_above_debug(start: Start, caplog: pytest.LogCaptur
         with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")  # and hangs up over the unread answer
         assert ask(port)[0].status == 200
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.name.startswith("inferometer.server")]

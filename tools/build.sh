@@ -23,11 +23,14 @@ families=(
   'kubernetes -X=k8s.io/component-base/version.gitVersion=v1.37.1 kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager kube-scheduler=k8s.io/kubernetes/cmd/kube-scheduler kubelet=k8s.io/kubernetes/cmd/kubelet'
   'etcd etcd=go.etcd.io/etcd/server/v3'
   'containerd -tags=no_btrfs,no_devmapper,no_zfs -X=github.com/containerd/containerd/v2/version.Version=v2.2.4 containerd=github.com/containerd/containerd/v2/cmd/containerd containerd-shim-runc-v2=github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2 ctr=github.com/containerd/containerd/v2/cmd/ctr'
-  'runc -cgo -tags=seccomp runc=github.com/opencontainers/runc' # asks pkg-config for libseccomp
+  # It asks pkg-config for libseccomp, and a script in its folder answers.
+  'runc -cgo -tags=seccomp runc=github.com/opencontainers/runc'
   'cni bridge=github.com/containernetworking/plugins/plugins/main/bridge host-local=github.com/containernetworking/plugins/plugins/ipam/host-local loopback=github.com/containernetworking/plugins/plugins/main/loopback'
   # It loads the driver's library when it runs and binds each symbol at its first call.
   'device-plugin -cgo -extldflags=-Wl,-z,lazy nvidia-device-plugin=github.com/NVIDIA/k8s-device-plugin/cmd/nvidia-device-plugin'
+  'dra-nvidia -cgo -extldflags=-Wl,-z,lazy gpu-kubelet-plugin=sigs.k8s.io/dra-driver-nvidia-gpu/cmd/gpu-kubelet-plugin'
   'dra-example dra-example-kubeletplugin=sigs.k8s.io/dra-example-driver/cmd/dra-example-kubeletplugin'
+  'llm-d-sim llm-d-inference-sim=github.com/llm-d/llm-d-inference-sim/cmd/llm-d-inference-sim'
 )
 flags=(-trimpath -buildvcs=false '-ldflags=-s -w')
 
@@ -37,6 +40,7 @@ kept=30 # days that a build stays after another one has taken its place
 
 # The same result for everyone: of the user's own settings only those that say where modules come from.
 export GOCACHE=$cache/go-build GOFLAGS=-mod=readonly GOWORK=off
+export CGO_CFLAGS='-O2 -Wno-deprecated-declarations' # what headers deprecate is not for us to mend
 
 go=
 # Set `go` to the first Go that is new enough for the modules here.
@@ -56,7 +60,7 @@ place() {
     {
       "$go" env GOVERSION GOOS GOARCH GOAMD64 GOARM64
       printf '%s\n' "${flags[@]}" "$@"
-      find . -type f \( -name go.mod -o -name go.sum -o -name '*.go' \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+      find . -type f \( -name go.mod -o -name go.sum -o -name '*.go' -o -name '*.h' -o -name pkg-config \) -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
     } | sha256sum
   )
   printf '%s/%s-%s\n' "$built" "$1" "${key:0:16}"
@@ -71,6 +75,7 @@ build() {
   scratch=$(mktemp -d "$built/.$family.XXXXXX")
   # shellcheck disable=SC2064  # the folder as it is named now
   trap "rm -rf '$scratch'" EXIT
+  if [[ -x $family/pkg-config ]]; then local -x PKG_CONFIG=$PWD/$family/pkg-config; fi
   for word in "${@:2}"; do
     case $word in
       -X=* | -extldflags=*) link+=" $word" own+=("-ldflags=-s -w$link") ;; # the last one counts

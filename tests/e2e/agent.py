@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
@@ -58,8 +57,10 @@ def chart() -> tuple[Manifest, ...]:
 
 
 @contextmanager
-def running(node: Node, account: str, gpus: Mapping[str, str], name: str = "agent", **more: Any) -> Iterator[Agent]:
-    """Run the agent on the node until it is no longer needed; `more` are further keys of its configuration."""
+def running(
+    node: Node, account: str, gpus: Mapping[str, str], name: str = "agent", server: str = ""
+) -> Iterator[Agent]:
+    """Run the agent on the node until it is no longer needed; `server` is a way to the API server other than the direct one."""
     folder = node.scratch / name
     folder.mkdir(exist_ok=True)
     (folder / "token").write_text(node.api.token(account, NAMESPACE))
@@ -68,9 +69,12 @@ def running(node: Node, account: str, gpus: Mapping[str, str], name: str = "agen
         "node": {"name": NAME},
         "server": {"listen": "127.0.0.1:0"},
         "identity": {
-            "pods": {"server": node.api_url, "token_file": str(folder / "token"), "ca_file": str(node.ca_file)}
+            "pods": {
+                "server": server or node.api_url,
+                "token_file": str(folder / "token"),
+                "ca_file": str(node.ca_file),
+            }
         },
-        **more,
     }
     (folder / "inferometer.yaml").write_text(yaml.safe_dump(config))
     log = node.namespaces.log_file(name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from e2e import drivers, node
+from e2e import drivers, node, nvidia
 from e2e.agent import Agent, grant, running
 from e2e.drivers import write_gpus
 from e2e.kube import wait
@@ -30,7 +30,7 @@ def _node() -> Iterator[Node]:
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is missing")
     try:
-        for program in (*node.PROGRAMS, *drivers.PROGRAMS, "helm"):
+        for program in (*node.PROGRAMS, *drivers.PROGRAMS, nvidia.PROGRAM, "helm"):
             find(program)
     except MissingError as error:
         pytest.skip(str(error))
@@ -41,7 +41,7 @@ def _node() -> Iterator[Node]:
 @pytest.fixture(scope="session")
 def gpus(node: Node) -> dict[str, str]:
     """The environment in which programs find the driver's library and its eight GPUs."""
-    return write_gpus(node.scratch / "gpus")
+    return write_gpus(node)
 
 
 @pytest.fixture(scope="session")

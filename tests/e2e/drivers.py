@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What gives a node its GPUs: NVIDIA's device plugin, and drivers of dynamic resource allocation.
+"""What gives a node its GPUs: NVIDIA's device plugin, and the example driver of dynamic resource allocation.
 
-The library of the GPU's driver is the one that the tests build (`fakenvml`): the device plugin and the agent read the
-same eight GPUs.
+The library of the GPU's driver is the one that the tests build (`fakenvml`): the device plugin, NVIDIA's driver of claims
+(`nvidia.py`) and the agent read the same eight GPUs.
 """
 
 import json
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from e2e.installed import install
 from e2e.kube import wait
 from e2e.node import NAME, Node
 from fakenvml.build import build
@@ -19,7 +20,8 @@ from fakenvml.fakenvml import Gpu
 from fakenvml.fakenvml import Node as Gpus
 from integration.programs import find
 
-RESOURCE = "nvidia.com/gpu"
+VENDOR = "nvidia.com/"  # of every resource of the device plugin
+RESOURCE = f"{VENDOR}gpu"
 GPUS = tuple(
     Gpu(
         f"GPU-{minor:08x}-0000-4000-8000-00000000e2e0",
@@ -33,17 +35,50 @@ REGISTERED = "/pluginregistration.Registration/NotifyRegistrationStatus"  # what
 PROGRAMS = ("nvidia-device-plugin", "dra-example-kubeletplugin")
 
 
-def write_gpus(folder: Path) -> dict[str, str]:
+def write_gpus(node: Node) -> dict[str, str]:
     """Build the library of the driver and describe its GPUs; gives the environment in which programs find both."""
-    folder.mkdir(parents=True, exist_ok=True)
-    build(folder)
-    Gpus(GPUS).write(folder / "gpus.txt")
-    return {"LD_LIBRARY_PATH": str(folder), "FAKENVML": str(folder / "gpus.txt")}
+    libraries = root_of(node) / "usr" / "lib64"
+    libraries.mkdir(parents=True)
+    build(libraries)
+    Gpus(GPUS).write(text_of(node))
+    install(root_of(node), node.driver_folder, range(len(GPUS)))
+    return {"LD_LIBRARY_PATH": str(libraries), "FAKENVML": str(text_of(node))}
+
+
+def root_of(node: Node) -> Path:
+    """Give the folder below which the GPUs' driver is installed."""
+    return node.scratch / "gpus"
+
+
+def text_of(node: Node) -> Path:
+    """Give where the GPUs are described."""
+    return root_of(node) / "gpus.txt"
 
 
 @contextmanager
-def device_plugin(node: Node, gpus: Mapping[str, str], replicas: int = 1) -> Iterator[None]:
-    """Run NVIDIA's device plugin until the node has no GPUs again; each GPU is time-sliced into so many replicas."""
+def changed(node: Node, *gpus: Gpu) -> Iterator[None]:
+    """Have other GPUs in the place of those of their minor numbers, and at the end what there was."""
+    now = {gpu.minor: gpu for gpu in (*GPUS, *gpus)}
+    Gpus(tuple(now.values())).write(text_of(node))
+    try:
+        yield
+    finally:
+        Gpus(GPUS).write(text_of(node))
+
+
+@contextmanager
+def device_plugin(
+    node: Node, gpus: Mapping[str, str], replicas: int = 1, *, mig: str = "none", wanted: int = 0
+) -> Iterator[None]:
+    """Run NVIDIA's device plugin until the node has no GPUs again.
+
+    Args:
+        node: where it runs.
+        gpus: the environment in which it finds the GPUs.
+        replicas: each GPU is time-sliced into so many.
+        mig: its strategy for instances.
+        wanted: how many whole GPUs the node has then, where some are divided.
+    """
     config: dict[str, Any] = {"version": "v1"}
     if replicas > 1:
         config["sharing"] = {"timeSlicing": {"resources": [{"name": RESOURCE, "replicas": replicas}]}}
@@ -54,6 +89,7 @@ def device_plugin(node: Node, gpus: Mapping[str, str], replicas: int = 1) -> Ite
         (
             find("nvidia-device-plugin"),
             f"--config-file={file}",
+            f"--mig-strategy={mig}",
             "--device-discovery-strategy=nvml",
             "--device-list-strategy=envvar",
             "--pass-device-specs=false",
@@ -61,7 +97,8 @@ def device_plugin(node: Node, gpus: Mapping[str, str], replicas: int = 1) -> Ite
         ),
         gpus,
     )
-    wait(f"{replicas} times {len(GPUS)} devices", lambda: allocatable(node) == str(replicas * len(GPUS)))
+    count = wanted or replicas * len(GPUS)
+    wait(f"{count} devices", lambda: allocatable(node) == str(count))
     try:
         yield
     finally:
@@ -70,7 +107,7 @@ def device_plugin(node: Node, gpus: Mapping[str, str], replicas: int = 1) -> Ite
 
 
 @contextmanager
-def claim_driver(node: Node, name: str, *options: str) -> Iterator[None]:
+def example_driver(node: Node, name: str, *options: str) -> Iterator[None]:
     """Run the example driver under a name until its devices are gone; its devices are `gpu-0` and on, as its options say."""
     log = node.namespaces.log_file(f"driver-{name}")
     began = log.stat().st_size if log.exists() else 0

@@ -17,6 +17,9 @@ mount -t tmpfs tmpfs /run
 mkdir -p "$scratch/kubelet" /var/lib/kubelet
 mount --bind "$scratch/kubelet" /var/lib/kubelet
 
+mkdir -p "$scratch/driver"
+mount --bind "$scratch/driver" /proc/driver # no GPU's driver tells its device numbers there: the tests do
+
 # A kubelet changes these for the whole machine: here it changes files.
 for setting in kernel/panic kernel/panic_on_oops vm/overcommit_memory vm/panic_on_oom kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
   mkdir -p "$scratch/settings/$(dirname "$setting")"

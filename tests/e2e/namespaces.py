@@ -144,6 +144,10 @@ class Inside:
                 self._entering.wait(10)
             except subprocess.TimeoutExpired:
                 os.kill(pid, signal.SIGKILL)
+        self.await_end()
+
+    def await_end(self) -> None:
+        """Wait for the end of what has been killed."""
         self._entering.wait(_TIMEOUT)
 
 

@@ -11,8 +11,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from e2e import settings
 from e2e.groups import Groups
 from e2e.images import IMAGE, compile_pause, write
 from e2e.kube import Api, wait
@@ -95,6 +96,16 @@ class Node:
     def kubelet_folder(self) -> Path:
         """The node's /var/lib/kubelet, as it is seen from outside."""
         return self.scratch / "kubelet"
+
+    @property
+    def audit_log(self) -> Path:
+        """Where the API server writes what the agents asked it, one event a line."""
+        return self.scratch / "audit.jsonl"
+
+    @property
+    def driver_folder(self) -> Path:
+        """The node's /proc/driver, where the drivers of a kernel tell about themselves."""
+        return self.scratch / "driver"
 
     def run(self, name: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Inside:
         """Start a program on the node; it ends with the node at the latest."""
@@ -192,6 +203,8 @@ class Node:
                 "--authorization-mode=Node,RBAC",
                 f"--token-auth-file={self.scratch / 'tokens.csv'}",
                 "--allow-privileged=true",
+                f"--audit-policy-file={self.scratch / 'audit.json'}",
+                f"--audit-log-path={self.audit_log}",
             ),
         )
 
@@ -205,6 +218,8 @@ class Node:
 
     def _end(self) -> None:
         self.namespaces.end()
+        for program in self._programs.values():
+            program.await_end()
         self._groups.remove()
         self._folder.cleanup()
 
@@ -214,79 +229,14 @@ class Node:
             "".join(f'{token},{user},{user},"{group}"\n' for token, user, group in _TOKENS.values())
         )
         for name, (token, _, _) in _TOKENS.items():
-            _write_json(scratch / f"{name}.kubeconfig", _kubeconfig(self.api_url, self.ca_file, token))
+            _write_json(scratch / f"{name}.kubeconfig", settings.kubeconfig(self.api_url, self.ca_file, token))
+        _write_json(scratch / "audit.json", settings.AUDIT)
         (scratch / "resolv.conf").write_text("")
-        (scratch / "containerd.toml").write_text(_containerd(scratch))
+        (scratch / "containerd.toml").write_text(settings.containerd(scratch))
         (scratch / "cni").mkdir()
-        _write_json(scratch / "cni" / "10-node.conflist", _network(scratch))
-        _write_json(scratch / "kubelet.json", _kubelet(scratch, self._groups.root))
+        _write_json(scratch / "cni" / "10-node.conflist", settings.network(scratch, _PODS))
+        _write_json(scratch / "kubelet.json", settings.kubelet(scratch, ADDRESS, self._groups.root))
 
 
 def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1))
-
-
-def _kubeconfig(server: str, ca: Path, token: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "node", "cluster": {"server": server, "certificate-authority": str(ca)}}],
-        "users": [{"name": "user", "user": {"token": token}}],
-        "contexts": [{"name": "node", "context": {"cluster": "node", "user": "user"}}],
-        "current-context": "node",
-    }
-
-
-def _kubelet(scratch: Path, group: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "address": ADDRESS,
-        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}},
-        "authorization": {"mode": "Webhook"},
-        "containerRuntimeEndpoint": f"unix://{scratch / 'containerd.sock'}",
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": group,
-        "failCgroupV1": False,  # machines with the first version of control groups are served as well
-        "enforceNodeAllocatable": [],
-        "failSwapOn": False,
-        "oomScoreAdj": 0,  # lowering it needs a right that a container's root has not
-        "makeIPTablesUtilChains": False,
-        "resolvConf": str(scratch / "resolv.conf"),
-        "nodeStatusUpdateFrequency": "1s",  # how soon a new device is seen
-        "evictionHard": {"nodefs.available": "0%"},  # the machine's disk is not the test's subject
-        "imageGCHighThresholdPercent": 100,
-    }
-
-
-def _network(scratch: Path) -> dict[str, Any]:
-    addresses = {
-        "type": "host-local",
-        "ranges": [[{"subnet": _PODS}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
-        "dataDir": str(scratch / "addresses"),
-    }
-    return {
-        "cniVersion": "1.0.0",
-        "name": "pods",
-        "plugins": [{"type": "bridge", "bridge": "pods", "isGateway": True, "ipMasq": False, "ipam": addresses}],
-    }
-
-
-def _containerd(scratch: Path) -> str:
-    return f"""\
-version = 3
-root = "{scratch}/containerd/root"
-state = "{scratch}/containerd/state"
-[grpc]
-  address = "{scratch}/containerd.sock"
-[plugins.'io.containerd.cri.v1.images'.pinned_images]
-  sandbox = "{IMAGE}"
-[plugins.'io.containerd.cri.v1.runtime']
-  restrict_oom_score_adj = true
-[plugins.'io.containerd.cri.v1.runtime'.cni]
-  bin_dirs = ["{find("bridge").parent}"]
-  conf_dir = "{scratch}/cni"
-[plugins.'io.containerd.grpc.v1.cri']
-  stream_server_address = "127.0.0.1"
-"""

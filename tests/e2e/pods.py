@@ -66,6 +66,14 @@ def claim(name: str, *requests: Json) -> Json:
     }
 
 
+def time_sliced(claim: Json, driver: str, interval: str) -> Json:
+    """Give a claim with a configuration for NVIDIA's driver: who shares its GPUs takes turns of that length."""
+    sharing = {"strategy": "TimeSlicing", "timeSlicingConfig": {"interval": interval}}
+    parameters = {"apiVersion": "resource.nvidia.com/v1beta1", "kind": "GpuConfig", "sharing": sharing}
+    config = [{"opaque": {"driver": driver, "parameters": parameters}}]
+    return {**claim, "spec": {"devices": {**claim["spec"]["devices"], "config": config}}}
+
+
 def template(name: str, *requests: Json) -> Json:
     """Give a template, of which each pod gets a claim of its own."""
     return {

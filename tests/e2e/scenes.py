@@ -2,7 +2,8 @@
 """What the scenarios do: pods of a namespace that come and go, and the agent's owners beside the truth."""
 
 import time
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from e2e.agent import Agent
 from e2e.kube import ApiError, wait
@@ -14,11 +15,19 @@ _PATIENCE = 15.0  # seconds; only what will never be takes so long
 
 
 class Space:
-    """A namespace of one test."""
+    """A namespace of one test; where it is entered, everything in it is gone at the end."""
 
     def __init__(self, node: Node, name: str) -> None:
         self.name = name
         self._node = node
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.empty()
 
     def make(self, *things: Any) -> None:
         """Make objects in it, or of no namespace."""
@@ -64,6 +73,11 @@ class Space:
         """Give the claim that was made for a pod by a template."""
         (status,) = self._node.api.get("Pod", pod, self.name)["status"]["resourceClaimStatuses"]
         return self._node.api.get("ResourceClaim", status["resourceClaimName"], self.name)
+
+    def result_of(self, pod: str) -> Any:
+        """Give the one device that such a claim was allocated."""
+        (result,) = self.claim_of(pod)["status"]["allocation"]["devices"]["results"]
+        return result
 
     def _running(self, name: str) -> str:
         def running() -> str | None:

@@ -7,20 +7,21 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.agent import Agent
-from e2e.drivers import RESOURCE, claim_driver, device_plugin
+from e2e.drivers import RESOURCE, device_plugin
 from e2e.node import Node
+from e2e.nvidia import NVIDIA, claim_driver
 from e2e.pods import claim, container, device_class, pod, request, template
 from e2e.scenes import Space, agreed
-from e2e.truth import NVIDIA, true
+from e2e.truth import true
 
-STEPS = 12
+STEPS = 8
 SEED = 20261121
 
 
 @pytest.fixture(autouse=True)
 def _drivers(node: Node, gpus: dict[str, str]) -> Iterator[None]:
-    """The device plugin time-slices, and a driver of claims offers the same GPUs: holders of both kinds on one GPU."""
-    with device_plugin(node, gpus, replicas=4), claim_driver(node, NVIDIA):
+    """The device plugin time-slices, and NVIDIA's driver of claims offers the same GPUs: holders of both kinds on one GPU."""
+    with device_plugin(node, gpus, replicas=4), claim_driver(node, gpus):
         node.api.create(device_class(NVIDIA, f"device.driver == '{NVIDIA}'"))
         yield
         node.api.delete("DeviceClass", NVIDIA)

@@ -1,30 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GPUs by claims (cases 6, 7, 8, 11, 12 and 13 of the identity matrix).
-
-NVIDIA's driver of dynamic resource allocation is no Go module that can be had. In its place runs the example driver of
-Kubernetes under NVIDIA's name: the same scheduler, kubelet, claims and PodResources, devices named `gpu-<minor>` and CDI
-ids of the same form.
-"""
+"""GPUs by claims, with NVIDIA's driver of dynamic resource allocation (cases 6, 7, 8, 11, 12 and 13 of the identity matrix)."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from e2e.agent import Agent
-from e2e.drivers import GPUS, claim_driver
+from e2e.drivers import GPUS, root_of
+from e2e.installed import asked_of_smi
 from e2e.node import Node
-from e2e.pods import claim, container, device_class, pod, request, template
+from e2e.nvidia import GPU_CLASS, NVIDIA, claim_driver
+from e2e.pods import claim, container, device_class, pod, request, template, time_sliced
 from e2e.scenes import Space, agreed
-from e2e.truth import NVIDIA, listed
+from e2e.truth import listed
+from whole.pages import values
 
 RESOURCE = "gpus.example.com/whole"  # what containers ask for without knowing of claims
 UUIDS = {gpu.uuid for gpu in GPUS}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _driver(node: Node) -> Iterator[None]:
-    with claim_driver(node, NVIDIA):
-        node.api.create(device_class(NVIDIA, f"device.driver == '{NVIDIA}'", RESOURCE))
+def _driver(node: Node, gpus: dict[str, str]) -> Iterator[None]:
+    with claim_driver(node, gpus, gates=("TimeSlicingSettings",)):
+        node.api.create(device_class(NVIDIA, GPU_CLASS, RESOURCE))
         yield
         node.api.delete("DeviceClass", NVIDIA)
 
@@ -133,3 +131,17 @@ def test_a_claim_that_is_made_again_under_its_name_is_another_one(node: Node, ag
         space.empty()
         agreed(node, agent, 0)
     assert len(seen) == 3
+
+
+def test_a_claim_that_is_time_sliced_is_held_by_all_who_share_it(node: Node, agent: Agent, space: Space) -> None:
+    """The claim's configuration reaches the GPU; three pods on it are its owners, and none has it alone."""
+    space.make(time_sliced(claim("sliced", request("gpu", NVIDIA)), NVIDIA, "Long"))
+    space.start(*(pod(f"p{i}", container(claims=[{"name": "g"}]), claims={"g": "sliced"}) for i in range(3)))
+
+    held = agreed(node, agent, 3)
+    (device,) = {h.device for h in held}
+    assert f"compute-policy -i {device} --set-timeslice 3" in asked_of_smi(root_of(node))
+    shown = values(agent.page(), "gpu_owner_info", "k8s_pod_uid", "gpu_sharing_strategy")
+    assert {*shown} == {(h.uid, "time_slicing") for h in held}
+    told = values(agent.page(), "gpu_owner_time_seconds_total", "hw_id", "k8s_pod_uid", "attribution")
+    assert {(device, h.uid, "equal") for h in held} <= {*told}

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who holds which GPU, by what the API server says, and the kubelet where the API server does not know.
 
-Written from the Kubernetes API and not from the agent: a claim's devices from its status, the request of a container
-from its pod, admin access from the claim. Only a device plugin's ids are known to the kubelet alone.
+Written from the Kubernetes API and not from the agent: a claim's devices from its status, their UUIDs from the
+ResourceSlices, the request of a container from its pod, admin access from the claim. Only a device plugin's ids are known
+to the kubelet alone, and the UUID of an instance that a claim made to the GPU's driver alone.
 """
 
-from collections.abc import Iterable
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc  # noqa: TID251  # as a client of the kubelet, beside the agent
 
-from e2e.drivers import GPUS, RESOURCE
+from e2e.drivers import VENDOR, text_of
 from e2e.node import Node
+from e2e.nvidia import NVIDIA
 from inferometer.proto import podresources_pb2
 from whole.pages import Page, values
 
-NVIDIA = "gpu.nvidia.com"
-_BY_NAME = {f"gpu-{gpu.minor}": gpu.uuid for gpu in GPUS}  # as NVIDIA's driver names devices: by their minor number
+# The name of an instance that a claim is to make: GPU's minor number, profile, profile's number, placement.
+_TO_BE_MADE = re.compile(r"gpu-(\d+)-mig-.+-(\d+)-(\d+)")
 
 
 class Held(NamedTuple):
@@ -59,7 +64,8 @@ def true(node: Node) -> set[Held]:
         Held(device, namespace, pod, uids.get((namespace, pod)), container)
         for namespace, pod, container, device in plugin_devices(node)
     }
-    return by_plugin | {held for pod in pods for held in _by_claims(node, pod)}
+    published = _published(node)
+    return by_plugin | {held for pod in pods for held in _by_claims(node, pod, published)}
 
 
 def plugin_devices(node: Node) -> set[tuple[str, str, str, str]]:
@@ -69,7 +75,7 @@ def plugin_devices(node: Node) -> set[tuple[str, str, str, str]]:
         for pod in listed(node).pod_resources
         for container in pod.containers
         for devices in container.devices
-        if devices.resource_name == RESOURCE
+        if devices.resource_name.startswith(VENDOR)
         for device in devices.device_ids
     }
 
@@ -92,7 +98,14 @@ def listed(node: Node) -> podresources_pb2.ListPodResourcesResponse:
         return answer
 
 
-def _by_claims(node: Node, pod: Any) -> Iterable[Held]:
+def _published(node: Node) -> dict[str, str]:
+    """Give the UUIDs of the devices that NVIDIA's driver published, by their names."""
+    slices = [found["spec"] for found in node.api.list("ResourceSlice") if found["spec"]["driver"] == NVIDIA]
+    devices = [device for spec in slices for device in spec.get("devices") or ()]
+    return {d["name"]: d["attributes"]["uuid"]["string"] for d in devices if "uuid" in d["attributes"]}
+
+
+def _by_claims(node: Node, pod: Any, published: Mapping[str, str]) -> Iterable[Held]:
     """Give what a pod holds by its claims: for each container the devices of the requests that it names."""
     metadata, spec, status = pod["metadata"], pod["spec"], pod["status"]
     at = (metadata["namespace"], metadata["name"], metadata["uid"])
@@ -101,20 +114,44 @@ def _by_claims(node: Node, pod: Any) -> Iterable[Held]:
     for container in spec["containers"]:
         for use in container.get("resources", {}).get("claims", ()):
             if name := claims.get(use["name"]):
-                yield from _devices(node, at, container["name"], name, {use.get("request")})
+                yield from _devices(node, at, container["name"], name, {use.get("request")}, published)
     # What a container asked for by the name of a resource is a claim that the scheduler made.
     if made := status.get("extendedResourceClaimStatus"):
         for mapping in made["requestMappings"]:
-            yield from _devices(node, at, mapping["containerName"], made["resourceClaimName"], {mapping["requestName"]})
+            asked = {mapping["requestName"]}
+            yield from _devices(node, at, mapping["containerName"], made["resourceClaimName"], asked, published)
 
 
 def _devices(
-    node: Node, at: tuple[str, str, str], container: str, claim: str, requests: set[str | None]
+    node: Node,
+    at: tuple[str, str, str],
+    container: str,
+    claim: str,
+    requests: set[str | None],
+    published: Mapping[str, str],
 ) -> Iterable[Held]:
     found = node.api.get("ResourceClaim", claim, at[0])
     for result in found["status"].get("allocation", {}).get("devices", {}).get("results", ()):
         asked = result["request"].partition("/")[0]  # `main/sub` of alternatives is asked for as `main`
         if result["driver"] == NVIDIA and requests & {None, asked}:
+            device = published.get(result["device"]) or _made(text_of(node), result["device"])
             role = "admin" if result.get("adminAccess") else "owner"
             uid = found["metadata"]["uid"]
-            yield Held(_BY_NAME[result["device"]], *at, container, claim, uid, result["request"], role)
+            yield Held(device, *at, container, claim, uid, result["request"], role)
+
+
+def _made(text: Path, name: str) -> str | None:
+    """Give the UUID of an instance that was made for a claim."""
+    wanted = _TO_BE_MADE.fullmatch(name)
+    assert wanted, f"{name} has no UUID"
+    subjects: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for line in text.read_text().splitlines():
+        subject, _, rest = line.partition(" ")
+        key, _, value = rest.partition(" ")
+        subjects[subject][key] = value
+    minor, profile, placement = wanted.groups()
+    for subject, said in subjects.items():
+        parent = subjects[subject.partition(".mig")[0]]
+        if (parent.get("minor"), said.get("profile_id"), said.get("placement")) == (minor, profile, placement):
+            return said.get("uuid")
+    return None

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the test's libnvidia-ml.so.1 with the C compiler."""
 
-import atexit
 import functools
 import shutil
 import subprocess
@@ -15,21 +14,38 @@ FLAGS = ("-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-null-dereference",
 
 
 def build(directory: Path, without: Sequence[str] = ()) -> Path:
-    """Link `libnvidia-ml.so.1` into a directory; `without` names symbols that it shall lack, as an old driver does."""
+    """Put `libnvidia-ml.so.1` into a directory; `without` names symbols that it shall lack, as an old driver does.
+
+    Such a symbol is there under another name: a process that looks for its own finds none.
+    """
+    contents = linked()
+    for symbol in without:
+        name = b"\0%s\0" % symbol.encode()
+        assert name in contents, f"the library has no {symbol}"
+        contents = contents.replace(name, b"\0no" + name[3:])
     library = directory / "libnvidia-ml.so.1"
-    script = directory / "symbols.map"
-    hidden = "".join(f" {symbol};" for symbol in without)
-    script.write_text(f"FAKE {{ global: nvml*; local: *;{hidden} }};\n")
-    link = ["-Wl,-soname,libnvidia-ml.so.1", f"-Wl,--version-script={script}"]
-    subprocess.run(["gcc", "-shared", "-pthread", "-o", str(library), *map(str, compiled()), *link], check=True)
+    library.write_bytes(contents)
+    library.chmod(0o755)
     return library
 
 
 @functools.cache
-def compiled() -> tuple[Path, ...]:
-    """Compile the sources, once in a process; the objects are gone when the process ends."""
+def linked() -> bytes:
+    """Build the library, once in a process."""
     directory = Path(tempfile.mkdtemp(prefix="fakenvml-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    try:
+        library, script = directory / "library", directory / "symbols.map"
+        script.write_text("FAKE { global: nvml*; local: *; };\n")
+        link = ["-Wl,-soname,libnvidia-ml.so.1", f"-Wl,--version-script={script}"]
+        objects = map(str, _compile(directory))
+        subprocess.run(["gcc", "-shared", "-pthread", "-o", str(library), *objects, *link], check=True)
+        return library.read_bytes()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _compile(directory: Path) -> tuple[Path, ...]:
+    """Compile the sources."""
 
     def compile_one(source: Path) -> Path:
         made = directory / f"{source.stem}.o"

@@ -117,3 +117,15 @@ ECC: dict[tuple[int, ...], int] = {
     (1, 1, 2): 1,
     (1, 1, 7): 0,
 }
+
+# By NVML_GPU_INSTANCE_PROFILE_*: id, slices, instances, SMs, copy engines, decoders, encoders, JPEGs, OFAs, MiB, memory
+# slices, and the memory slices at which an instance can begin.
+MIG_PROFILES: dict[int, tuple[int, ...]] = {
+    0: (19, 1, 7, 16, 1, 1, 0, 1, 0, 9984, 1, 0, 1, 2, 3, 4, 5, 6),  # 1g.10gb
+    1: (14, 2, 3, 32, 2, 2, 0, 2, 0, 20096, 2, 0, 2, 4),  # 2g.20gb
+    2: (9, 3, 2, 60, 3, 3, 0, 3, 0, 40448, 4, 0, 4),  # 3g.40gb
+    3: (5, 4, 1, 64, 4, 4, 0, 4, 0, 40448, 4, 0),  # 4g.40gb
+    4: (0, 7, 1, 132, 8, 7, 0, 7, 1, 80896, 8, 0),  # 7g.80gb
+    7: (20, 1, 1, 16, 1, 1, 0, 1, 1, 9984, 1, 0, 1, 2, 3, 4, 5, 6),  # 1g.10gb+me
+    9: (15, 1, 4, 26, 1, 1, 0, 1, 0, 20096, 2, 0, 2, 4, 6),  # 1g.20gb
+}

@@ -34,6 +34,8 @@ extern int gpu_count, xid_count, system_event_count, tracing;
 extern UL loaded;  // when the text was read, in microseconds: it rises by 1000 at least from one text to the next
 extern pthread_mutex_t lock;
 
+UL sampled(void);  // when the newest sample of what a device did was taken: with `system flowing 1` it is now, at every question
+
 const char *text_path(void);  // where the text is
 void reload(void);
 const Fault *fault_of(const char *call, const Subject *subject);

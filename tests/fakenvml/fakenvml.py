@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fakenvml.defaults import ECC, FIELD_TYPES, FIELDS, GPM, INSTANCE_GPM, Fields, Number, nvlink4
+from fakenvml.defaults import ECC, FIELD_TYPES, FIELDS, GPM, INSTANCE_GPM, MIG_PROFILES, Fields, Number, nvlink4
 
 GIB = 1 << 30
 
@@ -170,6 +170,7 @@ class Gpu:
     mig: int | None = 0
     mig_pending: int | None = None  # None: as `mig`
     mig_max: int | None = 7
+    mig_profiles: Mapping[int, tuple[int, ...]] = dataclasses.field(default_factory=lambda: dict(MIG_PROFILES))
     parent_processes: int | None = None
     event_types: int | None = 8  # a mask: XIDs
     lost: int | None = None
@@ -230,6 +231,7 @@ class Node:
     conf_compute: tuple[int, int, int, int] | None = None  # environment, feature, developer tools, multi-GPU mode
     excluded: tuple[tuple[str, str], ...] = ()  # PCI address and UUID of devices that the driver was told to leave out
     trace: bool = False
+    flowing: bool = False  # what a device did is sampled at every question, not once for each text
 
     def text(self) -> str:
         """Give the text that the library reads."""
@@ -244,6 +246,8 @@ class Node:
     def _lines(self) -> Iterator[str]:
         yield f"system driver {self.driver}"
         yield f"system cuda {self.cuda}"
+        if self.flowing:
+            yield "system flowing 1"
         if self.conf_compute is not None:
             yield f"system conf_compute {_value(self.conf_compute)}"
         for i, (address, uuid) in enumerate(self.excluded):
@@ -264,7 +268,12 @@ class Node:
             yield f"system_event {event.type} {event.gpu} {event.number}"
 
 
-_KEYS = {"fields": "field", "processes": "process", "vgpus": "vgpu"}  # where the text calls it otherwise
+_KEYS = {
+    "fields": "field",
+    "mig_profiles": "mig_profile",
+    "processes": "process",
+    "vgpus": "vgpu",
+}  # where the text calls it otherwise
 
 
 def _properties(subject: str, thing: Gpu | Instance) -> Iterator[str]:

@@ -68,8 +68,8 @@ int nvmlDeviceGetFieldValues(Subject *d, int count, Field *fields) {
     return OK;
 }
 
-// Each value has the time at which the text was read, a microsecond after the value before it; a buffer without anything newer
-// than what was seen is NOT_FOUND. Asked without a buffer it tells the size of its own.
+// Each value has the time of `sampled`, a microsecond after the value before it; a buffer without anything newer than what was
+// seen is NOT_FOUND. Asked without a buffer it tells the size of its own.
 typedef struct { UL timestamp; Value value; } Sample;
 int nvmlDeviceGetSamples(Subject *d, U type, UL last, U *value_type, U *count, Sample *samples) {
     enum { UTILIZATIONS = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 8 | 1 << 9 };
@@ -83,8 +83,9 @@ int nvmlDeviceGetSamples(Subject *d, U type, UL last, U *value_type, U *count, S
     *value_type = UNSIGNED_INT;
     *count = found;
     if (!samples) return OK;
+    UL at = sampled();
     for (int i = 0; i < found && given < room; i++)
-        if (loaded + i > last) samples[given++] = (Sample){loaded + i, {.ull = values[i]}};
+        if (at + i > last) samples[given++] = (Sample){at + i, {.ull = values[i]}};
     *count = given;
     spoil(__func__, d, OUTS(ARRAY(samples, given)));
     return given ? OK : NOT_FOUND;

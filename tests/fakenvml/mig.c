@@ -12,7 +12,7 @@ int nvmlDeviceGetMaxMigDeviceCount(Subject *d, U *count) { ENTER(d, WORDS(*count
 int nvmlDeviceGetMigDeviceHandleByIndex(Subject *d, U index, Subject **handle) {
     ENTER(d, WORDS(*handle));
     if (index >= MAX_MIGS) return INVALID_ARGUMENT;
-    if (!big(d, "mig") || !migs[d->gpu][index].count) return NOT_FOUND;
+    if (!big(d, "mig") || !get(&migs[d->gpu][index], "uuid")) return NOT_FOUND;
     *handle = &migs[d->gpu][index];
     return OK;
 }

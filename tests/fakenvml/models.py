@@ -111,6 +111,7 @@ def t4(uuid: str) -> Gpu:
         fabric=None,
         mig=None,
         mig_max=None,
+        mig_profiles={},
         gpm_supported=0,
         gpm={},
         fields={id_: value for id_, value in FIELDS.items() if id_ not in without},

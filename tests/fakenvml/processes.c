@@ -50,14 +50,15 @@ PROCESSES(nvmlDeviceGetMPSComputeRunningProcesses_v3, "mps")
 
 // --- what each used -------------------------------------------------------------------------------------------------
 
-// One sample for each process that used anything, taken when the text was read; NOT_FOUND where none is newer than what was seen.
+// One sample for each process that used anything, see `sampled`; NOT_FOUND where none is newer than what was seen.
 typedef struct { Process process; UL at; } Use;
 
 static int uses_of(const Subject *d, UL last, Use *out) {
     int found = 0;
     Process p;
+    UL at = sampled();
     for (int i = 0; found < MAX_LIST && process_at(d, i, &p); i++)
-        if (loaded + i > last && (p.use[0] || p.use[1] || p.use[2] || p.use[3] || p.use[4] || p.use[5])) out[found++] = (Use){p, loaded + i};
+        if (at + i > last && (p.use[0] || p.use[1] || p.use[2] || p.use[3] || p.use[4] || p.use[5])) out[found++] = (Use){p, at + i};
     return found;
 }
 

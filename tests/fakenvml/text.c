@@ -42,6 +42,7 @@
 //   fabric (STATE STATUS CLIQUE HEALTHMASK SUMMARY UUID, in hexadecimal digits)
 // modes: mig mig_pending (0, 1) mig_max persistence virtualization cc_memory_total cc_memory_used lost (1: every call says so)
 //   parent_processes (1: a GPU in MIG mode lists its instances' processes, as to a privileged caller)
+//   mig_profile.PROFILE (id,slices,instances,SMs,copy engines,decoders,encoders,JPEGs,OFAs,MiB,placement size,starts...)
 // other: event_types (a mask) field_latency (us) field_newest (the newest field id that the driver knows)
 //   vgpu.INDEX (ID UUID VM TYPE MEMORY SM MEM ENC DEC JPG OFA)  vgpu_type.ID.name vgpu_type.ID.memory (bytes)
 // of an instance: gi ci profile_id placement placement_size slices compute_slices memory_mb sms copy_engines decoders
@@ -143,6 +144,8 @@ static void forget(void) {
         }
     }
 }
+
+UL sampled(void) { return big(&machine, "flowing") ? microseconds() : loaded; }
 
 const char *text_path(void) {
     static char beside[512];

@@ -41,7 +41,7 @@ int nvmlDeviceGetActiveVgpus(Subject *d, U *count, U *ids) {
     return OK;
 }
 
-// --- what each uses: a sample of each, taken when the text was read ----------------------------------------------------
+// --- what each uses: a sample of each, see `sampled` -------------------------------------------------------------------
 
 typedef struct { U id; UL at; Value use[4]; } UseSample;
 int nvmlDeviceGetVgpuUtilization(Subject *d, UL last, U *type, U *count, UseSample *out) {
@@ -53,10 +53,11 @@ int nvmlDeviceGetVgpuUtilization(Subject *d, UL last, U *type, U *count, UseSamp
     *count = found;
     if (!found) return OK;
     if (!out || room < found) return INSUFFICIENT_SIZE;
-    if (loaded <= last) return NOT_FOUND;
+    UL at = sampled();
+    if (at <= last) return NOT_FOUND;
     for (U i = 0; i < found; i++) {
         vgpu_at(d, i, &v);
-        out[i] = (UseSample){.id = v.id, .at = loaded};
+        out[i] = (UseSample){.id = v.id, .at = at};
         for (int j = 0; j < 4; j++) out[i].use[j].ull = v.use[j];
     }
     spoil(__func__, d, OUTS(ARRAY(out, found)));
@@ -74,10 +75,11 @@ int nvmlDeviceGetVgpuInstancesUtilizationInfo(Subject *d, UseInfos *infos) {
     infos->count = found;
     if (!found) return OK;
     if (!infos->out || room < found) return INSUFFICIENT_SIZE;
-    if (loaded <= infos->last) return NOT_FOUND;
+    UL at = sampled();
+    if (at <= infos->last) return NOT_FOUND;
     for (U i = 0; i < found; i++) {
         vgpu_at(d, i, &v);
-        infos->out[i] = (UseInfo){.at = loaded, .id = v.id};
+        infos->out[i] = (UseInfo){.at = at, .id = v.id};
         for (int j = 0; j < 6; j++) infos->out[i].use[j].ull = v.use[j];
     }
     spoil(__func__, d, OUTS(ARRAY(infos->out, found)));

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fakenvml.asking import ask
-from fakenvml.build import build, compiled
+from fakenvml.build import build, linked
 from fakenvml.defaults import ALL_LINKS
 from fakenvml.fakenvml import GIB, Fault, Gpu, Instance, Node, Process, SystemEvent, Xid
 from fakenvml.models import a100, blackwell, every, t4
@@ -195,10 +195,15 @@ ANSWERS: dict[str, Any] = {
     "n.nvmlGpmSampleFree(one)#": "error 2",
 }  # fmt: skip
 
-# The one asks no device, the other is nvmlInitWithFlags; the others are for NVIDIA's device plugin.
+# The one asks no device, the other is nvmlInitWithFlags; the others are for NVIDIA's device plugin. What divides a GPU is
+# asked by test_fake_division.py.
 _UNASKED = {
     *("nvmlErrorString", "nvmlInit_v2", "nvmlDeviceGetHandleByUUID"),
     *("nvmlDeviceGetTopologyCommonAncestor", "nvmlDeviceGetNvLinkRemotePciInfo_v2"),
+    *("nvmlDeviceGetGpuInstanceProfileInfo", "nvmlDeviceGetGpuInstancePossiblePlacements_v2", "nvmlDeviceSetMigMode"),
+    *("nvmlDeviceCreateGpuInstanceWithPlacement", "nvmlGpuInstanceDestroy", "nvmlGpuInstanceCreateComputeInstance"),
+    *("nvmlGpuInstanceGetComputeInstanceById", "nvmlGpuInstanceGetComputeInstanceProfileInfo"),
+    *("nvmlComputeInstanceGetInfo_v2", "nvmlComputeInstanceDestroy"),
 }
 
 
@@ -376,11 +381,11 @@ def test_models_differ_in_what_they_have(tmp_path: Path, library: Path, gpu: Gpu
 
 
 def test_a_symbol_can_be_missing_and_nothing_is_compiled_for_it(tmp_path: Path, library: Path) -> None:
-    """A library without a symbol is linked from the same objects, and nvidia-ml-py says that the function is not there."""
-    objects = compiled()
+    """A library without a symbol is the same but for its name, and nvidia-ml-py says that the function is not there."""
+    library_before = linked()
     node, expressions = of(Gpu("GPU-0"), "n.nvmlDeviceGetPerformanceState(DEVICE)", "n.nvmlDeviceGetPowerUsage(DEVICE)")
     less = build(tmp_path, without=("nvmlDeviceGetPerformanceState",))
 
     assert ask(tmp_path, less, node, expressions) == ["error 13", 345_600]
     assert ask(tmp_path, library, node, expressions) == [0, 345_600]
-    assert compiled() is objects
+    assert linked() is library_before

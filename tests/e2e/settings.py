@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the programs of a node are told: their configuration files."""
+
+from pathlib import Path
+from typing import Any
+
+from e2e.images import IMAGE
+from integration.programs import find
+
+# Of all that is asked only what the agents ask.
+AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:inferometer"]}, {"level": "None"}],
+}
+
+
+def kubeconfig(server: str, ca: Path, token: str) -> dict[str, Any]:
+    """Give what a client needs to reach the API server."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "node", "cluster": {"server": server, "certificate-authority": str(ca)}}],
+        "users": [{"name": "user", "user": {"token": token}}],
+        "contexts": [{"name": "node", "context": {"cluster": "node", "user": "user"}}],
+        "current-context": "node",
+    }
+
+
+def kubelet(scratch: Path, address: str, group: str) -> dict[str, Any]:
+    """Give the kubelet's configuration: at an address, with its pods in a control group."""
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": address,
+        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}},
+        "authorization": {"mode": "Webhook"},
+        "containerRuntimeEndpoint": f"unix://{scratch / 'containerd.sock'}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": group,
+        "failCgroupV1": False,  # machines with the first version of control groups are served as well
+        "enforceNodeAllocatable": [],
+        "failSwapOn": False,
+        "oomScoreAdj": 0,  # lowering it needs a right that a container's root has not
+        "makeIPTablesUtilChains": False,
+        "resolvConf": str(scratch / "resolv.conf"),
+        "nodeStatusUpdateFrequency": "1s",  # how soon a new device is seen
+        "evictionHard": {"nodefs.available": "0%"},  # the machine's disk is not the test's subject
+        "imageGCHighThresholdPercent": 100,
+    }
+
+
+def network(scratch: Path, pods: str) -> dict[str, Any]:
+    """Give the network of pods: a bridge, and addresses of a subnet."""
+    addresses = {
+        "type": "host-local",
+        "ranges": [[{"subnet": pods}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "dataDir": str(scratch / "addresses"),
+    }
+    return {
+        "cniVersion": "1.0.0",
+        "name": "pods",
+        "plugins": [{"type": "bridge", "bridge": "pods", "isGateway": True, "ipMasq": False, "ipam": addresses}],
+    }
+
+
+def containerd(scratch: Path) -> str:
+    """Give containerd's configuration."""
+    return f"""\
+version = 3
+root = "{scratch}/containerd/root"
+state = "{scratch}/containerd/state"
+[grpc]
+  address = "{scratch}/containerd.sock"
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = "{IMAGE}"
+[plugins.'io.containerd.cri.v1.runtime']
+  restrict_oom_score_adj = true
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+  bin_dirs = ["{find("bridge").parent}"]
+  conf_dir = "{scratch}/cni"
+[plugins.'io.containerd.grpc.v1.cri']
+  stream_server_address = "127.0.0.1"
+"""

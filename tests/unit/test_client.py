@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from inferometer.client import Client, trust_file
+from inferometer.client import Client
+from inferometer.credentials import trust_file
 from inferometer.model import Reason, Trouble
 from kubelet.certificates import Certificates, issue
 from peer import HEAD, Behaviour, Peer, answer, chunked, client, endless, in_turn, peer_of, peer_with, silent, trouble

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One HTTP/1.1 connection under a total deadline."""
+
+import contextlib
+import http.client
+import io
+import select
+import socket
+import ssl
+import time
+
+from inferometer.model import Reason, Trouble
+from inferometer.wire.body import CHUNK
+from inferometer.wire.requests import Origin, Request, shown
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # A peer that vanished without a word, under a stream that may be silent, is found within a minute.
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+
+
+class Wire:
+    """One connection with one moment, `until` (monotonic), by which whatever happens on it has to be over.
+
+    `server_name` is whom the certificate has to be for, where that is not the host of the URL.
+    """
+
+    def __init__(self, origin: Origin, trust: ssl.SSLContext | None, until: float, server_name: str = "") -> None:
+        self.origin = origin
+        self._server_name = server_name or origin.host
+        self.until = until
+        self.answered = False  # whether the newest request has brought any byte
+        self.ended = False  # whether we hung up
+        self._received = 0  # bytes, since somebody asked
+        self._cut = False  # whether the peer has hung up
+        self._socket = self._connect(trust if origin.scheme == "https" else None)
+        self._http = http.client.HTTPConnection(origin.host, origin.port)
+        self._http.auto_open = 0
+        self._http.default_port = 443 if origin.scheme == "https" else 80  # the Host header leaves the default out
+
+    def _connect(self, trust: ssl.SSLContext | None) -> socket.socket:
+        found = socket.getaddrinfo(self.origin.host, self.origin.port, type=socket.SOCK_STREAM)
+        for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
+            plain = socket.socket(family, kind, protocol)
+            try:
+                plain.settimeout(self._left() / left)  # a black hole must not eat the next address's time
+                plain.connect(address)
+                for level, option, value in OPTIONS:
+                    plain.setsockopt(level, option, value)
+                plain.settimeout(self._left())
+                return trust.wrap_socket(plain, server_hostname=self._server_name) if trust else plain
+            except BaseException as error:
+                plain.close()
+                if left == 1 or not isinstance(error, OSError):
+                    raise
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+
+    def ask(self, asked: Request) -> http.client.HTTPResponse:
+        """Send a request and read the head of its answer. Refuses a redirect: a token must not travel on."""
+        self.answered = self._cut = False
+        self._http.sock = self  # http.client needs no more of a socket than makefile, sendall and close
+        self._http.request(asked.method, asked.target, asked.body, dict(asked.headers))
+        response = self._http.getresponse()
+        if self._cut:  # http.client takes an end inside the head for the end of the head
+            raise Trouble(Reason.MALFORMED, "the answer was cut off in its head")
+        if response.status in REDIRECTS:
+            there = shown(response.headers.get("Location", ""))
+            raise Trouble(Reason.REJECTED, f"redirects to {there!r}, which is not followed", "configure that URL")
+        return response
+
+    def received(self) -> int:
+        """Give how many bytes came since this was asked before, heads and all, TLS aside."""
+        count, self._received = self._received, 0
+        return count
+
+    def is_quiet(self) -> bool:
+        """Whether an idle connection is still open: between questions, anything to read is a hang-up."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def interrupt(self) -> None:
+        """End a read that blocks in another thread; that thread then closes the descriptor, which must not be reused."""
+        self.ended = True
+        with contextlib.suppress(OSError):  # it may be closed already
+            # SSLSocket.shutdown would drop its TLS state under the reading thread; the plain one does not.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def hang_up(self) -> None:
+        """Close for good, from the thread that reads."""
+        self.ended = True
+        self._socket.close()
+
+    def _left(self) -> float:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    # What http.client asks of a socket:
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Give the reader of one answer."""
+        return io.BufferedReader(_Reader(self), CHUNK)
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of `data` before `until`."""
+        view = memoryview(data)
+        while view:
+            self._socket.settimeout(self._left())
+            view = view[self._socket.send(view) :]
+
+    def receive(self, buffer: memoryview) -> int:
+        """Read what is there into `buffer` before `until`."""
+        self._socket.settimeout(self._left())
+        count = self._socket.recv_into(buffer)
+        self.answered, self._cut = self.answered or count > 0, count == 0
+        self._received += count
+        return count
+
+    def close(self) -> None:
+        """Do nothing: http.client calls this as soon as it knows that the body is the last, before it is read."""
+
+
+class _Reader(io.RawIOBase):
+    """The raw side of one answer's reader."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # io passes nothing but memoryviews
+        return self._wire.receive(buffer)

@@ -33,6 +33,7 @@ class ApiServer:
         self.claims_asked: list[str] = []
         self.slice_fault: int | str | None = None
         self.slices: list[Any] = []
+        self.slices_version = 0  # of the list; 0 is none
         self.slices_asked: list[dict[str, str]] = []
         self.node_fault: int | str | None = None
         self.nodes: dict[str, Any] = {}
@@ -166,7 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
                 api.slices_asked.append(query)
                 node = query.get("fieldSelector", "").removeprefix("spec.nodeName=")
                 items = [each for each in api.slices if each["spec"].get("nodeName") == node]
-                self._answer_one(api, parts.path, {parts.path: {"items": items or None}}, api.slice_fault)
+                metadata = {"resourceVersion": str(api.slices_version)} if api.slices_version else {}
+                listed = {parts.path: {"metadata": metadata, "items": items or None}}
+                self._answer_one(api, parts.path, listed, api.slice_fault)
             elif parts.path.startswith(f"{CLAIMS}/"):
                 api.claims_asked.append(parts.path)
                 self._answer_one(api, parts.path, api.claims, api.claim_fault)

@@ -26,15 +26,19 @@ class Certificates:
         return context
 
 
-def issue(folder: Path) -> Certificates:
-    """Make a new authority and a server certificate for localhost and 127.0.0.1 in `folder`."""
-    now = dt.datetime.now(dt.UTC)
+def issue(folder: Path, *, name: str = "", age: float = 0) -> Certificates:
+    """Make a new authority and a certificate for localhost and 127.0.0.1, or for `name` alone, in `folder`.
+
+    A certificate is good for a day; this one was made `age` days ago.
+    """
+    now = dt.datetime.now(dt.UTC) - dt.timedelta(days=age)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"test authority {folder.name}")])
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    subject_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name or "localhost")])
+    everywhere = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    alternatives = [x509.DNSName(name)] if name else everywhere
 
     def signed(subject: x509.Name, public: ec.EllipticCurvePublicKey, *, is_ca: bool) -> bytes:
-        alternatives = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         usage = x509.KeyUsage(
             digital_signature=True,
             key_cert_sign=is_ca,
@@ -64,7 +68,7 @@ def issue(folder: Path) -> Certificates:
 
     made = Certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key")
     made.ca.write_bytes(signed(ca_name, ca_key.public_key(), is_ca=True))
-    made.certificate.write_bytes(signed(name, key.public_key(), is_ca=False))
+    made.certificate.write_bytes(signed(subject_name, key.public_key(), is_ca=False))
     private = serialization.PrivateFormat.PKCS8
     made.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
     return made

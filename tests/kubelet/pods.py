@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
@@ -21,7 +22,22 @@ from kubelet.certificates import Certificates
 
 def serialized(pod: Any) -> bytes:
     """Serialize a pod that is given as JSON; what is not among the fields of core.proto is left out."""
-    return json_format.ParseDict(pod, core_pb2.Pod(), ignore_unknown_fields=True).SerializeToString()
+    return json_format.ParseDict(_timed(pod), core_pb2.Pod(), ignore_unknown_fields=True).SerializeToString()
+
+
+def _timed(value: Any) -> Any:
+    """Give JSON with its times as protobuf has them: a message of seconds, where JSON has a text."""
+    if isinstance(value, list):
+        return [_timed(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: {"seconds": int(datetime.fromisoformat(each).timestamp())} if key in _TIMES and each else _timed(each)
+        for key, each in value.items()
+    }
+
+
+_TIMES = ("lastTransitionTime", "startedAt")
 
 
 class PodsApi:

@@ -14,6 +14,7 @@ import pytest
 from inferometer.app import Pipeline, check
 from inferometer.config import Config, Seconds
 from inferometer.model import AllocatedClaim, PooledDevice
+from inferometer.sources.identity import refreshing
 from inferometer.sources.identity.traffic import Traffic
 from kubelet.api import ApiServer
 from kubelet.certificates import issue
@@ -114,6 +115,34 @@ def test_the_first_snapshot_has_claims_and_devices(api: ApiServer, config: Confi
     assert counts["list", "pods"][0] == counts["watch", "pods"][0] == 1
 
 
+def test_a_pool_that_its_driver_begins_to_share_is_read_again(
+    api: ApiServer, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first claim for a share of a device that is known as one for a single claim tells that its pool is another now."""
+    monkeypatch.setattr(refreshing, "AGE", (0.0, 0.0))
+    pipeline = Pipeline(config, {"NODE_NAME": "n1"})
+    try:
+        pipeline.step(patience=5.0)
+        before = _shared(pipeline)
+        for device in api.slices[0]["spec"]["devices"]:
+            device["allowMultipleAllocations"] = True
+        pipeline.step(patience=5.0)
+        unasked = len(api.slices_asked)
+        for claim in api.claims.values():
+            for result in claim["status"]["allocation"]["devices"]["results"]:
+                result["shareID"] = "5ba5374e-fb41-468a-ba11-f0a71d1d16d5"
+        end = time.monotonic() + 20
+        while not _shared(pipeline) and time.monotonic() < end:
+            pipeline.step(patience=PERIOD)
+            time.sleep(PERIOD)
+
+        assert (before, unasked) == (0, 1)
+        assert _shared(pipeline) == 8
+        assert len(api.slices_asked) == 2
+    finally:
+        pipeline.close()
+
+
 def test_claims_that_only_pods_name_are_read(kubelet: Kubelet, config: Config) -> None:
     """A device without node operations, or the kubelet's cache without the claim: the pod tells which claim it is."""
     kubelet.answer = always(b"")
@@ -159,6 +188,12 @@ def test_what_the_agent_has_no_right_to_is_absent(api: ApiServer, config: Config
 def _of(value: object, kind: type[T]) -> list[T]:
     assert isinstance(value, tuple)
     return [item for item in value if isinstance(item, kind)]
+
+
+def _shared(pipeline: Pipeline) -> int:
+    """Count the devices that are known to be shared."""
+    frames = {frame.source: frame.value for frame in pipeline._board.frames().good}
+    return sum(device.shared for device in _of(frames.get("slices", ()), PooledDevice))
 
 
 def _valid(pipeline: Pipeline) -> set[str]:

@@ -7,7 +7,7 @@ from inferometer.board import Poller
 from inferometer.config import Config
 from inferometer.model import AllocatedClaim, Allocation, DeviceReport, Frames, Pod
 from inferometer.sources.identity.claims import Claims
-from inferometer.sources.identity.slices import Place, Slices
+from inferometer.sources.identity.slices import Named, Slices
 from inferometer.sources.identity.traffic import Traffic
 from inferometer.sources.identity.wanted import claims_wanted
 
@@ -41,7 +41,8 @@ class Dra:
         they do.
         """
         allocations: tuple[Allocation, ...] | None = _newest(seen, "podresources")
-        self._pods = _newest(seen, "pods") or self._pods
+        pods: tuple[Pod, ...] | None = _newest(seen, "pods")
+        self._pods = self._pods if pods is None else pods
         if allocations is None:
             return False
         new = False
@@ -49,8 +50,10 @@ class Dra:
         if self._claims is not None and (wanted or "claims" in self._polled):
             new |= self._poll(self._claims, needed=self._claims.aim(wanted))
         claims: tuple[AllocatedClaim, ...] = _newest(seen, "claims") or ()
-        named = _places(allocations, claims) if wanted else frozenset[Place]()
-        if self._slices is not None and (any(place[0] in self._drivers for place in named) or "slices" in self._polled):
+        named = _named(allocations, claims) if wanted else frozenset[Named]()
+        if self._slices is not None and (
+            any(each.driver in self._drivers for each in named) or "slices" in self._polled
+        ):
             new |= self._poll(self._slices, needed=self._slices.aim(named, _hardware(seen)))
         return new
 
@@ -64,10 +67,19 @@ class Dra:
         return needed
 
 
-def _places(allocations: tuple[Allocation, ...], claims: tuple[AllocatedClaim, ...]) -> frozenset[Place]:
-    """Give the devices that claims name, to the kubelet's knowledge or only to the claim's."""
-    held = {(a.claim.driver, a.claim.pool, a.claim.device) for a in allocations if a.claim is not None}
-    return frozenset(held | {(grant.driver, grant.pool, grant.device) for claim in claims for grant in claim.grants})
+def _named(allocations: tuple[Allocation, ...], claims: tuple[AllocatedClaim, ...]) -> frozenset[Named]:
+    """Give the devices that claims name, to the kubelet's knowledge or only to the claim's, and of which they have a share."""
+    held = {
+        Named(claim.driver, claim.pool, claim.device, shared=bool(claim.share_id))
+        for allocation in allocations
+        if (claim := allocation.claim) is not None
+    }
+    granted = {
+        Named(grant.driver, grant.pool, grant.device, shared=bool(grant.share_id or grant.consumed))
+        for claim in claims
+        for grant in claim.grants
+    }
+    return frozenset(held | granted)
 
 
 def _hardware(seen: Frames) -> frozenset[str] | None:

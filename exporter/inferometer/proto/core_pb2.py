@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\ncore.proto\x12\x12k8s.io.api.core.v1\"\x91\x01\n\x03Pod\x12\x30\n\x08metadata\x18\x01 \x01(\x0b\x32\x1e.k8s.io.api.core.v1.ObjectMeta\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.k8s.io.api.core.v1.PodSpec\x12-\n\x06status\x18\x03 \x01(\x0b\x32\x1d.k8s.io.api.core.v1.PodStatus\"\xdc\x02\n\nObjectMeta\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0b\n\x03uid\x18\x05 \x01(\t\x12:\n\x06labels\x18\x0b \x03(\x0b\x32*.k8s.io.api.core.v1.ObjectMeta.LabelsEntry\x12\x44\n\x0b\x61nnotations\x18\x0c \x03(\x0b\x32/.k8s.io.api.core.v1.ObjectMeta.AnnotationsEntry\x12;\n\x0fownerReferences\x18\r \x03(\x0b\x32\".k8s.io.api.core.v1.OwnerReference\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x0eOwnerReference\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x12\n\ncontroller\x18\x06 \x01(\x08\"\x8c\x02\n\x07PodSpec\x12\x31\n\ncontainers\x18\x02 \x03(\x0b\x32\x1d.k8s.io.api.core.v1.Container\x12\x35\n\x0einitContainers\x18\x14 \x03(\x0b\x32\x1d.k8s.io.api.core.v1.Container\x12\x18\n\x10runtimeClassName\x18\x1d \x01(\t\x12<\n\x0eresourceClaims\x18\' \x03(\x0b\x32$.k8s.io.api.core.v1.PodResourceClaim\x12?\n\x0fschedulingGroup\x18+ \x01(\x0b\x32&.k8s.io.api.core.v1.PodSchedulingGroup\"\x9f\x01\n\tContainer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x05ports\x18\x06 \x03(\x0b\x32!.k8s.io.api.core.v1.ContainerPort\x12;\n\tresources\x18\x08 \x01(\x0b\x32(.k8s.io.api.core.v1.ResourceRequirements\x12\x15\n\rrestartPolicy\x18\x18 \x01(\t\"F\n\rContainerPort\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rcontainerPort\x18\x03 \x01(\x05\x12\x10\n\x08protocol\x18\x04 \x01(\t\"I\n\x14ResourceRequirements\x12\x31\n\x06\x63laims\x18\x03 \x03(\x0b\x32!.k8s.io.api.core.v1.ResourceClaim\".\n\rResourceClaim\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07request\x18\x02 \x01(\t\";\n\x10PodResourceClaim\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x11resourceClaimName\x18\x03 \x01(\t\"*\n\x12PodSchedulingGroup\x12\x14\n\x0cpodGroupName\x18\x01 \x01(\t\"\x9a\x03\n\tPodStatus\x12\r\n\x05phase\x18\x01 \x01(\t\x12\r\n\x05podIP\x18\x06 \x01(\t\x12>\n\x11\x63ontainerStatuses\x18\x08 \x03(\x0b\x32#.k8s.io.api.core.v1.ContainerStatus\x12\x42\n\x15initContainerStatuses\x18\n \x03(\x0b\x32#.k8s.io.api.core.v1.ContainerStatus\x12G\n\x1a\x65phemeralContainerStatuses\x18\r \x03(\x0b\x32#.k8s.io.api.core.v1.ContainerStatus\x12I\n\x15resourceClaimStatuses\x18\x0f \x03(\x0b\x32*.k8s.io.api.core.v1.PodResourceClaimStatus\x12W\n\x1b\x65xtendedResourceClaimStatus\x18\x12 \x01(\x0b\x32\x32.k8s.io.api.core.v1.PodExtendedResourceClaimStatus\"4\n\x0f\x43ontainerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63ontainerID\x18\x08 \x01(\t\"A\n\x16PodResourceClaimStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x11resourceClaimName\x18\x02 \x01(\t\"\x8a\x01\n\x1ePodExtendedResourceClaimStatus\x12M\n\x0frequestMappings\x18\x01 \x03(\x0b\x32\x34.k8s.io.api.core.v1.ContainerExtendedResourceRequest\x12\x19\n\x11resourceClaimName\x18\x02 \x01(\t\"N\n ContainerExtendedResourceRequest\x12\x15\n\rcontainerName\x18\x01 \x01(\t\x12\x13\n\x0brequestName\x18\x03 \x01(\t')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\ncore.proto\x12\x12k8s.io.api.core.v1\"\x91\x01\n\x03Pod\x12\x30\n\x08metadata\x18\x01 \x01(\x0b\x32\x1e.k8s.io.api.core.v1.ObjectMeta\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.k8s.io.api.core.v1.PodSpec\x12-\n\x06status\x18\x03 \x01(\x0b\x32\x1d.k8s.io.api.core.v1.PodStatus\"\xdc\x02\n\nObjectMeta\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0b\n\x03uid\x18\x05 \x01(\t\x12:\n\x06labels\x18\x0b \x03(\x0b\x32*.k8s.io.api.core.v1.ObjectMeta.LabelsEntry\x12\x44\n\x0b\x61nnotations\x18\x0c \x03(\x0b\x32/.k8s.io.api.core.v1.ObjectMeta.AnnotationsEntry\x12;\n\x0fownerReferences\x18\r \x03(\x0b\x32\".k8s.io.api.core.v1.OwnerReference\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10\x41nnotationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x0eOwnerReference\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x12\n\ncontroller\x18\x06 \x01(\x08\"\xa3\x02\n\x07PodSpec\x12\x31\n\ncontainers\x18\x02 \x03(\x0b\x32\x1d.k8s.io.api.core.v1.Container\x12\x15\n\rschedulerName\x18\x13 \x01(\t\x12\x35\n\x0einitContainers\x18\x14 \x03(\x0b\x32\x1d.k8s.io.api.core.v1.Container\x12\x18\n\x10runtimeClassName\x18\x1d \x01(\t\x12<\n\x0eresourceClaims\x18\' \x03(\x0b\x32$.k8s.io.api.core.v1.PodResourceClaim\x12?\n\x0fschedulingGroup\x18+ \x01(\x0b\x32&.k8s.io.api.core.v1.PodSchedulingGroup\"\xae\x01\n\tContainer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x30\n\x05ports\x18\x06 \x03(\x0b\x32!.k8s.io.api.core.v1.ContainerPort\x12;\n\tresources\x18\x08 \x01(\x0b\x32(.k8s.io.api.core.v1.ResourceRequirements\x12\x15\n\rrestartPolicy\x18\x18 \x01(\t\"F\n\rContainerPort\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rcontainerPort\x18\x03 \x01(\x05\x12\x10\n\x08protocol\x18\x04 \x01(\t\"I\n\x14ResourceRequirements\x12\x31\n\x06\x63laims\x18\x03 \x03(\x0b\x32!.k8s.io.api.core.v1.ResourceClaim\".\n\rResourceClaim\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07request\x18\x02 \x01(\t\";\n\x10PodResourceClaim\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x11resourceClaimName\x18\x03 \x01(\t\"*\n\x12PodSchedulingGroup\x12\x14\n\x0cpodGroupName\x18\x01 \x01(\t\"\xd0\x03\n\tPodStatus\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x34\n\nconditions\x18\x02 \x03(\x0b\x32 .k8s.io.api.core.v1.PodCondition\x12\r\n\x05podIP\x18\x06 \x01(\t\x12>\n\x11\x63ontainerStatuses\x18\x08 \x03(\x0b\x32#.k8s.io.api.core.v1.ContainerStatus\x12\x42\n\x15initContainerStatuses\x18\n \x03(\x0b\x32#.k8s.io.api.core.v1.ContainerStatus\x12G\n\x1a\x65phemeralContainerStatuses\x18\r \x03(\x0b\x32#.k8s.io.api.core.v1.ContainerStatus\x12I\n\x15resourceClaimStatuses\x18\x0f \x03(\x0b\x32*.k8s.io.api.core.v1.PodResourceClaimStatus\x12W\n\x1b\x65xtendedResourceClaimStatus\x18\x12 \x01(\x0b\x32\x32.k8s.io.api.core.v1.PodExtendedResourceClaimStatus\"b\n\x0cPodCondition\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x34\n\x12lastTransitionTime\x18\x04 \x01(\x0b\x32\x18.k8s.io.api.core.v1.Time\"}\n\x0f\x43ontainerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x05state\x18\x02 \x01(\x0b\x32\".k8s.io.api.core.v1.ContainerState\x12\x14\n\x0crestartCount\x18\x05 \x01(\x05\x12\x13\n\x0b\x63ontainerID\x18\x08 \x01(\t\"L\n\x0e\x43ontainerState\x12:\n\x07running\x18\x02 \x01(\x0b\x32).k8s.io.api.core.v1.ContainerStateRunning\"D\n\x15\x43ontainerStateRunning\x12+\n\tstartedAt\x18\x01 \x01(\x0b\x32\x18.k8s.io.api.core.v1.Time\"\x17\n\x04Time\x12\x0f\n\x07seconds\x18\x01 \x01(\x03\"A\n\x16PodResourceClaimStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x11resourceClaimName\x18\x02 \x01(\t\"\x8a\x01\n\x1ePodExtendedResourceClaimStatus\x12M\n\x0frequestMappings\x18\x01 \x03(\x0b\x32\x34.k8s.io.api.core.v1.ContainerExtendedResourceRequest\x12\x19\n\x11resourceClaimName\x18\x02 \x01(\t\"N\n ContainerExtendedResourceRequest\x12\x15\n\rcontainerName\x18\x01 \x01(\t\x12\x13\n\x0brequestName\x18\x03 \x01(\t')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,27 +46,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OWNERREFERENCE']._serialized_start=533
   _globals['_OWNERREFERENCE']._serialized_end=597
   _globals['_PODSPEC']._serialized_start=600
-  _globals['_PODSPEC']._serialized_end=868
-  _globals['_CONTAINER']._serialized_start=871
-  _globals['_CONTAINER']._serialized_end=1030
-  _globals['_CONTAINERPORT']._serialized_start=1032
-  _globals['_CONTAINERPORT']._serialized_end=1102
-  _globals['_RESOURCEREQUIREMENTS']._serialized_start=1104
-  _globals['_RESOURCEREQUIREMENTS']._serialized_end=1177
-  _globals['_RESOURCECLAIM']._serialized_start=1179
-  _globals['_RESOURCECLAIM']._serialized_end=1225
-  _globals['_PODRESOURCECLAIM']._serialized_start=1227
-  _globals['_PODRESOURCECLAIM']._serialized_end=1286
-  _globals['_PODSCHEDULINGGROUP']._serialized_start=1288
-  _globals['_PODSCHEDULINGGROUP']._serialized_end=1330
-  _globals['_PODSTATUS']._serialized_start=1333
-  _globals['_PODSTATUS']._serialized_end=1743
-  _globals['_CONTAINERSTATUS']._serialized_start=1745
-  _globals['_CONTAINERSTATUS']._serialized_end=1797
-  _globals['_PODRESOURCECLAIMSTATUS']._serialized_start=1799
-  _globals['_PODRESOURCECLAIMSTATUS']._serialized_end=1864
-  _globals['_PODEXTENDEDRESOURCECLAIMSTATUS']._serialized_start=1867
-  _globals['_PODEXTENDEDRESOURCECLAIMSTATUS']._serialized_end=2005
-  _globals['_CONTAINEREXTENDEDRESOURCEREQUEST']._serialized_start=2007
-  _globals['_CONTAINEREXTENDEDRESOURCEREQUEST']._serialized_end=2085
+  _globals['_PODSPEC']._serialized_end=891
+  _globals['_CONTAINER']._serialized_start=894
+  _globals['_CONTAINER']._serialized_end=1068
+  _globals['_CONTAINERPORT']._serialized_start=1070
+  _globals['_CONTAINERPORT']._serialized_end=1140
+  _globals['_RESOURCEREQUIREMENTS']._serialized_start=1142
+  _globals['_RESOURCEREQUIREMENTS']._serialized_end=1215
+  _globals['_RESOURCECLAIM']._serialized_start=1217
+  _globals['_RESOURCECLAIM']._serialized_end=1263
+  _globals['_PODRESOURCECLAIM']._serialized_start=1265
+  _globals['_PODRESOURCECLAIM']._serialized_end=1324
+  _globals['_PODSCHEDULINGGROUP']._serialized_start=1326
+  _globals['_PODSCHEDULINGGROUP']._serialized_end=1368
+  _globals['_PODSTATUS']._serialized_start=1371
+  _globals['_PODSTATUS']._serialized_end=1835
+  _globals['_PODCONDITION']._serialized_start=1837
+  _globals['_PODCONDITION']._serialized_end=1935
+  _globals['_CONTAINERSTATUS']._serialized_start=1937
+  _globals['_CONTAINERSTATUS']._serialized_end=2062
+  _globals['_CONTAINERSTATE']._serialized_start=2064
+  _globals['_CONTAINERSTATE']._serialized_end=2140
+  _globals['_CONTAINERSTATERUNNING']._serialized_start=2142
+  _globals['_CONTAINERSTATERUNNING']._serialized_end=2210
+  _globals['_TIME']._serialized_start=2212
+  _globals['_TIME']._serialized_end=2235
+  _globals['_PODRESOURCECLAIMSTATUS']._serialized_start=2237
+  _globals['_PODRESOURCECLAIMSTATUS']._serialized_end=2302
+  _globals['_PODEXTENDEDRESOURCECLAIMSTATUS']._serialized_start=2305
+  _globals['_PODEXTENDEDRESOURCECLAIMSTATUS']._serialized_end=2443
+  _globals['_CONTAINEREXTENDEDRESOURCEREQUEST']._serialized_start=2445
+  _globals['_CONTAINEREXTENDEDRESOURCEREQUEST']._serialized_end=2523
 # @@protoc_insertion_point(module_scope)

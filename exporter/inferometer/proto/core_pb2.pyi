@@ -56,30 +56,34 @@ class OwnerReference(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., controller: bool = ...) -> None: ...
 
 class PodSpec(_message.Message):
-    __slots__ = ("containers", "initContainers", "runtimeClassName", "resourceClaims", "schedulingGroup")
+    __slots__ = ("containers", "schedulerName", "initContainers", "runtimeClassName", "resourceClaims", "schedulingGroup")
     CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULERNAME_FIELD_NUMBER: _ClassVar[int]
     INITCONTAINERS_FIELD_NUMBER: _ClassVar[int]
     RUNTIMECLASSNAME_FIELD_NUMBER: _ClassVar[int]
     RESOURCECLAIMS_FIELD_NUMBER: _ClassVar[int]
     SCHEDULINGGROUP_FIELD_NUMBER: _ClassVar[int]
     containers: _containers.RepeatedCompositeFieldContainer[Container]
+    schedulerName: str
     initContainers: _containers.RepeatedCompositeFieldContainer[Container]
     runtimeClassName: str
     resourceClaims: _containers.RepeatedCompositeFieldContainer[PodResourceClaim]
     schedulingGroup: PodSchedulingGroup
-    def __init__(self, containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., initContainers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., runtimeClassName: _Optional[str] = ..., resourceClaims: _Optional[_Iterable[_Union[PodResourceClaim, _Mapping]]] = ..., schedulingGroup: _Optional[_Union[PodSchedulingGroup, _Mapping]] = ...) -> None: ...
+    def __init__(self, containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., schedulerName: _Optional[str] = ..., initContainers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ..., runtimeClassName: _Optional[str] = ..., resourceClaims: _Optional[_Iterable[_Union[PodResourceClaim, _Mapping]]] = ..., schedulingGroup: _Optional[_Union[PodSchedulingGroup, _Mapping]] = ...) -> None: ...
 
 class Container(_message.Message):
-    __slots__ = ("name", "ports", "resources", "restartPolicy")
+    __slots__ = ("name", "image", "ports", "resources", "restartPolicy")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     RESTARTPOLICY_FIELD_NUMBER: _ClassVar[int]
     name: str
+    image: str
     ports: _containers.RepeatedCompositeFieldContainer[ContainerPort]
     resources: ResourceRequirements
     restartPolicy: str
-    def __init__(self, name: _Optional[str] = ..., ports: _Optional[_Iterable[_Union[ContainerPort, _Mapping]]] = ..., resources: _Optional[_Union[ResourceRequirements, _Mapping]] = ..., restartPolicy: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., image: _Optional[str] = ..., ports: _Optional[_Iterable[_Union[ContainerPort, _Mapping]]] = ..., resources: _Optional[_Union[ResourceRequirements, _Mapping]] = ..., restartPolicy: _Optional[str] = ...) -> None: ...
 
 class ContainerPort(_message.Message):
     __slots__ = ("name", "containerPort", "protocol")
@@ -120,8 +124,9 @@ class PodSchedulingGroup(_message.Message):
     def __init__(self, podGroupName: _Optional[str] = ...) -> None: ...
 
 class PodStatus(_message.Message):
-    __slots__ = ("phase", "podIP", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses", "resourceClaimStatuses", "extendedResourceClaimStatus")
+    __slots__ = ("phase", "conditions", "podIP", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses", "resourceClaimStatuses", "extendedResourceClaimStatus")
     PHASE_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     PODIP_FIELD_NUMBER: _ClassVar[int]
     CONTAINERSTATUSES_FIELD_NUMBER: _ClassVar[int]
     INITCONTAINERSTATUSES_FIELD_NUMBER: _ClassVar[int]
@@ -129,21 +134,54 @@ class PodStatus(_message.Message):
     RESOURCECLAIMSTATUSES_FIELD_NUMBER: _ClassVar[int]
     EXTENDEDRESOURCECLAIMSTATUS_FIELD_NUMBER: _ClassVar[int]
     phase: str
+    conditions: _containers.RepeatedCompositeFieldContainer[PodCondition]
     podIP: str
     containerStatuses: _containers.RepeatedCompositeFieldContainer[ContainerStatus]
     initContainerStatuses: _containers.RepeatedCompositeFieldContainer[ContainerStatus]
     ephemeralContainerStatuses: _containers.RepeatedCompositeFieldContainer[ContainerStatus]
     resourceClaimStatuses: _containers.RepeatedCompositeFieldContainer[PodResourceClaimStatus]
     extendedResourceClaimStatus: PodExtendedResourceClaimStatus
-    def __init__(self, phase: _Optional[str] = ..., podIP: _Optional[str] = ..., containerStatuses: _Optional[_Iterable[_Union[ContainerStatus, _Mapping]]] = ..., initContainerStatuses: _Optional[_Iterable[_Union[ContainerStatus, _Mapping]]] = ..., ephemeralContainerStatuses: _Optional[_Iterable[_Union[ContainerStatus, _Mapping]]] = ..., resourceClaimStatuses: _Optional[_Iterable[_Union[PodResourceClaimStatus, _Mapping]]] = ..., extendedResourceClaimStatus: _Optional[_Union[PodExtendedResourceClaimStatus, _Mapping]] = ...) -> None: ...
+    def __init__(self, phase: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[PodCondition, _Mapping]]] = ..., podIP: _Optional[str] = ..., containerStatuses: _Optional[_Iterable[_Union[ContainerStatus, _Mapping]]] = ..., initContainerStatuses: _Optional[_Iterable[_Union[ContainerStatus, _Mapping]]] = ..., ephemeralContainerStatuses: _Optional[_Iterable[_Union[ContainerStatus, _Mapping]]] = ..., resourceClaimStatuses: _Optional[_Iterable[_Union[PodResourceClaimStatus, _Mapping]]] = ..., extendedResourceClaimStatus: _Optional[_Union[PodExtendedResourceClaimStatus, _Mapping]] = ...) -> None: ...
+
+class PodCondition(_message.Message):
+    __slots__ = ("type", "status", "lastTransitionTime")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    LASTTRANSITIONTIME_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    status: str
+    lastTransitionTime: Time
+    def __init__(self, type: _Optional[str] = ..., status: _Optional[str] = ..., lastTransitionTime: _Optional[_Union[Time, _Mapping]] = ...) -> None: ...
 
 class ContainerStatus(_message.Message):
-    __slots__ = ("name", "containerID")
+    __slots__ = ("name", "state", "restartCount", "containerID")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    RESTARTCOUNT_FIELD_NUMBER: _ClassVar[int]
     CONTAINERID_FIELD_NUMBER: _ClassVar[int]
     name: str
+    state: ContainerState
+    restartCount: int
     containerID: str
-    def __init__(self, name: _Optional[str] = ..., containerID: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ContainerState, _Mapping]] = ..., restartCount: _Optional[int] = ..., containerID: _Optional[str] = ...) -> None: ...
+
+class ContainerState(_message.Message):
+    __slots__ = ("running",)
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    running: ContainerStateRunning
+    def __init__(self, running: _Optional[_Union[ContainerStateRunning, _Mapping]] = ...) -> None: ...
+
+class ContainerStateRunning(_message.Message):
+    __slots__ = ("startedAt",)
+    STARTEDAT_FIELD_NUMBER: _ClassVar[int]
+    startedAt: Time
+    def __init__(self, startedAt: _Optional[_Union[Time, _Mapping]] = ...) -> None: ...
+
+class Time(_message.Message):
+    __slots__ = ("seconds",)
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    seconds: int
+    def __init__(self, seconds: _Optional[int] = ...) -> None: ...
 
 class PodResourceClaimStatus(_message.Message):
     __slots__ = ("name", "resourceClaimName")

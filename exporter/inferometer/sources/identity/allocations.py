@@ -24,6 +24,9 @@ _GKE = re.compile(r"(nvidia\d{1,3}(?:/gi\d{1,3})?)(?:/(vgpu\d{1,3}))?\Z", re.ASC
 # AMD's plugin: the PCI address, or the name of a partition in sysfs.
 _AMD = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\Z|amdgpu_xcp_\d{1,4}\Z", re.ASCII | re.IGNORECASE)
 
+# Volcano's plugin has an id for each MiB and each percent too, of what `volcano.sh/vgpu-number` says already.
+_UNITS = frozenset({"volcano.sh/vgpu-memory", "volcano.sh/vgpu-cores"})
+
 Container = tuple[str, str, str]  # namespace, pod, container
 
 
@@ -106,6 +109,8 @@ def _of_container(
 
 def _device(resource: str, device_id: str, rules: Rules) -> tuple[str, str] | None:
     """Split a plugin's id into device and replica; None for what is no GPU, as far as one can tell."""
+    if resource in _UNITS:
+        return None
     # Time-slicing and MPS append "::<replica>".
     device, _, replica = device_id.partition("::")
     if device.startswith(_UUID_PREFIXES):

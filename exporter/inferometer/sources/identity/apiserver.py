@@ -6,9 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inferometer import config
-from inferometer.client import Client, trust_file
+from inferometer.client import Client
+from inferometer.credentials import trust_file
 from inferometer.model import Reason, Trouble
 from inferometer.sources.identity.traffic import Traffic
+
+BUSY = (429, 503)  # with which a Retry-After may come: API priority and fairness sends the first
+_MOST_DIGITS = 6
+
+
+def pause_asked(status: int, headers: Mapping[str, str]) -> float:
+    """Give the seconds for which a server asks to be left alone (RFC 9110 section 10.2.3), 0 if it does not."""
+    after = headers.get("retry-after", "")
+    return float(after[:_MOST_DIGITS]) if status in BUSY and after.isascii() and after.isdigit() else 0.0
 
 
 def available(config: config.Pods, environ: Mapping[str, str]) -> bool:

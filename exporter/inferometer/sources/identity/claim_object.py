@@ -29,12 +29,12 @@ def project_status(namespace: str, name: str, uid: str, status: Any) -> Allocate
     try:
         status = status or {}
         devices = (status.get("allocation") or {}).get("devices") or {}
+        configs = devices.get("config") or ()
         return AllocatedClaim(
             namespace,
             name,
             uid,
-            tuple(_grant(result) for result in devices.get("results") or ()),
-            sharing=next(_strategies(devices.get("config") or ()), ""),
+            tuple(_grant(result, configs) for result in devices.get("results") or ()),
             groups=tuple(
                 str(user["name"]) for user in status.get("reservedFor") or () if user.get("resource") == "podgroups"
             ),
@@ -57,7 +57,7 @@ def quantities(told: Any, driver: str) -> Mapping[str, float]:
     return MappingProxyType(read) if read else _NOTHING
 
 
-def _grant(result: Any) -> Grant:
+def _grant(result: Any, configs: Any) -> Grant:
     """Read one DeviceRequestAllocationResult. Of a prioritized list the request is `<main>/<sub>`, and stays so."""
     return Grant(
         request=str(result["request"]),
@@ -68,18 +68,22 @@ def _grant(result: Any) -> Grant:
         share_id=str(result["shareID"]) if result.get("shareID") else None,
         skipped=bool(result.get("skipNodeOperations")),
         consumed=quantities(result.get("consumedCapacity"), str(result["driver"])),
+        sharing=next(_strategies(configs, str(result["request"])), ""),
     )
 
 
-def _strategies(configs: Any) -> Iterator[str]:
-    """Give the sharing strategies that NVIDIA's driver was told, the claim's own before its class's.
+def _strategies(configs: Any, request: str) -> Iterator[str]:
+    """Give the sharing strategies that NVIDIA's driver was told for a request, the claim's own before its class's.
 
-    Source: api/nvidia.com/resource/v1beta1, `GpuSharing` and `MigDeviceSharing`.
+    Source: api/nvidia.com/resource/v1beta1, `GpuSharing` and `MigDeviceSharing`. A configuration without requests is for all
+    of them; of a prioritized list it may name the main one (`DeviceAllocationConfiguration`, resource.k8s.io/v1).
     """
     for wanted in ("FromClaim", "FromClass"):
         for config in configs:
             parameters = (config.get("opaque") or {}).get("parameters")
             if config.get("source") != wanted or not isinstance(parameters, dict):
+                continue
+            if (meant := config.get("requests")) and not {request, request.partition("/")[0]} & set(meant):
                 continue
             strategy = (parameters.get("sharing") or {}).get("strategy")
             if str(parameters.get("apiVersion", "")).startswith(CONFIG_GROUP) and strategy in STRATEGIES:

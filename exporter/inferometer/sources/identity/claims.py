@@ -3,51 +3,39 @@
 
 import json
 import logging
-import random
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 from urllib.parse import quote
 
 from inferometer import config
 from inferometer.client import Client
 from inferometer.model import AllocatedClaim, Binding, Reason, Trouble
-from inferometer.sources.identity.apiserver import connect, server_url
+from inferometer.sources.identity.apiserver import connect, pause_asked, server_url
 from inferometer.sources.identity.claim_object import project
+from inferometer.sources.identity.following import LONGEST_PAUSE, Busy
 from inferometer.sources.identity.node_claims import NodeClaims
+from inferometer.sources.identity.refreshing import Read, answered, failed, follow, is_due
 from inferometer.sources.identity.traffic import Traffic
 from inferometer.sources.identity.wanted import Wanted
 from inferometer.wire import shown
 
 log = logging.getLogger(__name__)
 
-AGE = (540.0, 660.0)  # seconds after which a claim is read again: ten minutes, spread
-AGAIN = 10.0  # seconds until a claim that was not found, or was another one of that name, is asked for again
-BACKOFF = (5.0, 300.0)  # seconds between attempts while the API server refuses
 GRANT = 'grant a ClusterRole with apiGroups: ["resource.k8s.io"], resources: ["resourceclaims"], verbs: ["get"]'
 
 _UNREACHABLE = (Reason.TIMEOUT, Reason.REFUSED, Reason.MISSING)
+_SHARE = 0.5  # of the deadline in which claims are asked for, so that those which were read are given in time
+
+_NOBODY: frozenset[str] = frozenset()
 
 BINDINGS: tuple[Binding, ...] = ()  # what a claim adds is attributes of other sources' metrics
-
-
-class _Read(NamedTuple):
-    """What came of the newest question for a claim, which was asked at `at` (monotonic) and will be at `until`."""
-
-    claim: AllocatedClaim | None
-    at: float
-    until: float
-    pause: float = 0.0  # seconds, after a failure
-    trouble: Trouble | None = None
-    users: frozenset[str] = frozenset()
-    running: frozenset[str] = frozenset()
 
 
 class Claims:
     """Claims by name, read once per allocation: a `model.Source[tuple[AllocatedClaim, ...]]`.
 
-    Only `get`, only what `aim` names: nothing to enumerate, no watch (KEP-4381, resource.k8s.io/v1). What the API server does
+    `refreshing` says when one is read again. Only `get`, only what `aim` names: nothing to enumerate, no watch (KEP-4381, resource.k8s.io/v1). What the API server does
     not tell, for want of a right or of an answer, is looked up in the node's own files where they can be read.
 
     Args:
@@ -73,15 +61,14 @@ class Claims:
         self._wanted: frozenset[Wanted] = frozenset()
         self._client: Client | None = None
         # Of the reading thread alone:
-        self._read: dict[tuple[str, str], _Read] = {}
+        self._read: dict[tuple[str, str], Read] = {}
         self._told = ""
 
     def aim(self, wanted: frozenset[Wanted]) -> bool:
-        """Say which claims local pods use; gives whether there are new ones."""
+        """Say which claims local pods use; gives whether there are new ones, or new devices of them."""
         with self._lock:
-            new = bool({want[:3] for want in wanted} - {want[:3] for want in self._wanted})
-            self._wanted = wanted
-        return new
+            before, self._wanted = self._wanted, wanted
+        return bool({want._replace(users=_NOBODY) for want in wanted} - {w._replace(users=_NOBODY) for w in before})
 
     def read(self) -> tuple[AllocatedClaim, ...]:
         """Give the claims that are known of those wanted, after asking for what is missing, new or old.
@@ -136,39 +123,35 @@ class Claims:
         return found
 
     def _ask(self, api: config.Pods, wanted: Iterable[Wanted]) -> None:
-        """Read what is due as far as is allowed, what nobody knows first; stop where nobody answers."""
+        """Read what is due as far as time and the allowance reach, what nobody knows first.
+
+        Where nobody answers, or nobody may ask, the others are not tried: one refusal speaks for all of them.
+        """
         now = time.monotonic()
-        due = [want for want in wanted if self._is_due(want, now)]
-        unreachable: Trouble | None = None
+        due = []
+        for want in wanted:
+            if (read := self._read.get(want.key)) is not None:
+                self._read[want.key] = follow(read, want)
+            if is_due(read, want, now):
+                due.append(want)
+        refused: dict[str, Trouble] = {}  # by namespace; "" is all of them
         for want in sorted(due, key=lambda want: want.key in self._read):
-            before = self._read.get(want.key, _Read(None, now, now))
+            before = self._read.get(want.key)
             try:
-                if unreachable is not None:
-                    raise unreachable
+                if trouble := refused.get("") or refused.get(want.namespace):
+                    raise trouble
                 self._client = self._client or connect(api, self._server, self._traffic)
                 if not self._traffic.may_ask():
                     return
-                claim = self._get(self._client, want.namespace, want.name)
-                lasting = random.uniform(*AGE) if claim else AGAIN  # noqa: S311  # spread over nodes, no secret
-                self._read[want.key] = _Read(claim, now, now + lasting, users=want.users, running=want.running)
+                self._read[want.key] = answered(before, want, self._get(self._client, want.namespace, want.name), now)
             except Trouble as trouble:
-                if trouble.reason in _UNREACHABLE:
-                    unreachable = trouble.bare()
-                first, longest = BACKOFF
-                pause = min(longest, max(first, 2 * before.pause))
-                self._read[want.key] = _Read(before.claim, now, now + pause, pause, trouble.bare())
-
-    def _is_due(self, want: Wanted, now: float) -> bool:
-        read = self._read.get(want.key)
-        if read is None or now >= read.until:
-            return True
-        if read.trouble is not None:
-            return False
-        if not (want.users <= read.users and want.running <= read.running):
-            return True  # a pod came, or began to run: what its driver says of it is complete only then
-        # A claim that was deleted and made again under its name has a new UID on the node.
-        other = read.claim is not None and want.uid is not None and read.claim.uid != want.uid
-        return other and now >= read.at + AGAIN
+                self._read[want.key] = failed(before, trouble, now)
+                if isinstance(trouble, Busy) or trouble.reason in _UNREACHABLE:
+                    refused[""] = trouble.bare()
+                elif trouble.reason is Reason.PERMISSION:
+                    refused[want.namespace] = trouble.bare()  # the right may be that of a Role in some namespaces
+            if time.monotonic() - now > _SHARE * self.deadline and not refused:
+                return
 
     def _tell(self, troubles: list[Trouble], *, found: bool) -> None:
         """Log what cannot be read while something else can, once."""
@@ -189,6 +172,8 @@ class Claims:
             raise Trouble(Reason.PERMISSION, message, GRANT)
         if response.status != 200:
             message = f"{place}: {response.status} for claim {namespace}/{name}"
+            if pause := pause_asked(response.status, response.headers):
+                raise Busy(message, "it asks to be left alone, and is", min(LONGEST_PAUSE, pause))
             raise Trouble(Reason.REJECTED, message, "see the API server's log")
         try:
             return project(json.loads(response.body))

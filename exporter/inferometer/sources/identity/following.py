@@ -21,6 +21,10 @@ class Busy(Trouble):
         super().__init__(Reason.REJECTED, message, remedy)
         self.pause = pause
 
+    def bare(self) -> "Busy":
+        """Give one that says the same, as any Trouble does."""
+        return Busy(self.message, self.remedy, self.pause)
+
 
 class Way(Protocol):
     """One way to this node's pods."""

@@ -7,11 +7,10 @@ from typing import Any
 
 from inferometer.client import Client, Response
 from inferometer.model import EMPTY, Pod, Reason, Trouble
+from inferometer.sources.identity.apiserver import pause_asked
 from inferometer.sources.identity.following import MOST_PODS, Busy, Following, too_many
 from inferometer.sources.identity.items import read_items
 from inferometer.wire import shown
-
-_BUSY = (429, 503)  # with which a Retry-After may come: API priority and fairness sends the first
 
 
 def read_pod_list(
@@ -75,9 +74,8 @@ def refusal(place: str, status: Any, message: str, headers: Mapping[str, str], g
         return Trouble(Reason.PERMISSION, f"{text}: the token is not accepted", "renew identity.pods.token_file")
     if status == 403:
         return Trouble(Reason.PERMISSION, f"{text}: reading pods is not allowed", grant)
-    after = headers.get("retry-after", "")
-    if status in _BUSY and after.isascii() and after.isdigit():
-        return Busy(text, "it asks to be left alone, and is", float(after[:6]))
+    if pause := pause_asked(status, headers):
+        return Busy(text, "it asks to be left alone, and is", pause)
     return Trouble(Reason.REJECTED, text, "see the server's log")
 
 

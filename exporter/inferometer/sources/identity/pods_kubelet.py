@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferometer import config
-from inferometer.client import Client, trust_file
+from inferometer.client import Client
+from inferometer.credentials import trust_file
 from inferometer.model import Pod, Reason, Trouble
 from inferometer.sources.identity.following import MOST_PODS, Following, too_many
 from inferometer.sources.identity.kubelet import KubeletSocket, Remedies

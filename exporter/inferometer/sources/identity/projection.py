@@ -2,11 +2,13 @@
 """A pod's JSON (Kubernetes core/v1) as the few fields that anybody here reads; pure."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from sys import intern
 from types import MappingProxyType
 from typing import Any
 
 from inferometer.model import EMPTY, Pod, Port
+from inferometer.model.worlds import no_times
 
 LONGEST_VALUE = 1024  # characters; longer annotations are whole manifests and would be most of the memory
 LONGEST_DECLARATION = 16_384  # what a scheduler writes down for every container and GPU of a pod is longer
@@ -29,6 +31,10 @@ def project(raw: Any) -> Pod:
     initial, lasting = _mappings(spec.get("initContainers")), _mappings(spec.get("containers"))
     containers = [*(each for each in initial if each.get("restartPolicy") == "Always"), *lasting]
     extended = _mapping(status.get("extendedResourceClaimStatus"))
+    conditions = {
+        (_text(each.get("type")), _text(each.get("status"))): _time(each.get("lastTransitionTime"))
+        for each in _mappings(status.get("conditions"))
+    }
     return Pod(
         uid,
         intern(namespace),
@@ -42,6 +48,7 @@ def project(raw: Any) -> Pod:
         containers=_names(containers),
         init_containers=_names(initial),
         ports=tuple(port for each in containers for port in _ports(each)),
+        images=_images(containers),
         container_ids=_container_ids(status),
         claims=_claims(spec, status),
         claim_requests=tuple(request for each in (*initial, *lasting) for request in _claim_requests(each)),
@@ -52,6 +59,11 @@ def project(raw: Any) -> Pod:
         ),
         runtime_class=intern(_text(spec.get("runtimeClassName"))),
         group=_text(_mapping(spec.get("schedulingGroup")).get("podGroupName")),
+        scheduler=intern(_text(spec.get("schedulerName"))),
+        scheduled=conditions.get(("PodScheduled", "True"), 0.0),
+        ready=conditions.get(("Ready", "True"), 0.0),
+        unready=conditions.get(("Ready", "False"), 0.0),
+        started=_started(status),
     )
 
 
@@ -66,6 +78,12 @@ def _ports(container: Mapping[str, Any]) -> Iterator[Port]:
             yield Port(_text(container.get("name")), _text(port.get("name")), number)
 
 
+def _images(containers: list[Mapping[str, Any]]) -> Mapping[str, str]:
+    """Name the containers' images. Replicas have the same, and keep its name once."""
+    named = ((_text(each.get("name")), _text(each.get("image"))) for each in containers)
+    return _frozen({intern(name): intern(image) for name, image in named if 0 < len(image) <= LONGEST_VALUE})
+
+
 def _container_ids(status: Mapping[str, Any]) -> Mapping[str, str]:
     """Name containers of every kind by their ids, as in `containerd://<id>`; one that waits to be made has none."""
     found = {}
@@ -75,6 +93,27 @@ def _container_ids(status: Mapping[str, Any]) -> Mapping[str, str]:
             if container_id:
                 found[container_id] = intern(_text(told.get("name")))
     return _frozen(found)
+
+
+def _started(status: Mapping[str, Any]) -> Mapping[str, float]:
+    """Say since when containers run that have not been restarted."""
+    found = {}
+    for told in _mappings(status.get("containerStatuses")):
+        began = _time(_mapping(_mapping(told.get("state")).get("running")).get("startedAt"))
+        if began and not told.get("restartCount"):
+            found[intern(_text(told.get("name")))] = began
+    return MappingProxyType(found) if found else no_times()
+
+
+def _time(value: Any) -> float:
+    """Read a time: RFC 3339 in JSON, seconds in protobuf. Give Unix seconds, whole as Kubernetes writes them; else 0."""
+    seconds = value.get("seconds") if isinstance(value, dict) else None
+    if isinstance(seconds, int):
+        return float(seconds)
+    try:
+        return datetime.fromisoformat(_text(value)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _claims(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Mapping[str, str]:

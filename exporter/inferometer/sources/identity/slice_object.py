@@ -11,13 +11,18 @@ from inferometer.sources.identity.claim_object import quantities
 PCI_ADDRESSES = ("resource.kubernetes.io/pciBusID", "pciAddr", "pciAddress", "parentPciAddr")
 PROFILES = ("profile", "partitionProfile")
 MOST = 20_000  # devices
+_LONGEST = 21  # digits of a resourceVersion, an unsigned number of 64 bits, and one more
 
 
 class Pools(NamedTuple):
-    """The devices of all pools whose newest generation is here as a whole, and how many pools are not."""
+    """The devices of all pools whose newest generation is here as a whole, and which pools, by driver and name, are not.
+
+    `version` is the list's resourceVersion, of two answers the higher is the newer one (KEP-5504); 0 where it is not told.
+    """
 
     devices: tuple[PooledDevice, ...]
-    partial: int
+    partial: frozenset[tuple[str, str]]
+    version: int = 0
 
 
 class _Slice(NamedTuple):
@@ -34,7 +39,8 @@ def pooled(listed: Any, drivers: Collection[str]) -> Pools:
     `resource/v1/types.go`): before, a device may stand in none of them, or in a slice of the past.
     """
     try:
-        return _pools([each for each in map(_slice, listed["items"] or ()) if each.pool[0] in drivers])
+        pools = _pools([each for each in map(_slice, listed["items"] or ()) if each.pool[0] in drivers])
+        return pools._replace(version=_version(listed.get("metadata")))
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a list of ResourceSlices: {error}") from None
 
@@ -54,7 +60,12 @@ def _pools(slices: list[_Slice]) -> Pools:
     )
     if len(devices) > MOST:
         raise ValueError(f"more than {MOST} devices on one node")
-    return Pools(tuple(devices), len(newest) - len(whole))
+    return Pools(tuple(devices), frozenset(newest) - {known[0].pool for known in whole})
+
+
+def _version(metadata: Any) -> int:
+    told = metadata.get("resourceVersion") if isinstance(metadata, dict) else ""
+    return int(told) if isinstance(told, str) and told.isascii() and told.isdigit() and len(told) < _LONGEST else 0
 
 
 def _slice(told: Any) -> _Slice:

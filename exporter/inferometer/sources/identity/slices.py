@@ -7,12 +7,14 @@ import random
 import threading
 import time
 from collections.abc import Collection
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from inferometer import config
 from inferometer.client import Client
 from inferometer.model import Binding, PooledDevice, Reason, Trouble
-from inferometer.sources.identity.apiserver import connect, server_url
+from inferometer.sources.identity.apiserver import connect, pause_asked, server_url
+from inferometer.sources.identity.following import LONGEST_PAUSE, Busy
 from inferometer.sources.identity.slice_object import Pools, pooled
 from inferometer.sources.identity.traffic import Traffic
 from inferometer.wire import shown
@@ -30,12 +32,21 @@ BINDINGS: tuple[Binding, ...] = ()  # what a slice adds is attributes of other s
 Place = tuple[str, str, str]  # driver, pool, device
 
 
+class Named(NamedTuple):
+    """A device that a claim names, and whether the claim has a share of it: then several may have it (KEP-5075)."""
+
+    driver: str
+    pool: str
+    device: str
+    shared: bool = False
+
+
 class Slices:
     """The devices that drivers publish for this node: a `model.Source[tuple[PooledDevice, ...]]`.
 
     Nothing is watched: a list by node name, which the API server has an index for, when there is a reason to ask. That is at
-    first, when a claim names a device that is not known, when the driver shows other GPUs or instances than before, and every
-    ten minutes. At all other times what was read holds: a device does not become another one under a running claim.
+    first, when a claim names a device that is not known or has a share of one that was not to be shared, when the driver shows
+    other GPUs or instances than before, and every ten minutes. At all other times what was read holds: a device does not become another one under a running claim.
     """
 
     name = "slices"
@@ -50,37 +61,37 @@ class Slices:
         self._drivers = frozenset(drivers)
         self._server = server_url(api)
         self._place = shown(self._server)
-        # resourceVersion=0 lets the API server answer from its watch cache.
-        query = urlencode({"fieldSelector": f"spec.nodeName={node_name}", "resourceVersion": "0"})
+        query = urlencode({"fieldSelector": f"spec.nodeName={node_name}"})
         self._url = f"{self._server}/apis/resource.k8s.io/v1/resourceslices?{query}"
         self._traffic = traffic or Traffic(period)
         self._lock = threading.Lock()
-        self._named: frozenset[Place] = frozenset()
+        self._named: frozenset[Named] = frozenset()
         self._hardware: frozenset[str] | None = None
         self._due = [0.0]  # monotonic: when to ask; the first counts
         self._known: dict[Place, PooledDevice] | None = None
-        self._unknown: frozenset[Place] = frozenset()  # named, asked for and not found
+        self._unknown: frozenset[Named] = frozenset()  # asked for, and not found as claims name it
         # Of the reading thread alone:
         self._client: Client | None = None
+        self._version = 0  # of what is known
         self._pause = 0.0
         self._missed = 0.0
         self._trouble: Trouble | None = None
         self._told = ""
 
-    def aim(self, named: frozenset[Place], hardware: frozenset[str] | None) -> bool:
+    def aim(self, named: frozenset[Named], hardware: frozenset[str] | None) -> bool:
         """Say which devices local claims name, and the UUIDs of what the GPUs' driver shows (None: it does not answer).
 
         Gives whether there is a new reason to ask.
         """
         now = time.monotonic()
         with self._lock:
-            self._named = frozenset(place for place in named if place[0] in self._drivers)
-            unknown = self._named - (self._known or {}).keys() - self._unknown
+            self._named = frozenset(each for each in named if each.driver in self._drivers)
+            unknown = self._not_known() - self._unknown
             changed = None not in (hardware, self._hardware) and hardware != self._hardware
             self._hardware = self._hardware if hardware is None else hardware
             if changed:
                 self._due = sorted([*self._due, *(now + after for after in AFTER_CHANGE)])
-            if unknown and self._trouble is None:
+            if unknown and self._trouble is None and self._due[0] > now:
                 self._due.insert(0, now)
             return self._due[0] <= now
 
@@ -113,13 +124,17 @@ class Slices:
         except Trouble as trouble:
             first, longest = BACKOFF
             self._pause = min(longest, max(first, 2 * self._pause))
+            asked = trouble.pause if isinstance(trouble, Busy) else 0.0
             with self._lock:
-                self._trouble, self._due = trouble.bare(), [now + self._pause]
+                self._trouble, self._due = trouble.bare(), [now + max(self._pause, asked)]
             self._tell(trouble.told() if self._known is not None else "")
             return
         with self._lock:
-            self._known = {(d.driver, d.pool, d.device): d for d in pools.devices}
-            self._unknown = self._named - self._known.keys()
+            # While a driver rewrites its pool what it said before holds, as a claim on it does.
+            kept = {place: device for place, device in (self._known or {}).items() if place[:2] in pools.partial}
+            self._known = kept | {(d.driver, d.pool, d.device): d for d in pools.devices}
+            self._version = pools.version
+            self._unknown = self._not_known()
             later = [due for due in self._due if due > now]
             if self._unknown or pools.partial:
                 first, longest = MISSED
@@ -139,10 +154,27 @@ class Slices:
             log.warning("slices: %s What was read before holds.", telling)
         self._told = telling
 
+    def _not_known(self) -> frozenset[Named]:
+        """Give what claims name that is not as they name it in what is known. Lock held."""
+        known = self._known or {}
+        return frozenset(
+            each
+            for each in self._named
+            if (device := known.get((each.driver, each.pool, each.device))) is None or each.shared > device.shared
+        )
+
     def _list(self) -> Pools:
+        """Ask the API server's cache; itself where that has not what claims name, or is behind what is known."""
+        if self._unknown:
+            return self._get(self._url)
+        # Several API servers may stand behind one address, each with a cache of its own.
+        pools = self._get(f"{self._url}&resourceVersion=0")
+        return self._get(self._url) if pools.version < self._version else pools
+
+    def _get(self, url: str) -> Pools:
         self._client = self._client or connect(self._api, self._server, self._traffic)
         # It is asked for too rarely to keep a connection.
-        response = self._client.get(self._url, accept="application/json", headers={"Connection": "close"})
+        response = self._client.get(url, accept="application/json", headers={"Connection": "close"})
         if response.status in {401, 403}:
             message = f"{self._place}: {response.status}: listing resourceslices is not allowed"
             raise Trouble(Reason.PERMISSION, message, GRANT)
@@ -150,9 +182,10 @@ class Slices:
             message = f"{self._place}: resource.k8s.io/v1 is not served"
             raise Trouble(Reason.UNSUPPORTED, message, "DRA needs Kubernetes 1.34; without it this is not needed")
         if response.status != 200:
-            raise Trouble(
-                Reason.REJECTED, f"{self._place}: {response.status} for resourceslices", "see the API server's log"
-            )
+            message = f"{self._place}: {response.status} for resourceslices"
+            if pause := pause_asked(response.status, response.headers):
+                raise Busy(message, "it asks to be left alone, and is", min(LONGEST_PAUSE, pause))
+            raise Trouble(Reason.REJECTED, message, "see the API server's log")
         try:
             return pooled(json.loads(response.body), self._drivers)
         except (ValueError, RecursionError) as error:

@@ -9,8 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from inferometer.model import Clock
 
-QPS = 2.0  # questions a second on average, of what is asked one by one
-BURST = 5.0  # questions at once
+# Of what is asked one by one. A node's claims are read at once when an agent starts, and one or two with each pod after that;
+# what is too much for an API server it answers with 429, which is heeded.
+QPS = 5.0  # questions a second on average
+BURST = 50.0  # questions at once
 
 _ROOTS = MappingProxyType({"api": 2, "apis": 3})  # words of a path up to its resource: the version, with the group
 
@@ -18,7 +20,7 @@ _ROOTS = MappingProxyType({"api": 2, "apis": 3})  # words of a path up to its re
 class Traffic:
     """One for all sources of an agent; any thread may call. `period` is how often they come round to ask.
 
-    Whoever comes round every five seconds may ask ten times at once: the average is what counts.
+    Whoever comes round every twenty seconds may ask a hundred times at once: the average is what counts.
     """
 
     def __init__(self, period: float = 1.0, steady: Clock = time.monotonic) -> None:

@@ -10,13 +10,16 @@ ENDED = ("Succeeded", "Failed")
 
 
 class Wanted(NamedTuple):
-    """A claim to know of: its UID as far as the node knows it, the UIDs of the pods that name it, and which of them run."""
+    """A claim to know of: its UID as far as the node knows it, the UIDs of the pods that name it, the devices that it shows.
+
+    A device is its driver, its pool and its name.
+    """
 
     namespace: str
     name: str
     uid: str | None = None
     users: frozenset[str] = frozenset()
-    running: frozenset[str] = frozenset()
+    devices: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -32,15 +35,15 @@ def claims_wanted(allocations: Iterable[Allocation], pods: Iterable[Pod]) -> fro
     """
     uids: dict[tuple[str, str], set[str]] = {}
     users: dict[tuple[str, str], set[str]] = {}
-    running: set[str] = set()
+    devices: dict[tuple[str, str], set[tuple[str, str, str]]] = {}
     for allocation in allocations:
         if (claim := allocation.claim) is not None:
-            uids.setdefault((claim.namespace, claim.name), set()).update({claim.uid} if claim.uid else ())
+            key = claim.namespace, claim.name
+            uids.setdefault(key, set()).update({claim.uid} if claim.uid else ())
+            devices.setdefault(key, set()).add((claim.driver, claim.pool, claim.device))
     for pod in pods:
         if pod.phase in ENDED:
             continue
-        if pod.phase == "Running":
-            running.add(pod.uid)
         for name in (*pod.claims.values(), pod.extended_claim):
             if name:
                 users.setdefault((pod.namespace, name), set()).add(pod.uid)
@@ -48,8 +51,9 @@ def claims_wanted(allocations: Iterable[Allocation], pods: Iterable[Pod]) -> fro
         Wanted(
             *key,
             uid=next(iter(found)) if len(found := uids.get(key, set())) == 1 else None,
-            users=frozenset(named := users.get(key, set())),
-            running=frozenset(named & running),
+            users=frozenset(users.get(key, ())),
+            # Of two UIDs' devices nobody knows whose they are.
+            devices=frozenset(devices.get(key, ()) if len(found) < 2 else ()),
         )
         for key in uids.keys() | users.keys()
     )

@@ -62,12 +62,29 @@ def test_the_claims_own_sharing_goes_before_its_class() -> None:
         return {"source": source, "opaque": {"driver": "gpu.nvidia.com", "parameters": parameters}}
 
     def sharing(*configs: Any) -> str:
-        return project(allocated(result(), devices={"config": list(configs)})).sharing
+        return project(allocated(result(), devices={"config": list(configs)})).grants[0].sharing
 
     assert sharing(configured("FromClass", "TimeSlicing"), configured("FromClaim", "MPS")) == "MPS"
     assert sharing(configured("FromClass", "TimeSlicing")) == "TimeSlicing"
     assert sharing(configured("FromClaim", "MPS", "gpu.example.com"), {"source": "FromClaim"}) == ""
     assert sharing(configured("FromClaim", "Unheard")) == ""
+
+
+def test_a_configuration_is_for_the_requests_that_it_names() -> None:
+    """Or for all; of a prioritized list it may name the alternative, or the list."""
+
+    def configured(*requests: str) -> Any:
+        parameters = {"apiVersion": "resource.nvidia.com/v1beta1", "sharing": {"strategy": "MPS"}}
+        return {"source": "FromClaim", "requests": list(requests), "opaque": {"parameters": parameters}}
+
+    def sharing(config: Any) -> list[str]:
+        results = (result(), result(request="b/small", device="gpu-1"))
+        return [grant.sharing for grant in project(allocated(*results, devices={"config": [config]})).grants]
+
+    assert sharing(configured()) == ["MPS", "MPS"]
+    assert sharing(configured("a")) == ["MPS", ""]
+    assert sharing(configured("b")) == sharing(configured("b/small")) == ["", "MPS"]
+    assert sharing(configured("b/large")) == ["", ""]
 
 
 def test_a_claim_may_be_reserved_for_a_group_of_pods() -> None:
@@ -146,7 +163,7 @@ def test_the_recorded_slice_names_the_hardware() -> None:
     read = pooled({"items": items("ResourceSlice")}, DRIVERS)
 
     assert len(read.devices) == 8
-    assert read.partial == 0
+    assert not read.partial
     assert read.devices[2] == PooledDevice(
         "gpu.nvidia.com",
         "n1",
@@ -215,7 +232,8 @@ def test_only_the_newest_generation_counts_and_only_as_a_whole() -> None:
 
     assert [d.device for d in pooled({"items": [old, *new]}, DRIVERS).devices] == ["new-0", "new-1"]
     partial = pooled({"items": [old, new[0]]}, DRIVERS)
-    assert (partial.devices, partial.partial) == ((), 1)
+    assert partial.devices == ()
+    assert partial.partial == {("gpu.nvidia.com", "n1")}
     assert [d.device for d in pooled({"items": [new[0], old, new[1]]}, DRIVERS).devices] == ["new-0", "new-1"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from inferometer import config
 from inferometer.model import AllocatedClaim, Grant, Reason, Trouble
-from inferometer.sources.identity import claims as module
+from inferometer.sources.identity import refreshing as module
 from inferometer.sources.identity.claims import Claims
 from inferometer.sources.identity.traffic import Traffic
 from inferometer.sources.identity.wanted import Wanted
@@ -56,10 +56,9 @@ def claim(name: str = "x", uid: str = "uid-x", *, admin: bool = False) -> Any:
     }
 
 
-def wanted(
-    *claims: tuple[str, str | None], users: Iterable[str] = (), running: Iterable[str] = ()
-) -> frozenset[Wanted]:
-    return frozenset(Wanted("ns", name, uid, frozenset(users), frozenset(running)) for name, uid in claims)
+def wanted(*claims: tuple[str, str | None], users: Iterable[str] = (), device: str = "") -> frozenset[Wanted]:
+    shown = frozenset({("gpu.nvidia.com", "n1", device)} if device else ())
+    return frozenset(Wanted("ns", name, uid, frozenset(users), shown) for name, uid in claims)
 
 
 def test_only_the_claims_that_are_wanted_are_asked_for_and_once(api: ApiServer, source: Claims) -> None:
@@ -96,8 +95,7 @@ def test_a_claim_made_again_under_its_name_is_read_again(
     api: ApiServer, source: Claims, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The node's UID differs from the one that was read: the claim is asked for anew."""
-    monkeypatch.setattr(module, "AGE", (600.0, 600.0))
-    monkeypatch.setattr(module, "AGAIN", 0.0)
+    monkeypatch.setattr(module, "AGAIN", (0.0, 0.0))
     api.put_claim(claim("x", "uid-1"))
     source.aim(wanted(("x", "uid-1")))
     source.read()
@@ -124,6 +122,8 @@ def test_a_claim_that_is_gone_is_no_trouble(api: ApiServer, source: Claims) -> N
         (403, Reason.PERMISSION, "reading claim ns/x is not allowed"),
         (401, Reason.PERMISSION, "401"),
         (500, Reason.REJECTED, "500 for claim ns/x"),
+        (429, Reason.REJECTED, "429 for claim ns/x"),
+        (410, Reason.REJECTED, "410 for claim ns/x"),
         ("html", Reason.MALFORMED, "has no form that is known"),
     ],
 )
@@ -170,6 +170,22 @@ def test_what_is_known_holds_while_the_api_server_is_away(
     assert len(api.claims_asked) == 2
 
 
+def test_the_token_file_vanishes(api: ApiServer, source: Claims, tmp_path: Path) -> None:
+    """What is known holds; of what is not the trouble says why, and who is asked with the old token refuses it."""
+    api.put_claim(claim("x"))
+    source.aim(wanted(("x", "uid-x")))
+    source.read()
+    (tmp_path / "token").unlink()
+    api.token = "another"
+
+    source.aim(wanted(("x", "uid-x"), ("y", "uid-y")))
+    assert [c.name for c in source.read()] == ["x"]
+    source.aim(wanted(("y", "uid-y")))
+    with pytest.raises(Trouble) as caught:
+        source.read()
+    assert str(tmp_path / "token") in caught.value.message or caught.value.reason is Reason.PERMISSION
+
+
 def test_the_missing_right_is_named(api: ApiServer, source: Claims) -> None:
     """The remedy is the rule to grant."""
     api.claim_fault = 403
@@ -195,28 +211,106 @@ def test_after_a_refusal_it_is_tried_again(api: ApiServer, source: Claims, monke
     assert [c.name for c in source.read()] == ["x"]
 
 
-def test_a_new_pod_and_one_that_begins_to_run_ask_again_once(api: ApiServer, source: Claims) -> None:
-    """What a driver says of a claim is complete only when its pod runs; a second pod may have changed it."""
+def test_a_claim_that_is_never_without_a_pod_is_read_once(
+    api: ApiServer, source: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is reserved cannot be given back: pods that come and go change nothing, until none is left of those before."""
+    monkeypatch.setattr(module, "AGAIN", (0.0, 0.0))
     api.put_claim(claim("x"))
-    for users, running in (("a", ""), ("a", ""), ("a", "a"), ("a", "a"), ("ab", "a"), ("ab", "ab"), ("b", "b")):
-        source.aim(wanted(("x", "uid-x"), users=users, running=running))
+    counts = []
+    for users in ("a", "ab", "b", "bc", "", "c", "de", "d"):
+        source.aim(wanted(("x", "uid-x"), users=users))
+        source.read()
+        counts.append(len(api.claims_asked))
+
+    assert counts == [1, 1, 1, 1, 1, 1, 2, 2]
+
+
+def test_other_devices_than_the_claims_own_are_a_sign(
+    api: ApiServer, source: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kubelet shows what the claim has not: it was given back, and given something else."""
+    monkeypatch.setattr(module, "AGAIN", (0.0, 0.0))
+    api.put_claim(claim("x"))
+    source.aim(wanted(("x", "uid-x"), device="gpu-0"))
+    source.read()
+    source.read()
+    assert len(api.claims_asked) == 1
+    other = claim("x")
+    other["status"]["allocation"]["devices"]["results"][0]["device"] = "gpu-1"
+    api.put_claim(other)
+
+    assert source.aim(wanted(("x", "uid-x"), device="gpu-1"))
+    assert [grant.device for claim in source.read() for grant in claim.grants] == ["gpu-1"]
+    source.read()
+    assert len(api.claims_asked) == 2
+
+
+def test_a_claim_that_is_deleted_by_force_stays_what_its_pods_have(
+    api: ApiServer, source: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its object is gone, its devices are still prepared: the kubelet shows the same UID."""
+    monkeypatch.setattr(module, "AGE", (0.0, 0.0))
+    api.put_claim(claim("x"))
+    source.aim(wanted(("x", "uid-x")))
+    source.read()
+    api.claims.clear()
+
+    assert [c.uid for c in source.read()] == ["uid-x"]
+    source.aim(wanted(("x", "uid-of-another")))
+    assert source.read() == ()
+
+
+def test_one_refusal_speaks_for_all_claims_of_a_namespace(api: ApiServer, source: Claims) -> None:
+    """An agent without the right does not ask two hundred times what it is told the first time."""
+    api.claim_fault = 403
+    there = wanted(*((f"c{number}", f"uid-{number}") for number in range(20)))
+    source.aim(there | {Wanted("other", "x", "uid-x")})
+
+    with pytest.raises(Trouble):
         source.read()
 
-    assert len(api.claims_asked) == 4
+    assert len(api.claims_asked) == 2
+
+
+def test_a_server_that_asks_to_be_left_alone_is(
+    api: ApiServer, source: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """API priority and fairness answers 429 with a Retry-After: no other claim is asked for until then."""
+    monkeypatch.setattr(module, "BACKOFF", (0.0, 0.0))
+    api.claim_fault, api.retry_after = 429, "60"
+    source.aim(wanted(("a", "uid-a"), ("b", "uid-b")))
+    for _ in range(3):
+        with pytest.raises(Trouble) as caught:
+            source.read()
+
+    assert caught.value.reason is Reason.REJECTED
+    assert len(api.claims_asked) == 1
+
+
+def test_a_slow_server_is_asked_bit_by_bit(api: ApiServer, source: Claims, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read is given before the deadline; the rest comes with the next reads."""
+    for name in "abc":
+        api.put_claim(claim(name, f"uid-{name}"))
+    source.aim(wanted(*((name, f"uid-{name}") for name in "abc")))
+    source.deadline = 0.0  # the first answer is already late
+
+    assert [len(source.read()) for _ in range(4)] == [1, 2, 3, 3]
 
 
 def test_more_claims_than_the_allowance_are_read_bit_by_bit(
     api: ApiServer, certificates: Certificates, tmp_path: Path
 ) -> None:
-    """Two questions a second on average, five at once; those that nobody knows come first."""
+    """Fifty at once and five a second; those that nobody knows come first."""
     now = 0.0
-    names = [f"c{number:02}" for number in range(12)]
+    names = [f"c{number:02}" for number in range(70)]
     for name in names:
         api.put_claim(claim(name, f"uid-{name}"))
     (tmp_path / "token").write_text(api.token)
     settings = config.Pods(server=api.url, token_file=str(tmp_path / "token"), ca_file=str(certificates.ca))
     traffic = Traffic(1.0, lambda: now)
     with closing(Claims(config.Claims(source="api"), settings, 1.0, traffic)) as source:
+        source.deadline = 60.0  # whatever else this machine does
         source.aim(wanted(*((name, f"uid-{name}") for name in names)))
 
         def known(at: float) -> int:
@@ -226,10 +320,10 @@ def test_more_claims_than_the_allowance_are_read_bit_by_bit(
 
         counts = [known(at) for at in (0.0, 0.0, 1.0, 2.0, 60.0)]
 
-    assert counts == [5, 5, 7, 9, 12]
+    assert counts == [50, 50, 55, 60, 70]
     requests, received = traffic.counts["get", "resourceclaims"]
-    assert requests == 12
-    assert received > 12 * 100
+    assert requests == 70
+    assert received > 70 * 100
 
 
 @pytest.fixture

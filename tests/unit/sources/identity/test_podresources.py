@@ -126,6 +126,14 @@ def counted(resource: str, *ids: str, rules: Rules = STANDARD) -> list[tuple[str
     return [(each.device, each.replica) for each in parse(answer, rules)]
 
 
+def test_ids_of_parts() -> None:
+    """HAMi's and Volcano's ids stay as they are, for the card is not in them; Volcano's MiB and percents are no devices."""
+    assert counted("nvidia.com/gpu", "GPU-aa-0", "GPU-aa-1") == [("GPU-aa-0", None), ("GPU-aa-1", None)]
+    assert counted("volcano.sh/vgpu-number", "GPU-aa-0") == [("GPU-aa-0", None)]
+    assert counted("volcano.sh/vgpu-memory", *(f"GPU-aa-memory-{number}" for number in range(30_000))) == []
+    assert counted("volcano.sh/vgpu-cores", "GPU-aa-core-1") == []
+
+
 def test_ids_of_gke() -> None:
     """Minor, GPU instance and shared slot, under NVIDIA's own resource name only."""
     ids = ("nvidia0", "nvidia1/gi0", "nvidia2/vgpu0", "nvidia3/gi4/vgpu1", "nvidia4/mps0", "nvidiactl")

@@ -132,6 +132,7 @@ def test_claims() -> None:
     raw = pod("p")
     raw["spec"] |= {
         "runtimeClassName": "kata",
+        "schedulerName": "kai-scheduler",
         "schedulingGroup": {"podGroupName": "gang"},
         "resourceClaims": [
             {"name": "own", "resourceClaimName": "shared"},
@@ -168,6 +169,7 @@ def test_claims() -> None:
         extended_claim="p-extended-resources-9z",
         extended_requests=(("c", "container-0"),),
         runtime_class="kata",
+        scheduler="kai-scheduler",
         group="gang",
     )
 

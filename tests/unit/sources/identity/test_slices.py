@@ -12,7 +12,7 @@ import pytest
 from inferometer import config
 from inferometer.model import Reason, Trouble
 from inferometer.sources.identity import slices as module
-from inferometer.sources.identity.slices import Slices
+from inferometer.sources.identity.slices import Named, Slices
 from kubelet.api import ApiServer
 from kubelet.certificates import Certificates, issue
 
@@ -41,8 +41,9 @@ def source(api: ApiServer, certificates: Certificates, tmp_path: Path) -> Iterat
         yield source
 
 
-def aim(source: Slices, *named: tuple[str, str, str], hardware: Any = None) -> bool:
-    return source.aim(frozenset(named), None if hardware is None else frozenset(hardware))
+def aim(source: Slices, *named: tuple[str, str, str], hardware: Any = None, shared: bool = False) -> bool:
+    told = frozenset(Named(*each, shared=shared) for each in named)
+    return source.aim(told, None if hardware is None else frozenset(hardware))
 
 
 def test_the_slices_of_this_node_are_listed_once(api: ApiServer, source: Slices) -> None:
@@ -85,6 +86,68 @@ def test_a_device_that_is_not_known_is_looked_for_at_once_and_then_patiently(
     assert made[2] in {device.device for device in source.read()}
 
 
+def test_a_share_of_a_device_that_was_not_to_be_shared_is_a_reason(
+    api: ApiServer, source: Slices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that was told to share its GPUs writes its pool anew; the first claim for a share tells of it."""
+    assert not any(device.shared for device in source.read())
+    shared = next(device for device in api.slices[0]["spec"]["devices"] if device["name"] == GPU_0[2])
+    shared["allowMultipleAllocations"] = True
+
+    assert not aim(source, GPU_0)
+    assert aim(source, GPU_0, shared=True)
+    assert [device.device for device in source.read() if device.shared] == ["gpu-0"]
+    assert not aim(source, GPU_0, shared=True)
+
+    monkeypatch.setattr(module, "MISSED", (10.0, 10.0))
+    gpu_1 = (DRIVER, "n1", "gpu-1")
+    for _ in range(3):  # what the slices do not bear out is asked for once, and then patiently
+        aim(source, GPU_0, gpu_1, shared=True)
+        source.read()
+    assert len(api.slices_asked) == 3
+
+
+def test_an_old_answer_of_another_cache_is_not_believed(
+    api: ApiServer, source: Slices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API server whose cache is behind what another one said is asked for what is so now; that is believed, whatever it is."""
+    monkeypatch.setattr(module, "AGE", (0.0, 0.0))
+    api.slices_version = 100
+    source.read()
+    api.slices_version = 90
+    source.read()
+
+    assert ["resourceVersion" in query for query in api.slices_asked] == [True, True, False]
+    source.read()
+    assert len(api.slices_asked) == 4
+
+
+def test_what_the_cache_has_not_is_asked_of_the_server_itself(
+    api: ApiServer, source: Slices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler has seen the device that it gave away."""
+    monkeypatch.setattr(module, "MISSED", (0.0, 0.0))
+    aim(source, (DRIVER, "n1", "gpu-99"))
+    source.read()
+    aim(source, (DRIVER, "n1", "gpu-99"))
+    source.read()
+
+    assert ["resourceVersion" in query for query in api.slices_asked] == [True, False]
+
+
+def test_a_server_that_asks_to_be_left_alone_is(
+    api: ApiServer, source: Slices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """API priority and fairness answers 429 with a Retry-After."""
+    monkeypatch.setattr(module, "BACKOFF", (0.0, 0.0))
+    api.slice_fault, api.retry_after = 429, "60"
+    for _ in range(3):
+        with pytest.raises(Trouble):
+            source.read()
+
+    assert len(api.slices_asked) == 1
+
+
 def test_a_claim_of_another_driver_is_no_reason(source: Slices) -> None:
     """A network card's device is nobody's here."""
     source.read()
@@ -113,6 +176,7 @@ def test_other_hardware_is_a_reason(api: ApiServer, source: Slices, monkeypatch:
         (404, Reason.UNSUPPORTED, "resource.k8s.io/v1 is not served"),
         (500, Reason.REJECTED, "500"),
         (429, Reason.REJECTED, "429"),
+        (410, Reason.REJECTED, "410"),
         ("html", Reason.MALFORMED, "where ResourceSlices were asked for"),
     ],
 )
@@ -163,3 +227,19 @@ def test_a_pool_that_is_being_rewritten_is_asked_for_again(api: ApiServer, sourc
 
     assert source.read() == ()
     assert source._due[0] < source._due[-1]  # before the ten minutes are over
+
+
+def test_a_pool_that_is_being_rewritten_keeps_what_it_had(
+    api: ApiServer, source: Slices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share of a GPU does not become the whole of it because its driver is half way through its slices."""
+    monkeypatch.setattr(module, "AGE", (0.0, 0.0))
+    before = source.read()
+    pool = api.slices[0]["spec"]["pool"]
+    pool |= {"generation": pool["generation"] + 1, "resourceSliceCount": 2}
+
+    assert before
+    assert source.read() == before
+    pool["resourceSliceCount"] = 1
+    del api.slices[0]["spec"]["devices"][0]
+    assert len(source.read()) == len(before) - 1

@@ -15,14 +15,14 @@ def pod(uid: str, *claims: str, phase: str = "Running", extended: str = "") -> P
 
 
 def test_claims_of_the_kubelet_and_of_pods_are_wanted() -> None:
-    """Each once, with the UID that the kubelet knows and the pods that name it."""
+    """Each once, with the UID and the devices that the kubelet knows and the pods that name it."""
     allocations = [held("a", "uid-a"), held("a", "uid-a"), Allocation("ns", "p", "c", "GPU-1")]
     pods = [pod("1", "a", "b"), pod("2", "a", phase="Pending"), pod("3", extended="e")]
 
     assert claims_wanted(allocations, pods) == {
-        Wanted("ns", "a", "uid-a", frozenset("12"), frozenset("1")),
-        Wanted("ns", "b", None, frozenset("1"), frozenset("1")),
-        Wanted("ns", "e", None, frozenset("3"), frozenset("3")),
+        Wanted("ns", "a", "uid-a", frozenset("12"), frozenset({("gpu.nvidia.com", "n1", "gpu-0")})),
+        Wanted("ns", "b", None, frozenset("1")),
+        Wanted("ns", "e", None, frozenset("3")),
     }
 
 
@@ -32,8 +32,8 @@ def test_a_pod_that_has_ended_wants_nothing() -> None:
 
 
 def test_two_uids_of_one_name_are_none() -> None:
-    """While the old claim's pod ends, the API server's word counts."""
+    """While the old claim's pod ends, the API server's word counts, and nobody knows whose the devices are."""
     assert claims_wanted([held("a", "old"), held("a", "new"), held("b", None)], []) == {
         Wanted("ns", "a"),
-        Wanted("ns", "b"),
+        Wanted("ns", "b", devices=frozenset({("gpu.nvidia.com", "n1", "gpu-0")})),
     }

@@ -7,9 +7,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer.join.declared import MOST, declared, is_reservation
+from frames import CONTEXT, frames
+from inferometer.join import join
+from inferometer.join.declared import MOST, declared, is_part, is_reservation
 from inferometer.join.workloads import QUEUES, RULES, queue_of, workload_of
-from inferometer.model import Pod
+from inferometer.model import Allocation, Device, Pod
 from inferometer.sources.identity.cgroup_paths import Place, depth, paths, place
 
 UID = "7f1a6c9e-2b63-4d0f-9b1e-0c5a4d3e2f10"
@@ -90,6 +92,45 @@ def test_declared(there: list[Pod]) -> None:
     # A pod's word is about itself: without the others, HAMi's and Volcano's parts are the same.
     alone = [share for pod in there for share in declared([pod]) if share.source != "kai"]
     assert [share for share in shares if share.source != "kai"] == alone
+
+
+CARDS = [f"GPU-{number}c395b7a-a7e6-d90f-1ced-d96e8dd68288" for number in range(3)]
+KEPT = "kai-resource-reservation"
+
+
+@st.composite
+def shared_nodes(draw: st.DrawFn) -> tuple[list[Allocation], list[Pod] | None]:
+    """A node of three cards: some given as a whole, some in parts, some kept by KAI; with the pods that can be read."""
+    allocations, listed = [], []
+    for number in range(draw(st.integers(0, 4))):
+        card, kind = draw(st.sampled_from(CARDS)), draw(st.sampled_from(["whole", "part", "kept"]))
+        namespace, name = (KEPT, f"gpu-reservation-{number}") if kind == "kept" else ("ml", f"p{number}")
+        allocations.append(Allocation(namespace, name, "a", f"{card}-1" if kind == "part" else card, "nvidia.com/gpu"))
+        told = draw(
+            st.sampled_from([{}, {"hami.io/vgpu-devices-allocated": f"{draw(st.sampled_from(CARDS))},N,1,1:;"}])
+        )
+        pod = Pod(f"uid-{number}", namespace, name, "Running", annotations=told, labels=draw(LABELS), containers=("a",))
+        if draw(st.booleans()):
+            listed.append(pod)
+    return allocations, draw(st.sampled_from([None, listed]))
+
+
+@given(shared_nodes())
+def test_no_card_is_free_that_somebody_may_have(node: tuple[list[Allocation], list[Pod] | None]) -> None:
+    """Law 1: a card that is kept for others, or of which somebody has a part that nobody tells, is never nobody's."""
+    allocations, pods = node
+    cards = [Device(card, number, minor=number) for number, card in enumerate(CARDS)]
+    snapshot = join(frames(devices=cards, allocations=allocations, pods=pods), CONTEXT)
+    owned = {holding.device for holding in snapshot.holdings} | {
+        share.device for share in snapshot.shares if share.owner is not None
+    }
+    free = {share.device for share in snapshot.shares} - owned
+    declaring = {pod.uid for pod in pods or () if pod.annotations}
+    found = {(pod.namespace, pod.name): pod.uid for pod in pods or ()}
+
+    assert not free & {a.device for a in allocations if a.namespace == KEPT}
+    if any(is_part(a) and found.get((a.namespace, a.pod)) not in declaring for a in allocations):
+        assert not free
 
 
 WORDS = st.sampled_from(["", "a", "vllm-7d", "7d", "llminferenceservice", "RayJob", "node-1"])

@@ -64,6 +64,7 @@ PODS = st.fixed_dictionaries(
                 "containers": CONTAINERS,
                 "initContainers": CONTAINERS,
                 "runtimeClassName": TEXT,
+                "schedulerName": TEXT,
                 "schedulingGroup": st.fixed_dictionaries({"podGroupName": TEXT}),
                 "resourceClaims": st.lists(
                     st.fixed_dictionaries(

@@ -86,13 +86,13 @@ def test_an_ended_counter_stays_frozen_for_the_linger_and_then_goes() -> None:
     assert seconds(gone) == {None: 306.0}
 
 
-def test_a_second_owner_ends_the_first_ones_tenure() -> None:
-    """The interval in which a second pod comes or goes is nobody's; alone again, the first goes on from where it was."""
+def test_a_second_owner_costs_the_first_its_part_and_no_more() -> None:
+    """In the interval in which a second pod comes or goes the first has the part that it had at both ends, the rest is nobody's."""
     other = Pod("uid-b", "ns", "b", "Running")
 
     *_, last = run(at(0, POD), at(5, POD), at(10, POD, other), at(15, POD), at(20, POD))
 
-    assert seconds(last) == {"uid-a": 10.0, "uid-b": 0.0, None: 10.0}
+    assert seconds(last) == {"uid-a": 15.0, "uid-b": 0.0, None: 5.0}
 
 
 def test_more_ended_counters_than_the_limit_are_dropped_oldest_first_and_counted() -> None:
@@ -251,3 +251,41 @@ def test_the_energy_of_a_gpu_in_mig_mode_is_nobodys() -> None:
 
     assert energy == [[0.0], [300.0], [400.0], [600.0]]
     assert time == [[], [], [0.0], [5.0]]
+
+
+def burning(passed: float, joules: float | None, *pods: Pod) -> Frames:
+    """Give a GPU, held by these pods, and what its counter says; None is that it does not answer."""
+    readings = [] if joules is None else [Reading("GPU-0", catalog.ENERGY, (), joules)]
+    held = [Allocation(p.namespace, p.name, "main", "GPU-0") for p in pods]
+    return frames(devices=[gpu(0)], readings=readings, allocations=held, pods=list(pods), passed=passed)
+
+
+def joules(snapshot: Snapshot) -> dict[str | None, Value]:
+    index = catalog.OWNER_ENERGY.keys.index("k8s.pod.uid")
+    return {p.attributes[index]: p.value for p in points(snapshot, catalog.OWNER_ENERGY)}
+
+
+def test_a_reading_that_is_missing_once_loses_no_energy() -> None:
+    """What a GPU spent while its counter did not answer is its owner's when it does, if nobody else had it meanwhile."""
+    other = Pod("uid-b", "ns", "b", "Running")
+
+    *_, kept = run(burning(0, 0.0, POD), burning(5, 100.0, POD), burning(10, None, POD), burning(15, 300.0, POD))
+    *_, changed = run(burning(0, 0.0, POD), burning(5, 100.0, POD), burning(10, None, other), burning(15, 300.0, other))
+
+    assert joules(kept) == {"uid-a": 300.0, None: 0.0}
+    assert joules(changed) == {"uid-a": 100.0, "uid-b": 0.0, None: 200.0}
+
+
+def test_an_old_frame_charges_nobody_with_what_another_spent() -> None:
+    """A pod that comes while the devices' frame is still the one before is not charged with what was spent since that one."""
+    other = Pod("uid-b", "ns", "b", "Running")
+
+    *_, last = run(
+        burning(0, 0.0, POD),
+        burning(5, 100.0, POD),
+        burning(10, 100.0, other),
+        burning(15, 300.0, other),
+        burning(20, 350.0, other),
+    )
+
+    assert joules(last) == {"uid-a": 100.0, "uid-b": 50.0, None: 200.0}

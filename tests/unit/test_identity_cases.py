@@ -30,6 +30,10 @@ def pod(name: str, **more: object) -> Pod:
     return Pod(f"uid-{name}", "ns", name, "Running", **more)  # type: ignore[arg-type]  # fields of Pod
 
 
+def daemon_of(namespace: str, name: str) -> Pod:
+    return Pod(f"uid-{name}", namespace, name, "Running", owner_kind="DaemonSet", owner_name=name.rpartition("-")[0])
+
+
 def plugin(name: str, device: str, *, replica: str | None = None, resource: str = "nvidia.com/gpu") -> Allocation:
     return Allocation("ns", name, "main", device, resource, replica)
 
@@ -58,6 +62,13 @@ def owners(snapshot: Snapshot) -> set[tuple[str, str, float, str]]:
         for s in snapshot.shares
         if s.owner is not None
     }
+
+
+def gpus(snapshot: Snapshot) -> dict[str | None, float]:
+    """Give how many GPUs there are, by state."""
+    state = catalog.GPU_DEVICES.keys.index(catalog.GPU_STATE.key)
+    points = (p for p in snapshot.points if p.metric is catalog.GPU_DEVICES)
+    return {p.attributes[state]: p.value for p in points if isinstance(p.value, float) and p.value}
 
 
 def infos(snapshot: Snapshot) -> list[dict[str, str]]:
@@ -98,13 +109,52 @@ def test_case_03_time_slicing() -> None:
 
 
 def test_case_04_mps() -> None:
-    """The MPS daemon that holds the GPU for its clients is no owner of it."""
-    daemon = pod("nvidia-device-plugin-mps-control-daemon-x7k2p")
-    held = [plugin("a", "GPU-0", replica="0"), plugin("b", "GPU-0", replica="1"), plugin(daemon.name, "GPU-0")]
+    """The MPS daemon that holds the GPU for its clients is no owner of it, whether its pod can be read or not."""
+    daemon = daemon_of("gpu-operator", "nvidia-device-plugin-mps-control-daemon-x7k2p")
+    clients = [plugin("a", "GPU-0", replica="0"), plugin("b", "GPU-0", replica="1")]
+    held = [*clients, Allocation(daemon.namespace, daemon.name, "main", "GPU-0", "nvidia.com/gpu")]
 
-    snapshot = join(frames(devices=[gpu(0)], allocations=held, pods=[pod("a"), pod("b"), daemon]), CONTEXT)
+    for pods in ([pod("a"), pod("b"), daemon], None):
+        snapshot = join(frames(devices=[gpu(0)], allocations=held, pods=pods), CONTEXT)
+        assert {owner for _, owner, _, _ in owners(snapshot)} == {"a", "b"}
 
-    assert {owner for _, owner, _, _ in owners(snapshot)} == {"a", "b"}
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"namespace": "ns", "owner_kind": "DaemonSet"},  # the right name and owner, in anybody's namespace
+        {"namespace": "gpu-operator", "owner_kind": "ReplicaSet"},  # the right place, and no node's own daemon
+        {"namespace": "gpu-operator"},
+    ],
+)
+def test_case_04b_a_name_makes_no_pod_infrastructure(told: dict[str, str]) -> None:
+    """A pod with the name of a daemon is an owner like any other, unless it is what a cluster's operators run on each node."""
+    user = replace(pod("nvidia-device-plugin-mps-control-daemon-mine"), **told)  # type: ignore[arg-type]  # fields of Pod
+    held = [Allocation(user.namespace, user.name, "main", "GPU-0", "nvidia.com/gpu")]
+
+    snapshot = join(frames(devices=[gpu(0)], allocations=held, pods=[user]), CONTEXT)
+
+    assert owners(snapshot) == {("GPU-0", user.name, 1.0, "exclusive")}
+
+
+def test_case_04c_the_namespaces_of_infrastructure_are_the_operators_to_name() -> None:
+    """A node agent of a namespace that is configured owns nothing, of one that is not it does."""
+    agent = daemon_of("platform", "gpu-warmer-1")
+    held = [Allocation(agent.namespace, agent.name, "main", "GPU-0", "nvidia.com/gpu")]
+    seen = frames(devices=[gpu(0)], allocations=held, pods=[agent])
+
+    assert owners(join(seen, CONTEXT)) == {("GPU-0", agent.name, 1.0, "exclusive")}
+    assert owners(join(seen, replace(CONTEXT, infrastructure=("platform",)))) == set()
+
+
+def test_case_04d_the_drivers_daemon_of_a_claim() -> None:
+    """What NVIDIA's DRA driver starts for a claim with MPS is a Deployment, and no owner."""
+    name = "mps-control-daemon-7f1a6c9e-2b63-4d0f-9b1e-0c5a4d3e2f10-abcde"
+    daemon = replace(daemon_of("nvidia-dra-driver-gpu", f"{name}-6f9c-x"), owner_kind="ReplicaSet", owner_name=name)
+
+    snapshot = working(Process("GPU-0", 7, "compute", 1), Whereabouts(7, daemon.uid), daemon)
+
+    assert unallocated(snapshot) == []
 
 
 def test_case_05_gke_ids() -> None:
@@ -297,6 +347,7 @@ def test_case_13b_the_agent_is_never_an_owner() -> None:
     )
 
     assert owners(snapshot) == set()
+    assert {i["role"] for i in infos(snapshot)} == {"admin"}
 
 
 @pytest.mark.parametrize("whole", [0, 1])
@@ -360,6 +411,25 @@ def test_case_15b_a_reservation_whose_pods_are_not_read(pods: list[Pod] | None) 
 
     assert infos(snapshot) == []
     assert snapshot.shares == ()
+    assert gpus(snapshot) == {"held": 1.0}
+
+
+def test_case_15c_a_label_alone_makes_no_owner() -> None:
+    """A pod that writes a group's label on itself has no part of its GPU, nor is the GPU then nobody's."""
+    group = {"runai-gpu-group": "g1"}
+    keeper = Pod("uid-keeper", "kai-resource-reservation", "gpu-reservation-0123456789abcdef", "Running", labels=group)
+    held = [Allocation(keeper.namespace, keeper.name, "main", "GPU-0", "nvidia.com/gpu")]
+    liars = [
+        pod("bare", labels=group),
+        pod("elsewhere", labels=group, annotations={"gpu-fraction": "0.5"}, scheduler="default-scheduler"),
+    ]
+    sharing = pod("a", labels=group, annotations={"gpu-fraction": "0.5"}, scheduler="kai-scheduler")
+
+    without = join(frames(devices=[gpu(0)], allocations=held, pods=[keeper, *liars]), CONTEXT)
+    beside = join(frames(devices=[gpu(0)], allocations=held, pods=[keeper, *liars, sharing]), CONTEXT)
+
+    assert without.shares == ()
+    assert owners(beside) == {("GPU-0", "a", 0.5, "declared")}
 
 
 def test_case_16_hami_and_volcano() -> None:
@@ -402,8 +472,74 @@ def test_case_16c_an_annotation_takes_no_gpu_from_its_holder() -> None:
     held = [plugin("l", "GPU-0"), plugin("a", "GPU-1")]
 
     snapshot = join(frames(devices=[gpu(0), gpu(1)], allocations=held, pods=[liar, other, pod("a")]), CONTEXT)
+    unread = join(frames(devices=[gpu(0), gpu(1)], allocations=held, pods=[liar, other]), CONTEXT)
 
     assert owners(snapshot) == {("GPU-0", "l", 1.0, "exclusive"), ("GPU-1", "a", 1.0, "exclusive")}
+    assert owners(unread) == {("GPU-0", "l", 1.0, "exclusive")}
+
+
+@pytest.mark.parametrize("replica", [None, "1"])
+@pytest.mark.parametrize(
+    ("device", "named"),
+    [(gpu(0), "GPU-0"), (gpu(0), "nvidia0"), (replace(gpu(0), pci_address="0000:3b:00.0"), "0000:3b:00.0")],
+    ids=["nvidia", "gke", "amd"],
+)
+def test_case_16e_nobody_hides_behind_an_annotation(device: Device, named: str, replica: str | None) -> None:
+    """A pod that declares a card which is not here still has the one that the kubelet names, in whatever form."""
+    liar = pod("l", containers=("main",), annotations={"hami.io/vgpu-devices-allocated": "GPU-9,NVIDIA,1,1:;"})
+
+    snapshot = join(frames(devices=[device], allocations=[plugin("l", named, replica=replica)], pods=[liar]), CONTEXT)
+
+    assert owners(snapshot) == {("GPU-0", "l", 1.0, "exclusive")}
+
+
+def test_case_16f_an_annotation_takes_no_gpu_from_a_claim() -> None:
+    """What a claim gave stays its owner's, whatever another pod declares of that GPU; who only looks keeps it from nobody."""
+    other = pod("o", containers=("main",), annotations={"hami.io/vgpu-devices-allocated": "GPU-0,NVIDIA,1,50:;"})
+
+    def owned(*, admin: bool) -> object:
+        seen = frames(
+            devices=[gpu(0)],
+            allocations=[by_claim("a", "gpu-0")],
+            pods=[pod("a"), other],
+            claims=[claim(grant("gpu-0", admin=admin))],
+        )
+        return owners(join(seen, CONTEXT))
+
+    assert owned(admin=False) == {("GPU-0", "a", 1.0, "exclusive")}
+    assert owned(admin=True) == {("GPU-0", "o", 0.5, "declared")}
+
+
+@pytest.mark.parametrize("pods", [None, [], [pod("a", containers=("main",))]])
+def test_case_16d_a_part_of_nobody_knows_which_card(pods: list[Pod] | None) -> None:
+    """While what HAMi or Volcano declared cannot be read, the kubelet's ids tell that some card is shared: none is free."""
+    first, second, third = (replace(gpu(n), uuid=f"GPU-{n}c395b7a-a7e6-d90f-1ced-d96e8dd68288") for n in range(3))
+    held = [
+        plugin("a", f"{first.uuid}-3"),
+        Allocation("ns", "a", "main", f"{first.uuid}-memory-17", "volcano.sh/vgpu-memory"),
+        plugin("b", third.uuid),
+    ]
+
+    snapshot = join(frames(devices=[first, second, third], allocations=held, pods=pods), CONTEXT)
+
+    assert {share.device for share in snapshot.shares} <= {third.uuid}
+    assert gpus(snapshot) == {"held": 1.0, "unknown": 2.0}
+
+
+def test_case_16e_a_process_on_a_card_that_may_be_its_own() -> None:
+    """Who may have a part of a card is no intruder there."""
+    card = "GPU-0c395b7a-a7e6-d90f-1ced-d96e8dd68288"
+    process, place = Process(card, 7, "compute", 1), Whereabouts(7, "uid-a")
+    seen = frames(
+        devices=[replace(gpu(0), uuid=card)],
+        readings=[Reading(card, catalog.GPU_PROCESSES, (("gpu.process.type", "compute"),), 1.0)],
+        processes=[process],
+        places=[place],
+        allocations=[plugin("a", f"{card}-3")],
+        pods=[pod("a")],
+    )
+
+    assert unallocated(join(seen, CONTEXT)) == []
 
 
 def test_case_17_a_gpu_that_is_passed_through() -> None:
@@ -503,6 +639,18 @@ def test_case_18_an_init_container_on_a_gpu() -> None:
     )
 
     assert unallocated(snapshot) == []
+
+
+def test_case_18b_a_gpu_of_an_init_container_alone() -> None:
+    """The kubelet lists no init container that ends, so its process on what nobody has is no finding; on another's GPU it is."""
+    owner = pod("a", container_ids={"c" * 64: "warm-up"}, init_containers=("warm-up",), containers=("main",))
+    process, place = Process("GPU-0", 7, "compute", 1), Whereabouts(7, "uid-a", "c" * 64)
+
+    alone = working(process, place, owner)
+    beside = working(process, place, owner, pod("b"), held=(plugin("b", "GPU-0"),))
+
+    assert unallocated(alone) == []
+    assert unallocated(beside) == [("a", "pod", 1.0)]
 
 
 def test_case_19_a_process_without_an_allocation() -> None:

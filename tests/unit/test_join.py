@@ -294,11 +294,11 @@ def test_without_pods_the_owner_is_namespace_and_name() -> None:
     assert owner["k8s.pod.name"] == "a"
     assert "k8s.pod.uid" not in owner
     level = {dict(k)["inferometer.identity.level"]: v for k, v in values(snapshot, catalog.IDENTITY_LEVEL).items()}
-    assert level == {"none": 0.0, "name": 1.0, "uid": 0.0}
+    assert level == {"none": 0.0, "name": 1.0, "partial": 0.0, "uid": 0.0}
 
 
 def test_a_pod_that_the_pod_source_does_not_show_yet_owns_no_values() -> None:
-    """A holding seen before its pod has no tenure, so that nothing is spent under a name that changes next tick."""
+    """What a holding seen before its pod does is nobody's yet, so that nothing is spent under a name that changes next tick."""
     device = gpu(0)
 
     snapshot = join(
@@ -306,7 +306,8 @@ def test_a_pod_that_the_pod_source_does_not_show_yet_owns_no_values() -> None:
     )
 
     assert len(values(snapshot, catalog.OWNER_INFO)) == 1
-    assert not values(snapshot, catalog.OWNER_MEMORY_USAGE)
+    (used,) = values(snapshot, catalog.OWNER_MEMORY_USAGE)
+    assert dict(used) == {"hw.id": "GPU-0", "gpu.index": "0", "attribution": "none"}
 
 
 def test_a_pod_that_has_ended_holds_nothing() -> None:

@@ -2,11 +2,12 @@
 """What KAI, HAMi and Volcano declare of pods' parts of devices."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from inferometer.join.declared import MOST, Share, declared, is_reservation
-from inferometer.model import Pod
+from inferometer.join.declared import MOST, Share, declared, is_part, is_reservation
+from inferometer.model import Allocation, Claim, Pod
 
 GPU, OTHER = "GPU-4c395b7a-a7e6-d90f-1ced-d96e8dd68288", "GPU-00000000-1111-2222-3333-444444444444"
 MIB = 1 << 20
@@ -138,10 +139,39 @@ def test_kai_container(named: str, container: str) -> None:
 
 @pytest.mark.parametrize("fraction", ["", "0", "-1", "1.5", "nan", "inf", "half", "1e400", "0." + "1" * 500])
 def test_a_fraction_that_is_none(fraction: str) -> None:
-    """A fraction that cannot be one declares nothing; that the pod shares the GPU is still known."""
-    sharing = pod("a", labels={"runai-gpu-group": "g"}, gpu_fraction=fraction)
+    """A fraction that cannot be one declares nothing; that the pod shares the GPU is known where KAI has noted it."""
+    labels = {"runai-gpu-group": "g"}
+    sharing = pod("a", labels=labels, gpu_fraction=fraction, received_resource_type="Fraction")
+    alone = pod("b", labels=labels, gpu_fraction=fraction)
+    regular = pod("c", labels=labels, received_resource_type="Regular")
 
-    assert declared([sharing, reservation("g", GPU)]) == (Share("a", "main", GPU, "kai"),)
+    assert declared([sharing, alone, regular, reservation("g", GPU)]) == (Share("a", "main", GPU, "kai"),)
+
+
+def test_a_label_without_its_scheduler() -> None:
+    """The group's label is for anybody to write; the pod of a scheduler without fractions has none."""
+    written = pod("a", labels={"runai-gpu-group": "g"}, gpu_fraction="0.5")
+
+    assert declared([replace(written, scheduler="default-scheduler"), reservation("g", GPU)]) == ()
+    assert len(declared([replace(written, scheduler="my-kai"), reservation("g", GPU)])) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "is_one"),
+    [
+        (f"{GPU}-0", True),  # HAMi, Volcano
+        (f"{GPU}-memory-1023", True),  # Volcano, before 2024
+        (GPU, False),
+        ("GPU-0", False),
+        ("nvidia0/gi3", False),
+        (f"x{GPU}-0", False),
+    ],
+)
+def test_the_kubelets_ids_of_parts(device: str, is_one: bool) -> None:
+    """A part is known by its id: the card's UUID and more; a device by claim is none, whatever it is called."""
+    assert is_part(Allocation("ml", "p", "main", device)) is is_one
+    claim = Claim("ml", "c", "d", "n1", device)
+    assert not is_part(Allocation("ml", "p", "main", device, claim=claim))
 
 
 # --- HAMi and Volcano: pkg/device/devices.go, EncodePodSingleDevice -----------------------------------------------

@@ -2,6 +2,7 @@
 """How a GPU is: each rule by an example, through the join."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from frames import CONTEXT, NOW, frames, gpu
 from inferometer import catalog
 from inferometer.join import join
 from inferometer.join.rules import RULES, STATES, Rule
-from inferometer.model import Device, KernelReport, Metric, Reading, Snapshot, Xid
+from inferometer.model import Device, DeviceReport, KernelReport, Metric, Reading, Snapshot, Xid
 
 GPU = Device("GPU-0", 0, minor=0, pci_address="0000:3b:00.0")
 Numbers = Sequence[tuple[Metric, dict[str, str], float]]
@@ -38,9 +39,16 @@ CAUSE = catalog.GPU_HEALTH_CAUSE
 
 
 def examine(numbers: Numbers, *, xids: Sequence[Xid] = (), kernel: Sequence[Xid] = ()) -> Snapshot:
+    """Join what is read of a GPU whose NVLinks 0 and 1 have been up before."""
     readings = [Reading("GPU-0", metric, tuple(attributes.items()), value) for metric, attributes, value in numbers]
     log = KernelReport(tuple(kernel)) if kernel else None
-    return join(frames(devices=[GPU], readings=readings, xids=xids, kernel=log), CONTEXT)
+    seen = frames(devices=[GPU], readings=readings, xids=xids, kernel=log)
+    linked = {"GPU-0": frozenset({"0", "1"})}
+    good = [
+        replace(frame, value=replace(frame.value, linked=linked)) if isinstance(frame.value, DeviceReport) else frame
+        for frame in seen.good
+    ]
+    return join(replace(seen, good=tuple(good)), CONTEXT)
 
 
 ECC = {"error.type": "uncorrected", "gpu.memory.location": "sram"}
@@ -112,8 +120,8 @@ def test_a_healthy_gpu_that_tells_everything_is_ok() -> None:
             (catalog.GPU_ROW_REMAPS, {"error.type": "uncorrected"}, 2),
             (catalog.GPU_ROW_REMAP_BANKS, {"gpu.row_remap.availability": "low"}, 3),
             (catalog.GPU_RETIRED_PAGES, {"gpu.retirement.cause": "double_bit"}, 63),
-            (catalog.NVLINK_UP, {"gpu.nvlink.link": "0"}, 0),
-            (catalog.NVLINK_UP, {"gpu.nvlink.link": "1"}, 0),
+            (catalog.NVLINK_UP, {"gpu.nvlink.link": "0"}, 1),
+            (catalog.NVLINK_UP, {"gpu.nvlink.link": "2"}, 0),
             (catalog.PCIE_WIDTH, {}, 16),
             (catalog.PCIE_WIDTH_MAX, {}, 16),
             (catalog.PCIE_GENERATION, {}, 1),

@@ -300,3 +300,28 @@ def test_without_an_identity_source_nothing_is_anybodys_or_nobodys() -> None:
 
     assert not [p for p in snapshot.points if p.metric.name.startswith("gpu.owner.")]
     assert snapshot.shares == ()
+
+
+def test_what_one_claim_consumes_counts_once_however_many_pods_have_it() -> None:
+    """Pods that share a claim have equal parts of what it consumes, and no limit of their own; another claim's part is whole."""
+    c = Pod("uid-c", "ns", "c", "Running")
+
+    snapshot = join(
+        frames(
+            devices=[gpu(0)],
+            readings=[Reading("GPU-0", catalog.GPU_MEMORY_LIMIT, (), 80 * GB)],
+            allocations=[dra(A, "one", "s1"), dra(B, "one", "s1"), dra(c, "two", "s2")],
+            pods=[A, B, c],
+            claims=[consuming("one", 40 * GB, "s1"), consuming("two", 20 * GB, "s2")],
+            slices=[POOLED],
+        ),
+        CONTEXT,
+    )
+
+    assert [(s.owner and s.owner.pod, s.fraction, s.attribution.value) for s in snapshot.shares] == [
+        ("a", 0.25, "equal"),
+        ("b", 0.25, "equal"),
+        ("c", 0.25, "capacity"),
+        (None, 0.25, "none"),
+    ]
+    assert by_owner(snapshot, catalog.OWNER_MEMORY_LIMIT) == {}

@@ -2,12 +2,13 @@
 """The fold of XIDs: first seen at 0, counted once, kept while the GPU is there and a while longer, bounded."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from frames import CONTEXT, NOW, frames, instance
 from inferometer import catalog
 from inferometer.accounting import Rules, State, account
 from inferometer.join import join
-from inferometer.model import Frames, KernelReport, Point, Snapshot, Sxid, Xid
+from inferometer.model import DeviceReport, Frames, KernelReport, Point, Snapshot, Sxid, Unsupported, Xid
 from inferometer.xid_catalog import ALERTED
 from reported import (
     by_kernel,
@@ -65,6 +66,28 @@ def test_what_alerts_name_and_the_total_stand_at_zero_from_the_first_snapshot() 
     assert {p.start for p in points(only, catalog.XID_ERRORS)} == {NOW}
 
 
+def without_events(told: Frames) -> Frames:
+    """Give the same of a driver that refuses XID events of the first GPU."""
+    refused = Unsupported("GPU-0", "gpu.xid.errors", "nvmlDeviceGetSupportedEventTypes", "not_supported")
+    good = tuple(
+        replace(f, value=replace(f.value, unsupported=(refused,))) if isinstance(f.value, DeviceReport) else f
+        for f in told.good
+    )
+    return replace(told, outcomes=good, good=good)
+
+
+def test_a_gpu_whose_xids_nobody_tells_has_no_zero() -> None:
+    """Without NVML's events and the kernel's log no 0 is known; from the first record of either on there is one, and it stays."""
+    unheard, heard, hiccup = run(
+        without_events(tick(0)), without_events(tick(5, lost=0)), without_events(tick(10, by_nvml(1, device=1)))
+    )
+
+    assert totals(unheard) == {"GPU-1": 0.0}
+    assert {gpu for gpu, _ in counters(unheard)} == {"GPU-1"}
+    assert totals(heard) == {"GPU-0": 0.0, "GPU-1": 0.0}
+    assert totals(hiccup) == {"GPU-0": 0.0, "GPU-1": 1.0}
+
+
 def test_a_code_that_stands_counts_at_once() -> None:
     """What is there at 0 shows an XID in the snapshot that first sees it; GPUs and codes are told apart."""
     *_, last = run(tick(0), tick(5, by_nvml(1), by_nvml(2, times=4), by_nvml(3, 48, device=1)))
@@ -117,20 +140,37 @@ def test_counts_outlive_the_source_and_its_reports() -> None:
 
 
 def test_a_gpu_that_is_gone_takes_its_counts_after_the_linger() -> None:
-    """They stand, frozen, for the linger; what was held back counts; a GPU that comes again later begins anew, later."""
-    _, gone, still, over, back = run(
+    """They stand, frozen, for the linger, and then end; when the GPU is back they go on, and what is new counts one later."""
+    _, gone, still, over, back, later = run(
         tick(0, by_nvml(1)),
         tick(5, devices=[1]),
         tick(300, devices=[1]),
         tick(306, devices=[1]),
         tick(400, by_nvml(2)),
+        tick(405),
     )
 
     assert counts(gone) == counts(still) == {("GPU-0", 79): 1.0}
     assert counter(still, 79).at == NOW + 5
     assert {device for device, _ in counters(over)} == set(totals(over)) == {"GPU-1"}
-    assert counter(back, 79).value == 0.0
-    assert counter(back, 79).start == NOW + 306
+    assert {labels(p)["gpu.xid.code"] for p in points(over, catalog.XID_INFO)} == {str(code) for code in ALERTED}
+    assert (counter(back, 79).value, counter(back, 79).start) == (1.0, NOW)
+    assert (counter(later, 79).value, totals(later)["GPU-0"]) == (2.0, 2.0)
+
+
+def test_the_log_tells_of_a_gpu_that_is_long_gone() -> None:
+    """Its counters come back for a linger, with their last value first: an increase can be seen; then they end again."""
+    _, away, told, counted, over = run(
+        tick(0, by_nvml(1)),
+        tick(5, devices=[1]),
+        tick(400, by_kernel(1, at=400.0), devices=[1]),
+        tick(405, devices=[1]),
+        tick(800, devices=[1]),
+    )
+
+    assert counts(away) == counts(told) == {("GPU-0", 79): 1.0}
+    assert counts(counted) == {("GPU-0", 79): 2.0}
+    assert {device for device, _ in counters(over)} == {"GPU-1"}
 
 
 def test_codes_beyond_the_limit_are_dropped_and_stand_in_the_total() -> None:

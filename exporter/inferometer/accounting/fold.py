@@ -9,7 +9,7 @@ from operator import itemgetter
 from types import MappingProxyType
 
 from inferometer import catalog
-from inferometer.accounting import failures, held, starts, xids
+from inferometer.accounting import aborts, failures, held, starts, startups, xids
 from inferometer.accounting.linger import Rules
 from inferometer.model import Histogram, Instrument, Metric, Point, Snapshot, series_of
 
@@ -23,10 +23,12 @@ class State:
     latest: float = 0.0  # Unix seconds of the latest snapshot: a clock that was set back is behind it
     sequence: int = 0  # of the newest frame that was counted
     holdings: Mapping[held.Attributes, held.Held] = field(default_factory=lambda: MappingProxyType({}))
-    energies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # of the latest snapshot
+    energies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # as each GPU said last
     kept: starts.State = field(default_factory=starts.State)
     errors: Mapping[failures.Key, failures.Failures] = field(default_factory=lambda: MappingProxyType({}))
     reports: xids.State = field(default_factory=xids.State)
+    given_up: Mapping[aborts.Key, aborts.Aborts] = field(default_factory=lambda: MappingProxyType({}))
+    starting: startups.State = field(default_factory=startups.State)
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
 
@@ -44,22 +46,29 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     reported, lost, ended_xids = xids.count(
         state.reports, snapshot, rules, since=before, before=state.holdings, holding=holding
     )
-    ended = ended_holdings + ended_series + ended_errors + ended_xids
+    given_up, ended_aborts = aborts.count(state.given_up, snapshot, rules)
+    starting, ended_starts = startups.follow(state.starting, snapshot, rules)
+    ended = ended_holdings + ended_series + ended_errors + ended_xids + ended_aborts + ended_starts
     after = State(
         steady=snapshot.steady,
         began=snapshot.at if state.began is None else state.began,
         latest=max(state.latest, snapshot.at),
         sequence=max(state.sequence, snapshot.sequence),
         holdings=holding,
-        energies=snapshot.energies,
+        energies=held.latest(state.energies, snapshot),
         kept=counters,
         errors=errors,
         reports=reported,
+        given_up=given_up,
+        starting=starting,
         dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot)),
     )
+    shown = held.shown(holding, snapshot, rules)
     ours = [
-        *held.points_of(holding, snapshot),
-        *xids.points_of(reported, holding, snapshot),
+        *held.points_of(shown, snapshot),
+        *xids.points_of(reported, shown, snapshot, rules),
+        *aborts.points_of(given_up),
+        *startups.points_of(starting, snapshot),
         *_counters(after, snapshot),
     ]
     number = _count(counters.told) + _count(ours) + 1

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long what has ended stays, so that a slow scraper still reads the last value, and how much of it (law 4)."""
+"""How long what has ended stays, so that a slow scraper still reads the last value, and how much of it (law 4).
+
+What ended because its device is away is remembered for longer, unseen: a driver can be upgraded, and a GPU be reset, while
+the agent runs, and the device comes back under the same UUID with the counters that it had.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ V = TypeVar("V")
 class Rules:
     """How long ended counters stay, in seconds, and how many at most (law 4), and what bounds the counters of XIDs.
 
+    `remember` is how long the counters of a device that is away are kept, for when it is back.
     `max_codes` is how many codes of a GPU may have a counter besides those that alerts name, `max_sxids` how many counters
     there may be of NVSwitches. `same_xid` is how many seconds apart NVML and the kernel's log may tell one XID, besides what
     NVML's own stamp is late: two clocks, and the time that a sample takes.
@@ -23,17 +28,30 @@ class Rules:
     max_codes: int = 64
     max_sxids: int = 256
     same_xid: float = 10.0
+    remember: float = 86_400.0
 
 
 def keep(
-    ended: Iterable[tuple[K, V]], since: Callable[[V], float], steady: float, rules: Rules
+    ended: Iterable[tuple[K, V]],
+    since: Callable[[V], float],
+    steady: float,
+    rules: Rules,
+    is_away: Callable[[K], bool] = lambda _: False,
 ) -> tuple[dict[K, V], int]:
     """Keep what ended within the linger, the newest where it is too much; give it, and how many the limit dropped.
 
-    `since` gives when an item ended and `steady` is now, both in monotonic seconds.
+    `since` gives when an item ended and `steady` is now, both in monotonic seconds. What `is_away` is kept beyond the
+    linger, to be remembered: see `is_shown`.
     """
-    staying = [(key, item) for key, item in ended if steady - since(item) <= rules.linger]
+    staying = [
+        (key, item) for key, item in ended if steady - since(item) <= (rules.remember if is_away(key) else rules.linger)
+    ]
     excess = max(0, len(staying) - rules.max_ended)
     if excess:
         staying.sort(key=lambda pair: since(pair[1]))
     return dict(staying[excess:]), excess
+
+
+def is_shown(ended: float | None, steady: float, rules: Rules) -> bool:
+    """Tell whether a counter is published: it has not ended, or not longer ago than the linger (monotonic seconds)."""
+    return ended is None or steady - ended <= rules.linger

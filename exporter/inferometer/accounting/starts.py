@@ -3,8 +3,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import is_not
 from types import MappingProxyType
 
+from inferometer import catalog
 from inferometer.accounting.linger import Rules, keep
 from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot, Value
 
@@ -31,14 +34,22 @@ def find_starts(state: State, snapshot: Snapshot, rules: Rules, steady: float) -
     snapshot before.
     """
     points = snapshot.points
+    devices = {device.uuid for device in snapshot.devices}
+
+    def is_away(series: Series) -> bool:
+        """Tell whether it is of a device that is not there, and may come back with the counters that it had."""
+        metric, attributes, _ = series
+        return catalog.HW_ID.key in metric.keys and attributes[metric.keys.index(catalog.HW_ID.key)] not in devices
+
     if len(points) == len(state.points):
-        pairs = zip(points, state.points, strict=True)
-        moved = [i for i, (new, old) in enumerate(pairs) if new is not old]  # what is the same is told the same
+        # What is the same is told the same.
+        moved = list(compress(range(len(points)), map(is_not, points, state.points)))
         if all(_is_same_series(points[i], state.points[i]) for i in moved):
             told = list(state.told)
             for i in moved:
-                told[i] = _tell(points[i], told[i])
-            gone, excess = keep(state.gone.items(), _since, snapshot.steady, rules)
+                point = points[i]
+                told[i] = _tell(point, told[i]) if point.metric.instrument in _CUMULATIVE else point
+            gone, excess = keep(state.gone.items(), _since, snapshot.steady, rules, is_away)
             return State(points, tuple(told), gone), excess
     known = {_series(point): point for point in _without_start(state.points, state.told)}
     before = {**{key: last for key, (last, _) in state.gone.items()}, **known}
@@ -48,7 +59,7 @@ def find_starts(state: State, snapshot: Snapshot, rules: Rules, steady: float) -
     # fill the memory with what it once said.
     absent = {**state.gone, **{key: (last, steady) for key, last in known.items()}}
     gone, excess = keep(
-        ((key, item) for key, item in absent.items() if key not in there), _since, snapshot.steady, rules
+        ((key, item) for key, item in absent.items() if key not in there), _since, snapshot.steady, rules, is_away
     )
     return State(points, tuple(told), gone), excess
 

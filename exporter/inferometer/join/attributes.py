@@ -43,13 +43,27 @@ def holding_attributes(holding: Holding, device: Device | None) -> dict[str, str
     }
 
 
-def grant_attributes(claim: Claim) -> dict[str, str | None]:
-    """Name what a claim was given, as its driver names it: for the holding's info only."""
+def info_attributes(holding: Holding, device: Device | None) -> dict[str, str | None]:
+    """Say all that is known of a holding: for its info only."""
+    claim = holding.claim
+    return {
+        **holding_attributes(holding, device),
+        **(_grant_attributes(claim) if claim else {}),
+        catalog.QUEUE.key: holding.owner.queue,
+        catalog.ROLE.key: holding.role.value,
+        catalog.TELEMETRY.key: "unavailable" if device is None else None,
+    }
+
+
+def _grant_attributes(claim: Claim) -> dict[str, str | None]:
+    """Name what a claim was given, as its driver names it, how it is to be shared, and the group that it is reserved for."""
     return {
         catalog.CLAIM_DRIVER.key: claim.driver,
         catalog.CLAIM_POOL.key: claim.pool,
         catalog.CLAIM_DEVICE.key: claim.device,
         catalog.CLAIM_SHARE.key: claim.share_id,
+        catalog.SHARING_STRATEGY.key: claim.sharing,
+        catalog.POD_GROUP.key: claim.group,
     }
 
 
@@ -66,3 +80,9 @@ def shared(mappings: Sequence[Mapping[str, str | None]]) -> dict[str, str | None
     """Keep what all say alike: a value must not be repeated for each container, claim or request (law 2)."""
     first, *rest = mappings
     return {key: value for key, value in first.items() if all(other.get(key) == value for other in rest)}
+
+
+def aligned(keys: Sequence[str], attributes: Mapping[str, str | None]) -> tuple[str | None, ...]:
+    """Align attributes with a metric's keys; an empty value counts as absent."""
+    get = attributes.get
+    return tuple([get(key) or None for key in keys])

@@ -10,6 +10,9 @@ from inferometer.model import AllocatedClaim, Allocation, Claim, Grant, Pod, Poo
 # The capacity that a share is measured in, where a device has several: memory is what two cannot have at once.
 _MEASURES = ("memory", "shares")
 
+# As NVIDIA's driver is told (api/nvidia.com/resource/v1beta1), in the words of the attribute.
+_STRATEGIES = {"TimeSlicing": "time_slicing", "MPS": "mps"}
+
 
 class Told(NamedTuple):
     """What is known of one device of one claim. `weight` is the share of the device that was granted, 0 to 1."""
@@ -43,8 +46,8 @@ class Claims:
         read = self._claims.get((claim.namespace, claim.name))
         return read is not None and claim.uid is not None and claim.uid != read.uid
 
-    def complete(self, claim: Claim, published: PooledDevice | None = None) -> Told:
-        """Add the request that the device answers, and tell ownership from admin access (KEP-5018).
+    def complete(self, claim: Claim, published: PooledDevice | None = None, pod: Pod | None = None) -> Told:
+        """Add the request that the device answers and what the claim says of it; tell ownership from admin access (KEP-5018).
 
         A claim with another UID than the node's is a later one of that name: it says nothing about this one.
         """
@@ -62,7 +65,15 @@ class Claims:
         request = next(iter(requests)) if len(requests) == 1 else None
         share = next((g.share_id for g in owning if g.share_id), claim.share_id)
         role = (Role.OWNER if read.complete else Role.UNKNOWN) if owning else Role.ADMIN
-        full = replace(claim, uid=read.uid, request=request, share_id=share)
+        strategies = {g.sharing for g in owning or grants}
+        full = replace(
+            claim,
+            uid=read.uid,
+            request=request,
+            share_id=share,
+            sharing=_STRATEGIES.get(strategies.pop()) if len(strategies) == 1 else None,
+            group=_group(read, pod),
+        )
         return Told(full, role, requests, _weight(owning, published))
 
 
@@ -101,6 +112,13 @@ def names_request(pod: Pod | None, container: str, told: Told) -> bool:
         return True
     # A request of a prioritized list answers as `<main>/<sub>` (KEP-4816); containers name the main one.
     return any(request in wanted or request.partition("/")[0] in wanted for request in told.requests)
+
+
+def _group(claim: AllocatedClaim, pod: Pod | None) -> str | None:
+    """Name the PodGroup that a claim is reserved for (KEP-5729): the pod's own, or the only one where the pod is not read."""
+    if pod is not None:
+        return pod.group if pod.group in claim.groups else None
+    return claim.groups[0] if len(claim.groups) == 1 else None
 
 
 def _weight(grants: Iterable[Grant], published: PooledDevice | None) -> float | None:

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 
-from inferometer.config import Identity
+from inferometer.config import Identity, Objective
 from inferometer.join.laid import Memo
 from inferometer.model import Resource
 
@@ -13,8 +13,8 @@ class Context:
     """What the join must know that no frame tells. `node` is the resource of everything that is not an engine's.
 
     `process_series` asks for series of single processes; `itself` is the namespace and name of the pod that the agent runs in.
-    `drivers` are the DRA drivers whose devices are GPUs.
-    `memo` saves work from one tick to the next, and changes no result.
+    `drivers` are the DRA drivers whose devices are GPUs; `infrastructure` the namespaces of the cluster's operators.
+    `objectives` are held against the bounds of the engines' histograms. `memo` saves work from one tick to the next, and changes no result.
     """
 
     node: Resource
@@ -25,4 +25,6 @@ class Context:
     process_series: bool = False
     itself: tuple[str, str] = ("", "")
     drivers: tuple[str, ...] = Identity().drivers
+    infrastructure: tuple[str, ...] = Identity().infrastructure_namespaces
+    objectives: tuple[Objective, ...] = ()
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)

@@ -11,8 +11,9 @@ def put_costs(draft: Draft, source: str, report: DeviceReport, at: float) -> Non
     for cause, restarts in report.restarts.items():
         told = {catalog.SOURCE.key: source, catalog.RESTART_CAUSE.key: cause}
         draft.put(catalog.SAMPLER_RESTARTS, told, float(restarts), at=at)
+    mark = draft.common.get(catalog.SIMULATED.key)
     for call, (count, seconds) in report.calls.items():
-        draft.put(catalog.DRIVER_CALLS, {catalog.DRIVER_CALL.key: call}, float(count), at=at)
-        draft.put(catalog.DRIVER_CALL_TIME, {catalog.DRIVER_CALL.key: call}, seconds, at=at)
+        draft.put_aligned(catalog.DRIVER_CALLS, (call, mark), float(count), at=at)
+        draft.put_aligned(catalog.DRIVER_CALL_TIME, (call, mark), seconds, at=at)
     for field, seconds in report.fields.items():
         draft.put(catalog.DRIVER_FIELD_LATENCY, {catalog.DRIVER_FIELD.key: field}, seconds, at=at)

@@ -16,16 +16,19 @@ def put_counts(draft: Draft, report: DeviceReport, ownership: Ownership, failed:
     """Put the numbers of GPUs and instances by state, zeros included for what exists here.
 
     `failed` are the UUIDs of the GPUs that cannot be used, whoever holds them, with their instances. A GPU in MIG mode is
-    held if one of its instances is. Who only looks, for all one knows, holds nothing. Where no source tells who holds what, nothing is free for all one knows.
+    held if one of its instances is. Who only looks by a claim, for all one knows, holds nothing; what a device plugin gave is given. Where no source tells who holds what, or
+    nobody knows which of several devices a pod has, nothing is free for all one knows.
     """
-    held = {holding.device for holding in ownership.holdings if holding.role is Role.OWNER} | ownership.stakes.keys()
-    held |= ownership.veiled
+    held = {h.device for h in ownership.holdings if h.role is Role.OWNER or h.claim is None} | ownership.stakes.keys()
+    held |= ownership.reserved
     held |= {device.parent for device in report.devices if device.parent and device.uuid in held}
 
     def state_of(uuid: str, gpu: str) -> str:
         if gpu in failed:
             return UNHEALTHY
         if ownership.level == "none":
+            return UNKNOWN
+        if uuid in ownership.veiled and uuid not in held:
             return UNKNOWN
         return HELD if uuid in held else FREE
 

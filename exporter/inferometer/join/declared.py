@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from inferometer.model import Pod
+from inferometer.model import Allocation, Pod
 
 MOST = 256  # shares of one pod
 
@@ -28,6 +28,8 @@ KAI_NAMESPACES = ("kai-resource-reservation", "runai-reservation")
 _KAI_RESERVATION = "gpu-reservation-"
 _KAI_GROUP = "runai-gpu-group"
 _KAI_DEVICE = "run.ai/reserve_for_gpu_index"  # a UUID, in spite of its name
+_KAI_RECEIVED = ("received-resource-type", "Fraction")  # what its binder notes of a pod that it gave a part
+_NOT_KAI = "default-scheduler"  # the one that knows no fractions; KAI's own may have any name
 
 # HAMi, pkg/device/devices.go (EncodePodSingleDevice) and pkg/device/nvidia/mig_allocations.go.
 _HAMI_NVIDIA = "hami.io/vgpu-devices-allocated"
@@ -37,6 +39,9 @@ _HAMI_TEMPLATE = re.compile(r"\[[^\]]*\]\Z")  # which older versions append to t
 
 # Volcano, pkg/scheduler/api/devices/nvidia/vgpu: the same encoding.
 _VOLCANO = "volcano.sh/vgpu-ids-new"
+
+# The kubelet's ids of both: the UUID of a card, a dash and a number (their device plugins' rm.Devices.GetPluginDevices).
+_PART = re.compile(r"(?:GPU|MIG)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-.+", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,14 @@ def is_reservation(namespace: str, name: str) -> bool:
     return namespace in KAI_NAMESPACES and name.startswith(_KAI_RESERVATION)
 
 
+def is_part(allocation: Allocation) -> bool:
+    """Tell whether the kubelet's id is of one of the parts that HAMi's or Volcano's plugin makes of all cards.
+
+    Of which card the pod has a part, only its annotation tells.
+    """
+    return allocation.claim is None and _PART.fullmatch(allocation.device) is not None
+
+
 def _of_pod(pod: Pod, devices: Mapping[str, str]) -> list[Share]:
     shares: dict[tuple[str, str, str], Share] = {}
     for share in (*_of_kai(pod, devices), *_of_hami(pod), *_of_list(pod, _VOLCANO, "volcano")):
@@ -103,11 +116,14 @@ def _reserved(pods: Sequence[Pod], held: Mapping[str, str]) -> dict[str, str]:
 
 
 def _of_kai(pod: Pod, devices: Mapping[str, str]) -> Iterator[Share]:
-    if not devices or is_reservation(pod.namespace, pod.name):
+    """Give the parts of a pod that has the label of a group, and the signs that KAI let it in: the label is soon written."""
+    if not devices or is_reservation(pod.namespace, pod.name) or pod.scheduler == _NOT_KAI:
         return
     groups = {value for key, value in pod.labels.items() if key in {_KAI_GROUP, f"{_KAI_GROUP}/{value}"}}
     weight = _number(pod.annotations.get("gpu-fraction", ""), 1.0)
     memory = _number(pod.annotations.get("gpu-memory", ""), _MOST_MEMORY / MIB)
+    if weight is None and memory is None and _KAI_RECEIVED not in pod.annotations.items():
+        return
     cores = _number(pod.annotations.get("gpu-sm-percentage", ""), 100.0)
     container = pod.annotations.get("gpu-fraction-container-name", "") or _first_container(pod)
     for group in sorted(groups & devices.keys()):

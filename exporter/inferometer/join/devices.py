@@ -4,10 +4,10 @@
 from collections.abc import Mapping
 
 from inferometer import catalog
-from inferometer.join.attributes import device_attributes, grant_attributes, holding_attributes
+from inferometer.join.attributes import device_attributes
 from inferometer.join.draft import Draft
 from inferometer.join.health import put_health
-from inferometer.join.ownership import Ownership
+from inferometer.join.owned import Owned
 from inferometer.join.rules import Rule
 from inferometer.model import Device, DeviceReport
 
@@ -48,17 +48,9 @@ def _instance_details(device: Device) -> dict[str, str | None]:
     return {key: None if number is None else str(number) for key, number in numbers.items()}
 
 
-def put_owners(draft: Draft, ownership: Ownership, devices: Mapping[str, Device]) -> None:
+def put_owners(draft: Draft, owned: Owned) -> None:
     """Put who holds what, once for each holding."""
-    for holding in ownership.holdings:
-        device = devices.get(holding.device)
-        told = {
-            **holding_attributes(holding, device),
-            **(grant_attributes(holding.claim) if holding.claim else {}),
-            catalog.QUEUE.key: holding.owner.queue,
-            catalog.ROLE.key: holding.role.value,
-            catalog.TELEMETRY.key: "unavailable" if device is None else None,
-        }
-        draft.put(catalog.OWNER_INFO, told, 1.0)
-    if ownership.level != "none":
-        draft.put(catalog.OWNER_UNRESOLVED, {}, float(ownership.unresolved))
+    for attributes in owned.infos:
+        draft.put_aligned(catalog.OWNER_INFO, attributes, 1.0)
+    if owned.ownership.level != "none":
+        draft.put(catalog.OWNER_UNRESOLVED, {}, float(owned.ownership.unresolved))

@@ -20,6 +20,7 @@ class Draft:
         self._points: dict[Metric, dict[tuple[str | None, ...], Point]] = {}
         self._memo = context.memo
         self._laid: list[Laid] = []
+        self._lent: set[Metric] = set()  # whose points are those of a report, not to be written to
         self.series = 0
         self.repeated = 0
 
@@ -34,7 +35,7 @@ class Draft:
         resource: Resource | None = None,
     ) -> None:
         """Add one point; an empty attribute value counts as absent."""
-        get = {**attributes, **self.common}.get
+        get = {**attributes, **self.common}.get if self.common else attributes.get
         self.put_aligned(
             metric, tuple([get(key) or None for key in metric.keys]), value, at=at, start=start, resource=resource
         )
@@ -54,7 +55,9 @@ class Draft:
         A series that is there already stays as it is (law 2): two targets may be one engine, or one port with two paths,
         and a page that says a series twice is no page to Prometheus.
         """
-        points = self._points.setdefault(metric, {})
+        points = self._points.get(metric)
+        if points is None or metric in self._lent:
+            points = self._own(metric)
         if attributes in points:
             self.repeated += series_of(value)
             return
@@ -76,16 +79,25 @@ class Draft:
         self.repeated += laid.repeated
         for metric, points in laid.groups.items():
             if metric not in self._points:
-                self._points[metric] = points.copy()
+                self._points[metric] = points
+                self._lent.add(metric)
                 self.series += laid.series[metric]
                 continue
-            there = self._points[metric]
+            there = self._own(metric)
             for attributes, point in points.items():
                 if attributes in there:
                     self.repeated += series_of(point.value)
                 else:
                     there[attributes] = point
                     self.series += series_of(point.value)
+
+    def _own(self, metric: Metric) -> dict[tuple[str | None, ...], Point]:
+        """Give the points of a metric, to add to them."""
+        points = self._points.setdefault(metric, {})
+        if metric in self._lent:
+            self._lent.remove(metric)
+            points = self._points[metric] = points.copy()
+        return points
 
     def points(self) -> tuple[Point, ...]:
         """Give all points, in the catalogue's order of metrics."""

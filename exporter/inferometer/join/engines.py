@@ -1,27 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engines on the points, with the identity of the pod that serves them."""
 
-from typing import cast
+from collections.abc import Iterable
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 from inferometer import catalog
 from inferometer.join.attributes import owner_attributes
+from inferometer.join.balances import find_balances
+from inferometer.join.blindness import blindness, put_blindness, put_drift
 from inferometer.join.context import Context
 from inferometer.join.draft import Draft
+from inferometer.join.objectives import MEASURED_BY, Measured, complain, measure, put_objectives
 from inferometer.join.pods import Pods
+from inferometer.join.starting import Told, find_starting
 from inferometer.join.valid import good
-from inferometer.model import Engine, EngineReport, Frames, Owner, Pod, Resource, Target, series_of
+from inferometer.model import Balance, Engine, EngineReport, Frames, Owner, Pod, Resource, Start, Target, series_of
 
 
-def put_engines(
-    draft: Draft, frames: Frames, pods: Pods, context: Context
-) -> tuple[tuple[Engine, ...], tuple[tuple[str, int, int], ...], int]:
-    """Put what the engines say.
+class Engines(NamedTuple):
+    """What there is of engines besides points.
 
-    Gives the engines; the series of their pages that were not believed, as `Snapshot.drops`; and how many series were
+    `doubts` are the series of their pages that were not believed, as `Snapshot.drops`; `left_out` counts the series that were
     left out for the limit's sake.
     """
-    engines, doubts, left_out = [], [], 0
+
+    engines: tuple[Engine, ...]
+    balances: tuple[Balance, ...]
+    starting: tuple[Start, ...] | None
+    doubts: tuple[tuple[str, int, int], ...]
+    left_out: int
+
+
+def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> Engines:
+    """Put what the engines say."""
+    engines: list[Engine] = []
+    balances: list[Balance] = []
+    doubts: list[tuple[str, int, int]] = []
+    left_out = 0
+    reports: dict[str, Told] = {}
     for frame in good(frames, "engine", EngineReport):
         report = cast("EngineReport", frame.value)
         cost = sum(series_of(reading.value) for reading in report.readings)
@@ -31,31 +48,69 @@ def put_engines(
         doubts += [(f"page_{doubt}", frame.sequence, number) for doubt, number in report.dropped.items()]
 
         target = report.target
-        pod = pods.find(target.namespace, target.pod, target.pod_uid) if target.pod or target.pod_uid else None
-        owner = pods.owner(target.namespace, target.pod, target.pod_uid) if target.pod or target.pod_uid else None
+        pod, owner = _whose(target, pods)
         resource = _engine_resource(report, owner, pod, context)
         attributes = _engine_attributes(report, owner)
-        engines.append(
-            Engine(target, report.engine, report.backend, report.kind, report.version, report.models, owner, resource)
-        )
+        measured = tuple(measure(context.objectives, report, owner.namespace if owner else target.namespace))
+        engines.append(_engine(report, owner, resource, measured))
         described = {
             **attributes,
             catalog.ENGINE_KIND.key: report.kind,
             catalog.ENGINE_BACKEND.key: report.backend,
             catalog.ENGINE_VERSION.key: report.version,
             catalog.MODEL.key: report.models[0] if len(report.models) == 1 else None,
+            **report.details,
         }
         draft.put(catalog.ENGINE_INFO, described, 1.0, at=frame.at, resource=resource)
         if report.kind != "router":
-            draft.put(catalog.ENGINE_BLIND, attributes, float(_is_blind(report)), at=frame.at, resource=resource)
+            put_blindness(draft, attributes, blindness(report), frame.at, resource)
+        put_drift(draft, report, attributes, frame.at, resource)
         named = {target.instance: {**attributes, **draft.common}}
+        put_objectives(draft, measured, attributes, frame.at, resource)
         draft.put_readings(named, report.readings, frame.at, resource)
-    return tuple(engines), tuple(doubts), left_out
+        reports[target.instance] = Told(report, frame.at, attributes, resource)
+        balances += find_balances(report, named[target.instance], frame.at, resource)
+    _put_unread(draft, frames, pods, context)
+    starting = find_starting(frames, pods, reports, context.node, draft.common)
+    return Engines(tuple(engines), tuple(balances), starting, tuple(doubts), left_out)
 
 
-def _is_blind(report: EngineReport) -> bool:
-    """Tell whether a page that answers says nothing of its engine; one that we cannot map yet is not blamed for that."""
-    return not report.readings and (report.kind == "unknown" or bool(report.missing))
+def _engine(report: EngineReport, owner: Owner | None, resource: Resource, measured: Iterable[Measured]) -> Engine:
+    return Engine(
+        report.target,
+        report.engine,
+        report.backend,
+        report.kind,
+        report.version,
+        report.models,
+        owner,
+        resource,
+        "" if report.kind == "router" else blindness(report),
+        report.missing,
+        () if report.kind == "unknown" else report.unknown,
+        tuple((MEASURED_BY[each.objective.metric].name, text) for each in measured if (text := complain(each))),
+    )
+
+
+def _put_unread(draft: Draft, frames: Frames, pods: Pods, context: Context) -> None:
+    """Put the blindness of engines that answer, but not with a page that can be read."""
+    read = {frame.instance for frame in good(frames, "engine", EngineReport)}
+    for outcome in frames.outcomes:
+        target = frames.targets.get(outcome.instance) if outcome.source == "engine" else None
+        answer = outcome.trouble.answer if outcome.trouble else ""
+        if target is None or not answer or outcome.instance in read:
+            continue
+        unread = EngineReport(target, target.engine or "unknown", "", "unknown", "", (), ())
+        pod, owner = _whose(target, pods)
+        attributes = _engine_attributes(unread, owner)
+        put_blindness(draft, attributes, answer, outcome.at, _engine_resource(unread, owner, pod, context))
+
+
+def _whose(target: Target, pods: Pods) -> tuple[Pod | None, Owner | None]:
+    if not target.pod and not target.pod_uid:
+        return None, None
+    named = (target.namespace, target.pod, target.pod_uid)
+    return pods.find(*named), pods.owner(*named)
 
 
 def _engine_attributes(report: EngineReport, owner: Owner | None) -> dict[str, str | None]:

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """How every GPU is, by the rules that hold for what was read of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from inferometer import catalog, xid_catalog
 from inferometer.join.draft import Draft
+from inferometer.join.laid import Memo
 from inferometer.join.rules import OK, RULES, STATES, Facts, Numbers, Pair, Rule
-from inferometer.model import Device, DeviceReport, Metric, Reading, Xid
+from inferometer.join.wiring import find_wired
+from inferometer.model import Device, DeviceReport, Metric, Value, Xid
 
 XID_WINDOW = 600.0  # seconds that an XID counts for: a table, unlike the driver, does not say when it is over
+
+Seen = tuple[str, Metric, tuple[Pair, ...], Value]  # a reading without its times
 
 _READ = frozenset(metric for rule in RULES for metric in rule.when.reads)
 
@@ -23,22 +27,51 @@ def worst(rules: Iterable[Rule]) -> str:
     return max((rule.state for rule in rules), key=STATES.index, default=OK)
 
 
-def examine(report: DeviceReport, xids: Iterable[Xid], now: float) -> dict[str, tuple[Rule, ...]]:
-    """Find, for every physical GPU by its UUID, the rules that hold. `now` is Unix seconds, as the XIDs' `at`."""
+def examine(
+    report: DeviceReport, xids: Iterable[Xid], now: float, memo: Memo | None = None
+) -> Mapping[str, tuple[Rule, ...]]:
+    """Find, for every physical GPU by its UUID, the rules that hold. `now` is Unix seconds, as the XIDs' `at`.
+
+    What the rules look at seldom changes: then the `memo` has what they said.
+    """
     gpus = [device for device in report.devices if not device.is_instance]
-    numbers = _by_gpu(gpus, report.readings)
+    readings = [reading[:4] for reading in report.readings if reading[1] in _READ]  # of thousands, without their times
     recent = _recent(gpus, xids, now)
+    looked_at = (readings, gpus, set(report.unresponsive), recent, report.linked)
+    if memo is None:
+        return _examine(*looked_at)
+    if memo.examined is None or memo.examined[0] != looked_at:
+        memo.examined = looked_at, _examine(*looked_at)
+    return memo.examined[1]
+
+
+def _examine(
+    readings: Iterable[Seen],
+    gpus: Sequence[Device],
+    silent: Collection[str],
+    recent: Mapping[str, Collection[str]],
+    linked: Mapping[str, frozenset[str]],
+) -> Mapping[str, tuple[Rule, ...]]:
+    numbers = _by_gpu(gpus, readings)
+    wired = find_wired(gpus, numbers, linked)
     return {
-        gpu.uuid: causes(Facts(gpu.uuid in report.unresponsive, numbers[gpu.uuid], frozenset(recent[gpu.uuid])))
+        gpu.uuid: causes(
+            Facts(
+                gpu.uuid in silent,
+                numbers[gpu.uuid],
+                frozenset(recent[gpu.uuid]),
+                wired.get(gpu.uuid, frozenset()),
+            )
+        )
         for gpu in gpus
     }
 
 
-def _by_gpu(gpus: Iterable[Device], readings: Iterable[Reading]) -> Mapping[str, Numbers]:
+def _by_gpu(gpus: Iterable[Device], readings: Iterable[Seen]) -> Mapping[str, Numbers]:
     """Sort what the rules look at by GPU."""
     sorted_: dict[str, dict[Metric, list[tuple[tuple[Pair, ...], float]]]] = {gpu.uuid: {} for gpu in gpus}
-    for subject, metric, attributes, value, _, _ in readings:  # thousands
-        if metric in _READ and subject in sorted_ and isinstance(value, (int, float)):
+    for subject, metric, attributes, value in readings:
+        if subject in sorted_ and isinstance(value, (int, float)):
             sorted_[subject].setdefault(metric, []).append((attributes, value))
     return sorted_
 
@@ -65,7 +98,7 @@ def put_health(draft: Draft, attributes: Mapping[str, str | None], rules: Iterab
     state = worst(held)
     for possible in catalog.HW_STATE.values:
         told = {**attributes, catalog.HW_TYPE.key: "gpu", catalog.HW_STATE.key: possible}
-        draft.put(catalog.STATUS, told, float(possible == state), at=at)
+        draft.put(catalog.STATUS, told, 1.0 if possible == state else 0.0, at=at)
     for rule in held:
         told = {**attributes, catalog.HW_STATE.key: rule.state, catalog.HEALTH_CAUSE.key: rule.cause}
         draft.put(catalog.GPU_HEALTH_CAUSE, told, 1.0, at=at)

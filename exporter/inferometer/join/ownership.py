@@ -7,23 +7,19 @@ from types import MappingProxyType
 
 from inferometer.join.claims import Claims, names_request, unprepared
 from inferometer.join.declared import Share as Declared
-from inferometer.join.declared import declared, is_reservation
+from inferometer.join.declared import declared, is_part, is_reservation
 from inferometer.join.pods import ENDED, Pods
 from inferometer.join.resolve import Devices
 from inferometer.model import Allocation, Holding, Owner, Pod, Role
 
-# Pods that hold devices so that others can use them. By the names that their makers give them: NVIDIA's MPS control daemons
-# (device plugin and DRA driver).
-_INFRASTRUCTURE = ("nvidia-device-plugin-mps-control-daemon", "mps-control-daemon-")
-
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What the identity sources say together. `level` is one of `none`, `name`, `uid`.
+    """What the identity sources say together. `level` is one of `none`, `name`, `partial`, `uid`.
 
     `stakes` are the holdings that count for owners, by device: without admin access, infrastructure, this agent itself, and
-    whoever holds every device without its role being known. `veiled` are devices whose owners cannot be known now: a pod that
-    keeps them for others does, and those others are not read.
+    whoever holds every device without its role being known. `veiled` are devices whose owners cannot be known now: what a
+    scheduler declares of those who share them is not read, or not to be believed. Of those, `reserved` are held for certain.
     """
 
     level: str
@@ -31,6 +27,7 @@ class Ownership:
     stakes: Mapping[str, tuple[Holding, ...]] = field(default_factory=lambda: MappingProxyType({}))
     unresolved: int = 0
     veiled: frozenset[str] = frozenset()
+    reserved: frozenset[str] = frozenset()
 
 
 def find_owners(
@@ -59,33 +56,42 @@ def find_owners(
     if allocations is None:
         return Ownership("none")
     allocations = tuple(allocations)
-    whole = _held_whole(allocations, devices, pods)
+    whole, holders = _held_whole(allocations, devices, pods, claims)
     shares = [
         share
         for share in declared(pods.alive(), _reserved(allocations, devices, pods))
-        if share.device not in whole and share.pod not in whole.values()
+        if share.device not in whole and share.pod not in holders
     ]
     found = _Found(devices)
-    veiled = set()
+    reserved = set()  # by a pod of KAI's
+    hidden = False  # whether somebody has a part of who knows which card
     # The ids that the kubelet has for such pods need not be those of the cards that the scheduler chose.
     elsewhere = {share.pod for share in shares if share.source != "kai"}
+    here = {share.pod for share in shares if share.device in devices.by_uuid}
     for allocation in (*allocations, *unprepared(pods.alive(), claims, drivers)):
         pod = pods.find(allocation.namespace, allocation.pod)
-        if is_reservation(allocation.namespace, allocation.pod):
-            if pod is None and (device := devices.resolve(allocation)):
-                veiled.add(device)
-            continue
         if pod is not None and pod.phase in ENDED:
+            continue
+        if is_reservation(allocation.namespace, allocation.pod):
+            if device := devices.resolve(allocation):
+                reserved.add(device)
             continue
         if pod is not None and allocation.kept and not _names(pod, allocation, claims):
             continue
-        if pod is not None and pod.uid in elsewhere and allocation.claim is None:
+        # From a slot of one card, as time-slicing has them, no annotation takes a pod away to a card that is not here.
+        doubted = allocation.claim is None and pod is not None and pod.uid in elsewhere
+        if doubted and pod is not None and (pod.uid in here or not _is_exact(allocation, devices)):
             continue
-        told = claims.complete(allocation.claim, devices.pooled(allocation.claim)) if allocation.claim else None
+        if is_part(allocation):
+            hidden = True
+            found.unresolved += 1
+            continue
+        told = claims.complete(allocation.claim, devices.pooled(allocation.claim), pod) if allocation.claim else None
         if told is not None and not names_request(pod, allocation.container, told):
             continue
         claim, role = (told.claim, told.role) if told else (None, Role.OWNER)
         owner = pods.owner(allocation.namespace, allocation.pod)
+        role = Role.ADMIN if _only_serves(owner, itself, pods) else role
         weight = told.weight if told else None
         found.add(
             devices.resolve(allocation),
@@ -96,11 +102,16 @@ def find_owners(
         pod = pods.find("", "", share.pod)
         owner = pods.owner(pod.namespace, pod.name, pod.uid) if pod else Owner("", "", share.pod)
         known = share.device if share.device in devices.by_uuid or not devices.known else None
+        role = Role.ADMIN if _only_serves(owner, itself, pods) else Role.OWNER
         weight = _declared_weight(share, memory)
-        found.add(known, Holding("", owner, share.container, Role.OWNER, weight=weight, declared=True), None)
+        found.add(known, Holding("", owner, share.container, role, weight=weight, declared=True), None)
     holdings = found.holdings()
-    stakes = _stakes(holdings, itself, found.monitors())
-    return Ownership("uid" if pods.known else "name", holdings, stakes, found.unresolved, frozenset(veiled))
+    stakes = _stakes(holdings, found.monitors())
+    reserved -= {share.device for share in shares}
+    veiled = reserved | (_shareable(devices, holdings) if hidden else set())
+    certain = not veiled and not hidden and all(each.owner.uid and each.role is not Role.UNKNOWN for each in holdings)
+    level = "name" if not pods.known else "uid" if certain else "partial"
+    return Ownership(level, holdings, stakes, found.unresolved, frozenset(veiled), frozenset(reserved))
 
 
 def _names(pod: Pod, allocation: Allocation, claims: Claims) -> bool:
@@ -149,20 +160,35 @@ class _Found:
         return frozenset(owner for owner, had in self._unclear.items() if self._devices.are_all(had))
 
 
-def _held_whole(allocations: Iterable[Allocation], devices: Devices, pods: Pods) -> Mapping[str, str]:
-    """Give the devices that a device plugin gave to a pod as a whole, with its UID.
+def _is_exact(allocation: Allocation, devices: Devices) -> bool:
+    """Tell whether the kubelet's id says which device it is, whatever annotations say: it is no part of all cards."""
+    return allocation.claim is not None or (
+        not is_part(allocation) and devices.known and devices.resolve(allocation) is not None
+    )
 
-    That is the kubelet's word, and no annotation, which the pod's owner may write, takes it from the pod. The plugins of
+
+def _held_whole(
+    allocations: Iterable[Allocation], devices: Devices, pods: Pods, claims: Claims
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Give the devices that a device plugin gave to pods as a whole, or a claim to its owners; and the UIDs of the former.
+
+    That is the kubelet's word, and no annotation, which a pod's owner may write, takes it from the pod. The plugins of
     schedulers that share devices give parts of them, each with an id of its own.
     """
-    whole = {}
+    whole, holders = set(), set()
     for allocation in allocations:
-        if allocation.claim is not None or allocation.replica is not None or allocation.device not in devices.by_uuid:
+        claim = allocation.claim
+        if (allocation.replica is not None and claim is None) or not _is_exact(allocation, devices):
             continue
         pod = pods.find(allocation.namespace, allocation.pod)
-        if pod is not None and pod.phase not in ENDED and not is_reservation(pod.namespace, pod.name):
-            whole[allocation.device] = pod.uid
-    return whole
+        if (pod is not None and pod.phase in ENDED) or is_reservation(allocation.namespace, allocation.pod):
+            continue
+        if claim is not None and claims.complete(claim).role is not Role.OWNER:
+            continue  # who only looks, for all one knows, takes it from nobody
+        if (device := devices.resolve(allocation)) in devices.by_uuid and device is not None:
+            whole.add(device)
+            holders |= {pod.uid} if pod is not None and claim is None else set()
+    return frozenset(whole), frozenset(holders)
 
 
 def _reserved(allocations: Iterable[Allocation], devices: Devices, pods: Pods) -> Mapping[str, str]:
@@ -184,18 +210,22 @@ def _declared_weight(share: Declared, memory: Mapping[str, float]) -> float | No
     return share.cores
 
 
-def is_infrastructure(pod: str) -> bool:
-    """Tell whether a pod of that name holds devices only so that others can use them."""
-    return pod.startswith(_INFRASTRUCTURE)
+def _shareable(devices: Devices, holdings: Iterable[Holding]) -> set[str]:
+    """Give the devices of which somebody may have a part that nobody told of: all but those that were given otherwise."""
+    given = {holding.device for holding in holdings if not holding.declared}
+    return {uuid for uuid, device in devices.by_uuid.items() if not device.mig_enabled} - given
 
 
-def _stakes(
-    holdings: Iterable[Holding], itself: tuple[str, str], monitors: frozenset[str]
-) -> Mapping[str, tuple[Holding, ...]]:
+def _only_serves(owner: Owner, itself: tuple[str, str], pods: Pods) -> bool:
+    """Tell whether a pod looks or serves, whatever it was given: this agent's own, and infrastructure."""
+    return (owner.namespace, owner.pod) == itself or pods.is_infrastructure(owner.namespace, owner.pod)
+
+
+def _stakes(holdings: Iterable[Holding], monitors: frozenset[str]) -> Mapping[str, tuple[Holding, ...]]:
     stakes: dict[str, list[Holding]] = {}
     for holding in holdings:
         owner = holding.owner
-        if holding.role is Role.ADMIN or (owner.namespace, owner.pod) == itself or is_infrastructure(owner.pod):
+        if holding.role is Role.ADMIN:
             continue
         if holding.role is Role.UNKNOWN and owner.key in monitors:
             continue

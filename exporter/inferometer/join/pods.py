@@ -1,19 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's pods as owners: found by name, UID, container or manifest, with their workload, team and cost centre."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from inferometer.config import Identity
 from inferometer.join.workloads import queue_of, workload_of
 from inferometer.model import Owner, Pod, Whereabouts
 
 ENDED = ("Succeeded", "Failed")
 
+# NVIDIA's MPS control daemons, by the names that their makers give them: a DaemonSet of the device plugin's, behind the name of
+# its Helm release, and a Deployment of the DRA driver's for each claim.
+_MPS_OF_PLUGIN = "nvidia-device-plugin-mps-control-daemon"
+_MPS_OF_CLAIM = "mps-control-daemon-"
+
 
 class Pods:
     """The node's pods, by what other worlds know of them."""
 
-    def __init__(self, pods: Iterable[Pod] | None, team_keys: Sequence[str], cost_center_keys: Sequence[str]) -> None:
+    def __init__(
+        self,
+        pods: Iterable[Pod] | None,
+        team_keys: Sequence[str],
+        cost_center_keys: Sequence[str],
+        infrastructure: Collection[str] = Identity().infrastructure_namespaces,
+    ) -> None:
         self.known = pods is not None
+        self._infrastructure = frozenset(infrastructure)
         self._team_keys = team_keys
         self._cost_center_keys = cost_center_keys
         self._by_uid = {pod.uid: pod for pod in pods or ()}
@@ -34,6 +47,21 @@ class Pods:
         """Give the pods that have not ended, in a stable order."""
         living = (pod for pod in self._by_uid.values() if pod.phase not in ENDED)
         return tuple(sorted(living, key=lambda pod: (pod.namespace, pod.name, pod.uid)))
+
+    def is_infrastructure(self, namespace: str, name: str) -> bool:
+        """Tell whether a pod has devices only so that others can use them.
+
+        A name is anybody's to choose. Infrastructure is what a DaemonSet runs in a namespace of the cluster's operators, and
+        what the DRA driver starts there for MPS; of a pod that cannot be read the name has to do, there.
+        """
+        if namespace not in self._infrastructure:
+            return False
+        pod = self.find(namespace, name)
+        if pod is None:
+            return _MPS_OF_PLUGIN in name or name.startswith(_MPS_OF_CLAIM)
+        return pod.owner_kind == "DaemonSet" or (
+            pod.owner_kind == "ReplicaSet" and pod.owner_name.startswith(_MPS_OF_CLAIM)
+        )
 
     def at(self, place: Whereabouts) -> Pod | None:
         """Find the pod that a process is of: by its container, else by the pod that its cgroup names."""

@@ -45,6 +45,7 @@ def merge(reports: Sequence[Told]) -> DeviceReport | None:
         processes=tuple(process for told in reports for process in told.report.processes),
         vgpus=tuple(vgpu for told in reports for vgpu in told.report.vgpus),
         excluded={key: model for told in reports for key, model in told.report.excluded.items()},
+        linked={uuid: links for told in reports for uuid, links in told.report.linked.items()},
     )
 
 

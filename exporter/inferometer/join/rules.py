@@ -16,11 +16,15 @@ Numbers = Mapping[Metric, list[tuple[tuple[Pair, ...], float]]]
 
 
 class Facts(NamedTuple):
-    """What the rules look at: whether a GPU is silent, its readings, and the severities of its newest XIDs."""
+    """What the rules look at: whether a GPU is silent, its readings, and the severities of its newest XIDs.
+
+    `wired` are the numbers of its NVLinks that lead somewhere: see `wiring`.
+    """
 
     silent: bool
     numbers: Numbers
     xids: frozenset[str] = frozenset()
+    wired: frozenset[str] = frozenset()
 
 
 class Condition(NamedTuple):
@@ -62,13 +66,19 @@ def _fabric(condition: str) -> Condition:
 
 
 def _some_down(metric: Metric) -> Condition:
-    """Hold where a link is down and another one is up: all down are links that lead nowhere."""
+    """Hold where a link is down and another one is up: where all are down they lead nowhere."""
 
     def holds(facts: Facts) -> bool:
         links = facts.numbers.get(metric, ())
         return 0 < sum(up for _, up in links) < len(links)
 
     return Condition(holds, (metric,))
+
+
+def _nvlink_down(facts: Facts) -> bool:
+    """Tell whether a link that leads somewhere is down. All others may be: most cards leave some unused."""
+    links = facts.numbers.get(catalog.NVLINK_UP, ())
+    return any(not up and dict(attributes).get(catalog.NVLINK.key) in facts.wired for attributes, up in links)
 
 
 def _narrow(facts: Facts) -> bool:
@@ -178,8 +188,18 @@ RULES: tuple[Rule, ...] = (
         Condition(_narrow, (catalog.PCIE_WIDTH, catalog.PCIE_WIDTH_MAX)),
         "an idle GPU lowers its PCIe generation, never its width: a lane is broken, or badly seated",
     ),
-    Rule("nvlink_down", DEGRADED, _some_down(catalog.NVLINK_UP), "NVIDIA, Health Validation, nvlink_active"),
-    Rule("c2c_link_down", DEGRADED, _some_down(catalog.C2C_UP), "as for NVLink"),
+    Rule(
+        "nvlink_down",
+        DEGRADED,
+        Condition(_nvlink_down, (catalog.NVLINK_UP, catalog.GPU_FABRIC_STATE)),
+        "NVIDIA, Health Validation, nvlink_active: a link is down that was up, or that is up at its peers (`wiring`)",
+    ),
+    Rule(
+        "c2c_link_down",
+        DEGRADED,
+        _some_down(catalog.C2C_UP),
+        "as for NVLink, but soldered: where one is up all have to be",
+    ),
     Rule("fabric_degraded_bandwidth", DEGRADED, _fabric("degraded_bandwidth"), f"{_NVML}, NVML_GPU_FABRIC_HEALTH_MASK"),
     Rule("fabric_route_recovery", DEGRADED, _fabric("route_recovery"), f"{_NVML}, NVML_GPU_FABRIC_HEALTH_MASK"),
     Rule("fabric_route_unhealthy", DEGRADED, _fabric("route_unhealthy"), f"{_NVML}, NVML_GPU_FABRIC_HEALTH_MASK"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from inferometer import catalog
 from inferometer.join.attributes import device_attributes, owner_attributes
 from inferometer.join.draft import Draft
-from inferometer.join.ownership import Ownership, is_infrastructure
+from inferometer.join.ownership import Ownership
 from inferometer.join.pods import Pods
 from inferometer.join.shares import Division, as_attributed, rest_of
 from inferometer.join.work import Work
@@ -37,6 +37,8 @@ _BY_GRANT: Mapping[Metric, Metric] = {
 _ALONE: Mapping[Metric, Metric] = {catalog.POWER: catalog.OWNER_POWER}
 _DIVIDED = frozenset({metric for metric, _ in _BY_BUSY} | _BY_MEMORY.keys() | _BY_GRANT.keys() | _ALONE.keys())
 
+_UNDIVIDED: Mapping[Metric, Metric] = {**_BY_MEMORY, **_BY_GRANT, **_ALONE}
+
 Part = tuple[tuple[str | None, ...], float]  # attributes, and the part of the value
 
 
@@ -49,11 +51,17 @@ def put_uses(
 ) -> None:
     """Put each value's parts: the owners' and, where not all of it is theirs, the rest."""
     devices = {device.uuid: device for device in report.devices}
+    alone = {uuid: each.sole.attributes for uuid, each in divisions.items() if each.sole and each.sole.fraction == 1.0}
     for reading in report.readings:  # thousands, of which most are the device's own
         if reading.metric not in _DIVIDED:
             continue
         device = devices.get(reading.subject)
         if device is None or not isinstance(reading.value, float):
+            continue
+        if (owner := alone.get(reading.subject)) is not None:  # of most devices: nothing is to be divided
+            whole = _UNDIVIDED.get(reading.metric) or _BY_BUSY.get((reading.metric, reading.attributes))
+            if whole is not None:
+                draft.put_aligned(whole, owner, reading.value, at=reading.at or at)
             continue
         for metric, attributes, value in _parts(reading, reading.value, device, divisions, work, draft.common):
             draft.put_aligned(metric, attributes, value, at=reading.at or at)
@@ -122,8 +130,8 @@ def _divided(division: Division, value: float, used: Mapping[str, float] | None,
 
 
 def _granted(division: Division, value: float) -> Iterator[Part]:
-    """Divide what there is by what was granted; pods that share all of it without limits have no limit of their own."""
-    if division.shares and division.shares[0].attribution is Attribution.EQUAL:
+    """Divide what there is by what was granted; pods that share a part of it without limits have no limit of their own."""
+    if any(share.attribution is Attribution.EQUAL for share in division.shares):
         return
     for share in (*division.shares, division.rest):
         if share.fraction > 0:
@@ -133,18 +141,23 @@ def _granted(division: Division, value: float) -> Iterator[Part]:
 def put_intruders(
     draft: Draft, report: DeviceReport, ownership: Ownership, work: Mapping[str, Work], pods: Pods
 ) -> None:
-    """Put how many processes use a device that nothing allocated to their pods, and how many are the host's own."""
+    """Put how many processes use a device that nothing allocated to their pods, and how many are the host's own.
+
+    What nobody has may have been given to an init container, which the kubelet does not list.
+    """
     if ownership.level == "none":
         return
     allowed = {(holding.device, holding.owner.uid) for holding in ownership.holdings}
+    held = ownership.stakes.keys()
     devices = {device.uuid: device for device in report.devices}
     for uuid, done in work.items():
         named = device_attributes(uuid, devices.get(uuid))
         for uid, (pod, number) in done.pods.items():
-            if (uuid, uid) not in allowed and not is_infrastructure(pod.name):
+            if uuid in ownership.veiled or pods.is_infrastructure(pod.namespace, pod.name):
+                continue  # who may be there cannot be known, or is everybody's servant
+            found = number - (0 if uuid in held else done.early.get(uid, 0))
+            if found and (uuid, uid) not in allowed:
                 owner = owner_attributes(pods.owner(pod.namespace, pod.name, uid))
-                draft.put(
-                    catalog.OWNER_UNALLOCATED, {**named, **owner, catalog.PROCESS_PLACE.key: "pod"}, float(number)
-                )
+                draft.put(catalog.OWNER_UNALLOCATED, {**named, **owner, catalog.PROCESS_PLACE.key: "pod"}, float(found))
         if done.host:
             draft.put(catalog.OWNER_UNALLOCATED, {**named, catalog.PROCESS_PLACE.key: "host"}, float(done.host))

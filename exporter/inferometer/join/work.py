@@ -12,7 +12,8 @@ from inferometer.model import DeviceReport, Pod, Whereabouts
 class Work:
     """The processes of one device: memory in bytes and share of SM time by pod UID; those of nobody's count to the totals only.
 
-    `memory_known` and `busy_known` tell whether every process told its own.
+    `memory_known` and `busy_known` tell whether every process told its own. `early` are the numbers of those that are init
+    containers': the kubelet never lists what it gave to one that does not stay.
     """
 
     memory: dict[str, float] = field(default_factory=dict)
@@ -22,6 +23,7 @@ class Work:
     memory_known: bool = True
     busy_known: bool = True
     pods: dict[str, tuple[Pod, int]] = field(default_factory=dict)  # by UID, with the number of its processes
+    early: dict[str, int] = field(default_factory=dict)
     host: int = 0  # processes of the host's own
 
 
@@ -54,4 +56,7 @@ def find_work(report: DeviceReport, places: Iterable[Whereabouts] | None, pods: 
         work.memory[pod.uid] = work.memory.get(pod.uid, 0.0) + memory
         work.busy[pod.uid] = work.busy.get(pod.uid, 0.0) + busy
         work.pods[pod.uid] = pod, work.pods.get(pod.uid, (pod, 0))[1] + 1
+        container = pod.container_ids.get(place.container_id, "")
+        if container in pod.init_containers and container not in pod.containers:
+            work.early[pod.uid] = work.early.get(pod.uid, 0) + 1
     return {device: work for device, work in found.items() if device not in unplaced}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from inferometer import catalog
-from inferometer.accounting.linger import Rules, keep
+from inferometer.accounting.linger import Rules, is_shown, keep
 from inferometer.model import Device, Point, Snapshot, Xid
 from inferometer.xid_catalog import ALERTED, entry
 
@@ -18,7 +18,7 @@ Key = tuple[str, int]  # GPU, code
 class Reported(NamedTuple):
     """How many XIDs of one code a GPU has had: those that are `told`, and those `held` back until the next snapshot.
 
-    `start` and `at` are Unix seconds: when the count was surely 0, and when it last stood; `newest` is when the newest XID
+    `start` and `at` are Unix seconds: when the count was surely 0, and when it last stood, if it is gone; `newest` is when the newest XID
     was. `gone` is monotonic seconds: since when the GPU is not there.
     """
 
@@ -35,8 +35,9 @@ class Counts:
     """The counters while one snapshot is added to them.
 
     Prometheus sees no increase in a counter that is born at 1. So those that alerts name, and the GPU's total, stand at 0
-    from the first snapshot that shows the GPU; any other is born at 0, and its first XID counts in the next snapshot. A
-    GPU that is gone keeps its counters for the linger.
+    from the first snapshot that shows the GPU, if anybody tells its XIDs; any other is born at 0, and its first XID counts
+    in the next snapshot. A GPU that is gone keeps its counters for the linger; then they end, and are remembered for when it is back. A counter that
+    comes back does so with its last value, and what is new counts in the next snapshot, as if it were born.
     """
 
     def __init__(self, before: Mapping[Key, Reported], snapshot: Snapshot, rules: Rules, since: float) -> None:
@@ -47,18 +48,28 @@ class Counts:
         there = {device.uuid: str(device.index) for device in snapshot.devices if _has_xids(device)}
         lasting: dict[Key, Reported] = {}
         gone: list[tuple[Key, Reported]] = []
+        self._born = {
+            key
+            for key, known in before.items()
+            if known.gone is not None and not is_shown(known.gone, snapshot.steady, rules)
+        }
         for key, known in before.items():
             now = known._replace(told=known.told + known.held, held=0, at=snapshot.at) if known.held else known
-            if key[0] in there:
+            if there.get(key[0]) == now.gpu and now.gone is None:
+                lasting[key] = now  # nearly all of them
+            elif key[0] in there:
                 lasting[key] = Reported(there[key[0]], now.start, snapshot.at, now.told, now.held, now.newest)
+            elif now.gone is not None:
+                gone.append((key, now))
             else:
-                gone.append((key, now if now.gone is not None else now._replace(gone=snapshot.steady)))
-        staying, self.ended = keep(gone, lambda item: item.gone or 0.0, snapshot.steady, rules)
+                gone.append((key, now._replace(gone=snapshot.steady, at=now.at if known.held else since)))
+        staying, self.ended = keep(gone, lambda item: item.gone or 0.0, snapshot.steady, rules, lambda _: True)
         self.counters = {**lasting, **staying}
-        self._born: set[Key] = set()
-        for uuid, index in there.items():
-            for code in _STANDING:
-                self._find((uuid, code), index)
+        unborn = [(uuid, code) for uuid in there for code in _STANDING if (uuid, code) not in self.counters]
+        unheard = _unheard(snapshot) if unborn else frozenset()
+        for key in unborn:
+            if key[0] not in unheard:
+                self._find(key, there[key[0]])
 
     def add(self, xid: Xid, times: int, index: str) -> int:
         """Count `times` XIDs like this one; give how many have no counter of their own. `index` is the GPU's, if known."""
@@ -86,10 +97,12 @@ class Counts:
     def _add(self, key: Key, times: int, at: float, *, late: bool) -> None:
         known = self.counters[key]
         newest = at if known.newest is None else max(known.newest, at)
+        # Told of a GPU that is away: it is shown once more.
+        known = known._replace(newest=newest, at=self._at, gone=None)
         if late:
-            self.counters[key] = known._replace(held=known.held + times, newest=newest)
+            self.counters[key] = known._replace(held=known.held + times)
         else:
-            self.counters[key] = known._replace(told=known.told + times, newest=newest, at=self._at)
+            self.counters[key] = known._replace(told=known.told + times)
 
 
 def _has_xids(device: Device) -> bool:
@@ -97,20 +110,33 @@ def _has_xids(device: Device) -> bool:
     return not device.is_instance and device.details.get(catalog.HW_VENDOR.key, "NVIDIA") == "NVIDIA"
 
 
-def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot) -> list[Point]:
+def _unheard(snapshot: Snapshot) -> frozenset[str]:
+    """Give the GPUs whose XIDs nobody tells: those without events, while the kernel's log is not read. No 0 is known of them."""
+    if snapshot.kernel_lost is not None:
+        return frozenset()
+    return frozenset(told.device for told in snapshot.unsupported if told.metric == catalog.XID_ERRORS.name)
+
+
+def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot, rules: Rules) -> list[Point]:
     """Give the counters, when each code's newest was, and what the catalogue says of the codes."""
     node, mark = snapshot.node, "true" if snapshot.simulated else None
+    shown = {
+        key: counter
+        for key, counter in counters.items()
+        if counter.gone is None or is_shown(counter.gone, snapshot.steady, rules)
+    }
     points = []
-    for (device, code), counter in counters.items():
-        gpu, at, start = counter.gpu or None, counter.at, counter.start
+    for (device, code), counter in shown.items():
+        gpu, start = counter.gpu or None, counter.start
+        at = snapshot.at if counter.gone is None else counter.at
         if code == ANY:
             points.append(Point(catalog.XID_EVENTS, (device, gpu, mark), float(counter.told), at, start, node))
             continue
         series = (device, gpu, str(code), entry(code).severity, mark)
-        points.append(Point(catalog.XID_ERRORS, series, float(counter.told), at, start, node))
+        points.append(Point(catalog.XID_ERRORS, series, float(counter.told) if counter.told else 0.0, at, start, node))
         if counter.newest is not None:
             points.append(Point(catalog.XID_LAST_TIME, (device, gpu, str(code), mark), counter.newest, at, None, node))
-    for code in sorted({code for _, code in counters if code != ANY}):
+    for code in sorted({code for _, code in shown if code != ANY}):
         known = entry(code)
         described = (str(code), known.mnemonic or None, known.severity, known.action, mark)
         points.append(Point(catalog.XID_INFO, described, 1.0, snapshot.at, None, node))

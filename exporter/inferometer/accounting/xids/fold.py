@@ -67,12 +67,12 @@ def count(
     return after, drops, counting.ended
 
 
-def points_of(state: State, holding: Mapping[Attributes, Held], snapshot: Snapshot) -> list[Point]:
-    """Give every point that is about XIDs and SXIDs."""
+def points_of(state: State, shown: Mapping[Attributes, Held], snapshot: Snapshot, rules: Rules) -> list[Point]:
+    """Give every point that is about XIDs and SXIDs; `shown` are the holdings that are published."""
     return [
-        *counts.points_of(state.counters, snapshot),
+        *counts.points_of(state.counters, snapshot, rules),
         *switches.points_of(state.sxids, snapshot),
-        *owners.points_of(state.hits, holding, snapshot),
+        *owners.points_of(state.hits, shown, snapshot),
     ]
 
 

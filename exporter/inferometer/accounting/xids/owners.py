@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 
 from inferometer import catalog
-from inferometer.accounting.held import Attributes, Held
+from inferometer.accounting.held import Attributes, Held, running
 from inferometer.accounting.linger import Rules
 from inferometer.model import Point, Snapshot, Xid
 from inferometer.xid_catalog import APPLICATION, FATAL, RESET, WARNING
@@ -22,19 +22,21 @@ class Holders:
 
     def __init__(self, before: Mapping[Attributes, Held], snapshot: Snapshot, rules: Rules) -> None:
         self._before = before
+        self._running = running(before)
         self._slack = rules.same_xid
-        self._tenures = {tenure.device: tenure.attributes for tenure in snapshot.tenures}
+        self._tenures = {tenure.device: tenure.owner.key for tenure in snapshot.tenures}
         self._instances = [device for device in snapshot.devices if device.is_instance]
 
     def find(self, xid: Xid) -> Attributes | None:
-        """Name the sole holder of what the XID is of, as a tenure's attributes; None where that is not one pod, or not sure.
+        """Name the sole holder of what the XID is of, by the series of its time; None where that is not one pod, or not sure.
 
         An XID that was, or may have been, before the holding is not its: a log can be read late, and NVML be held up.
         """
-        tenure = self._tenures.get(self._device(xid) or "")
-        held = self._before.get(tenure) if tenure is not None else None
+        device = self._device(xid) or ""
+        series = self._running.get((device, self._tenures.get(device, "")))
+        held = self._before[series] if series is not None else None
         earliest = xid.at - max(0.0, xid.late - self._slack)
-        return tenure if held is not None and held.ended is None and held.start <= earliest else None
+        return series if held is not None and held.sole and held.start <= earliest else None
 
     def _device(self, xid: Xid) -> str | None:
         """Find the GPU, or the one instance that an XID of a part of it can mean."""

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objectives held against the bounds that engines really have: between two bounds a histogram tells nothing (law 7)."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import NamedTuple
+
+from inferometer import catalog
+from inferometer.config import Objective
+from inferometer.join.draft import Draft
+from inferometer.model import EngineReport, Histogram, Metric, Resource
+
+MEASURED_BY: Mapping[str, Metric] = MappingProxyType(
+    {
+        "ttft": catalog.TIME_TO_FIRST_TOKEN,
+        "tpot": catalog.TIME_PER_OUTPUT_TOKEN,
+        "itl": catalog.INTER_TOKEN_LATENCY,
+        "e2e": catalog.REQUEST_DURATION,
+    }
+)
+EXACT, BETWEEN, BEYOND = catalog.SLO_STATE.values
+_LOWER, _UPPER = catalog.SLO_SIDE.values
+
+
+class Place(NamedTuple):
+    """Where a threshold lies among bounds: the next ones that are not above and not below it, in seconds."""
+
+    lower: float | None
+    upper: float | None
+
+    @property
+    def state(self) -> str:
+        """One of `inference.slo.state`."""
+        if self.lower is None or self.upper is None:
+            return BEYOND
+        return EXACT if self.lower == self.upper else BETWEEN
+
+
+def place(threshold: float, bounds: Sequence[float]) -> Place:
+    """Find a threshold among ascending finite bounds, all in seconds."""
+    at = bisect_left(bounds, threshold)
+    upper = bounds[at] if at < len(bounds) else None
+    return Place(threshold if upper == threshold else bounds[at - 1] if at else None, upper)
+
+
+class Measured(NamedTuple):
+    """An objective on one histogram of an engine; `attributes` are those that the engine's page adds."""
+
+    objective: Objective
+    attributes: tuple[tuple[str, str], ...]
+    place: Place
+
+
+def measure(objectives: Sequence[Objective], report: EngineReport, namespace: str) -> Iterator[Measured]:
+    """Hold the objectives that are for an engine against its histograms, each once; routers have none."""
+    if not objectives or report.kind != "engine":
+        return
+    for reading in report.readings:
+        if not isinstance(reading.value, Histogram):
+            continue
+        model = next((value for key, value in reading.attributes if key == catalog.MODEL.key), "")
+        for objective in objectives:
+            if (
+                reading.metric is MEASURED_BY[objective.metric]
+                and fnmatchcase(model, objective.model)
+                and fnmatchcase(namespace, objective.namespace)
+            ):
+                yield Measured(objective, reading.attributes, place(objective.threshold, reading.value.bounds))
+
+
+def put_objectives(
+    draft: Draft, measured: Sequence[Measured], named: Mapping[str, str | None], at: float, resource: Resource
+) -> None:
+    """Put thresholds and the bounds next to them; `named` has the engine's attributes."""
+    for objective, added, where in measured:
+        told = {
+            **named,
+            **dict(added),
+            catalog.SLO_NAME.key: objective.name,
+            catalog.SLO_METRIC.key: objective.metric,
+            catalog.SLO_STATE.key: where.state,
+        }
+        draft.put(catalog.SLO_THRESHOLD, told, float(objective.threshold), at=at, resource=resource)
+        for side, bound in ((_LOWER, where.lower), (_UPPER, where.upper)):
+            if bound is not None:
+                draft.put(catalog.SLO_BOUND, {**told, catalog.SLO_SIDE.key: side}, bound, at=at, resource=resource)
+
+
+def complain(measured: Measured) -> str:
+    """Say in one sentence why a threshold cannot be measured; empty where it can."""
+    objective, attributes, where = measured
+    model = dict(attributes).get(catalog.MODEL.key, "")
+    whose = MEASURED_BY[objective.metric].name + (f" of {model}" if model else "")
+    told = f"objective {objective.name}: {_seconds(objective.threshold)}"
+    if where.lower is None and where.upper is None:
+        return f"{told} cannot be told, {whose} has no finite bound"
+    if where.lower is None:
+        return f"{told} lies below {_seconds(where.upper)}, the lowest bound of {whose}"
+    if where.upper is None:
+        return f"{told} lies above {_seconds(where.lower)}, the highest bound of {whose}"
+    if where.state == EXACT:
+        return ""
+    return f"{told} lies between the bounds {_seconds(where.lower)} and {_seconds(where.upper)} of {whose}"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{float(value):.12g} s"

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objectives are published with the bounds at which an engine can really measure them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frames import CONTEXT, frames
+from inferometer import catalog
+from inferometer.config import Objective, Seconds
+from inferometer.join import join
+from inferometer.join.objectives import BETWEEN, BEYOND, EXACT, place
+from inferometer.model import Metric, Pod, Snapshot, Target
+from inferometer.sources.engines.advice import how_to_bound, how_to_show
+from inferometer.sources.engines.reader import Reader
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "engines"
+TARGET = Target("ns/a:8000", "http://10.0.0.7:8000/metrics", namespace="ns", pod="a", pod_uid="uid-a")
+POD = Pod("uid-a", "ns", "a", "Running")
+
+
+def snapshot(*objectives: Objective) -> Snapshot:
+    """Give that of a real vLLM 0.32."""
+    report = Reader(TARGET).read((FIXTURES / "vllm/real_v0.32.0_cpu_after60.txt").read_bytes())
+    return join(frames(pods=[POD], engines=[report]), replace(CONTEXT, objectives=objectives))
+
+
+def told(snapshot: Snapshot, metric: Metric, key: str) -> dict[tuple[str | None, str | None], object]:
+    """Give values by the objective's name and the attribute `key`."""
+    name, other = metric.keys.index(catalog.SLO_NAME.key), metric.keys.index(key)
+    return {(p.attributes[name], p.attributes[other]): p.value for p in snapshot.points if p.metric is metric}
+
+
+def test_the_threshold_says_whether_it_can_be_measured() -> None:
+    """A vLLM has bounds at 0.5 s and 2.5 s for first tokens, and none at 0.45 s or beyond 2560 s."""
+    objectives = [Objective(f"o{s:g}", "ttft", Seconds(s)) for s in (0.45, 0.5, 3000, 0.0001)]
+    state = told(snapshot(*objectives), catalog.SLO_THRESHOLD, catalog.SLO_STATE.key)
+    assert state == {
+        ("o0.45", BETWEEN): 0.45,
+        ("o0.5", EXACT): 0.5,
+        ("o3000", BEYOND): 3000,
+        ("o0.0001", BEYOND): 0.0001,
+    }
+
+
+def test_the_bounds_beside_it_are_those_of_the_engine() -> None:
+    """Where there is none on a side, none is told."""
+    objectives = [Objective(f"o{s:g}", "ttft", Seconds(s)) for s in (0.45, 0.5, 3000)]
+    bounds = told(snapshot(*objectives), catalog.SLO_BOUND, catalog.SLO_SIDE.key)
+    assert bounds == {
+        ("o0.45", "lower"): 0.25,
+        ("o0.45", "upper"): 0.5,
+        ("o0.5", "lower"): 0.5,
+        ("o0.5", "upper"): 0.5,
+        ("o3000", "lower"): 2560,
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "namespace", "there"), [("*", "*", True), ("tiny*", "n?", True), ("other", "*", False), ("*", "x", False)]
+)
+def test_an_objective_is_for_its_models_and_namespaces(model: str, namespace: str, there: bool) -> None:
+    """By name, or with `*`."""
+    (name,) = Reader(TARGET).read((FIXTURES / "vllm/real_v0.32.0_cpu_after60.txt").read_bytes()).models
+    pattern = f"{name[:2]}*" if model == "tiny*" else model
+    found = told(
+        snapshot(Objective("o", "tpot", Seconds(0.1), pattern, namespace)), catalog.SLO_THRESHOLD, catalog.SLO_STATE.key
+    )
+    assert bool(found) is there
+
+
+def test_what_cannot_be_measured_is_said_with_the_engines_own_option() -> None:
+    """In a sentence for `check`."""
+    (engine,) = snapshot(Objective("chat", "ttft", Seconds(0.45)), Objective("fine", "ttft", Seconds(0.5))).engines
+    ((metric, complaint),) = engine.complaints
+    assert complaint.startswith(
+        "objective chat: 0.45 s lies between the bounds 0.25 s and 0.5 s of gen_ai.server.time_to_first_token of "
+    )
+    assert "--custom-histogram-buckets" in how_to_bound("vllm", metric)
+    assert "--bucket-time-to-first-token" in how_to_bound("sglang", metric)
+    assert "no option" in how_to_bound("tgi", metric)
+    assert "--disable-log-stats" in how_to_show("vllm")
+    assert "--disable-log-stats" in how_to_show("unknown")
+
+
+def test_without_objectives_there_are_no_series() -> None:
+    """The default configuration says nothing of service levels."""
+    assert not [p for p in snapshot().points if p.metric in (catalog.SLO_THRESHOLD, catalog.SLO_BOUND)]
+
+
+@given(st.floats(0, 1e4), st.lists(st.floats(0, 1e4), unique=True).map(sorted))
+def test_a_threshold_lies_between_the_bounds_that_are_named(threshold: float, bounds: list[float]) -> None:
+    """Whatever the bounds: the nearest on either side, and exact only where it is one."""
+    found = place(threshold, bounds)
+    assert found.lower == max((b for b in bounds if b <= threshold), default=None)
+    assert found.upper == min((b for b in bounds if b >= threshold), default=None)
+    assert (found.state == EXACT) is (threshold in bounds)

@@ -76,7 +76,7 @@ def test_every_command_has_help(command: tuple[str, ...]) -> None:
         ("run", "--listen", "nowhere"),
         ("run", "--config", "missing.yaml"),
         ("check", "--config", "missing.yaml"),
-        ("check", "engine"),
+        ("check", "engine", "http://127.0.0.1:9/metrics", "--credentials", "none"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
@@ -205,9 +205,13 @@ def test_check_engine_explains_a_page() -> None:
         "kind",
         "version",
         "models",
+        "details",
         "mapped",
         "unmapped",
+        "unknown",
         "missing",
+        "likely",
+        "objectives",
     }
     assert (document["schema"], document["engine"], document["kind"]) == (1, "vllm", "engine")
     assert {"family": "vllm:generation_tokens_total", "metric": "inference.tokens"} in document["mapped"]

@@ -3,7 +3,7 @@
 
 from inferometer.app.agent import Agent, run
 from inferometer.app.bindings import bindings
-from inferometer.app.checking import Finding, check
+from inferometer.app.checking import Finding, check, check_engines
 from inferometer.app.pipeline import Pipeline, Stand, collect
 from inferometer.app.simulated import simulate
 
@@ -14,6 +14,7 @@ __all__ = [
     "Stand",
     "bindings",
     "check",
+    "check_engines",
     "collect",
     "run",
     "simulate",

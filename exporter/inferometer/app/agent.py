@@ -2,6 +2,8 @@
 """The agent: the pipeline on its clock, with its outputs, its signals and its health."""
 
 import logging
+import os
+import select
 import signal
 import sys
 import threading
@@ -30,7 +32,7 @@ _STACK = 512 * 1024  # a reader's thread needs little; 8 MiB of address space fo
 _STUCK = 30.0  # seconds past its time after which a tick has hung and the process no longer works
 _LAST_TICK = 1.5  # seconds to wait for the tick in progress, and then
 _LAST_FLUSH = 2.0  # seconds for the last push: SIGTERM ends within 5
-_GLANCE = 0.2  # seconds: how soon a signal is noticed
+_GLANCE = 0.2  # seconds: how soon the first snapshot is noticed
 _SWITCH = 0.001  # seconds that a tick's computing may hold up a scrape: p99 is 3 ms with it, 15 ms at Python's default
 
 
@@ -237,13 +239,18 @@ def run(
         ended.append(number)
 
     # Before anything is started: a signal that comes early must end the agent as well as a late one.
+    woken, waker = os.pipe()  # a signal writes to it: nobody has to look for one again and again
+    os.set_blocking(waker, False)
+    before = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: agent.reload())
     previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda number, _: asked.append(number))
     try:
         agent.start()
         settled = False
-        while not ended and not agent.wait(_GLANCE):
+        while not ended:
+            if select.select([woken], [], [], None if settled else _GLANCE)[0]:
+                os.read(woken, 64)
             if not settled and agent.newest is not None:
                 settle()
                 settled = True
@@ -257,4 +264,7 @@ def run(
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(waker)
     return 130 if ended[:1] == [signal.SIGINT] else 0

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is there, what is missing and what to do, source by source."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand, at_a_glance
 from inferometer.config import Config
+from inferometer.join.blindness import STATISTICS_OFF
 from inferometer.model import Reason, Snapshot, SourceHealth
 from inferometer.sources.devices.kernel_log import KernelLog
+from inferometer.sources.engines import advice
 from inferometer.sources.identity import pods
 from inferometer.sources.identity.cgroups import Cgroups
 from inferometer.sources.identity.slices import Slices
@@ -34,23 +37,48 @@ def check(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tu
     pipeline = Pipeline(at_a_glance(config), environ, stand)
     try:
         snapshot = pipeline.step(patience=max(FIRST_PATIENCE, config.identity.pods.deadline))
-        notes = pipeline.notes
+        notes, found = pipeline.notes, pipeline.engines
     finally:
         pipeline.close()
+    # What only looks like an engine may well be none: nothing is wrong with it.
     refused = [
-        Finding(f"engine {refusal.place}", "failed", f"not scraped: {refusal.reason}", "Correct the target or the pod.")
-        for refusal in pipeline.refused
+        Finding(
+            f"engine {each.place}", "absent" if each.doubtful else "failed", f"not scraped: {each.reason}", each.remedy
+        )
+        for each in pipeline.refused
     ]
     engines = refused or _engines(config, snapshot)
-    return (*_sources(snapshot, notes), *_off(config, environ), *_unsupported(snapshot), *engines)
+    said = _said(snapshot)
+    return (*_sources(snapshot, notes, found), *_off(config, environ), *_unsupported(snapshot), *engines, *said)
 
 
-def _sources(snapshot: Snapshot, notes: Mapping[str, str]) -> list[Finding]:
+def check_engines(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tuple[Finding, ...]:
+    """Read the pods and the engines once and say how each engine was found, and what is not scraped and why."""
+    devices, identity = config.devices, config.identity
+    alone = replace(
+        config,
+        devices=replace(
+            devices, nvidia=replace(devices.nvidia, enabled=False), amd=replace(devices.amd, enabled=False)
+        ),
+        identity=replace(identity, podresources=replace(identity.podresources, enabled=False)),
+    )
+    return tuple(each for each in check(alone, environ, stand) if each.source.partition(" ")[0] in ("engine", "pods"))
+
+
+def _sources(snapshot: Snapshot, notes: Mapping[str, str], found: Mapping[str, str]) -> list[Finding]:
     return [
         Finding(
             _label(health),
             _state(health),
-            health.message or notes.get(health.source) or _summary(health, snapshot),
+            "; ".join(
+                filter(
+                    None,
+                    (
+                        health.message or notes.get(health.source) or _summary(health, snapshot),
+                        found.get(health.instance) if health.source == "engine" else "",
+                    ),
+                )
+            ),
             health.remedy,
         )
         for health in snapshot.sources
@@ -132,6 +160,37 @@ def _unsupported(snapshot: Snapshot) -> list[Finding]:
     ]
 
 
+def _said(snapshot: Snapshot) -> list[Finding]:
+    """Say what the engines' pages do not tell: anything at all, families that they should have, objectives."""
+    findings = []
+    for engine in snapshot.engines:
+        name = engine.backend or engine.engine
+        label = f"engine {engine.target.instance}"
+        if engine.blind:
+            remedy = advice.how_to_show(engine.target.engine or name) if engine.blind == STATISTICS_OFF else _OTHER_PAGE
+            findings.append(Finding(f"{label} page", "missing", f"tells nothing of the engine: {engine.blind}", remedy))
+        differing = [] if engine.blind or not engine.missing else [f"lacks {_names(engine.missing)}"]
+        differing += [f"has what is not known: {_names(engine.unknown)}"] if engine.unknown else []
+        if differing:
+            findings.append(Finding(f"{label} families", "absent", f"its page {'; it '.join(differing)}", _UPGRADE))
+        findings += [
+            Finding(f"{label} objectives", "missing", complaint, advice.how_to_bound(name, metric))
+            for metric, complaint in dict.fromkeys(engine.complaints)
+        ]
+    return findings
+
+
+_MOST_NAMES = 8
+_UPGRADE = "See whether a newer version of the agent knows the engine's version."
+_OTHER_PAGE = "See whether it is the engine's port and path."
+
+
+def _names(families: Sequence[str]) -> str:
+    """Write the first few of a list."""
+    more = len(families) - _MOST_NAMES
+    return ", ".join(families[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
 def _engines(config: Config, snapshot: Snapshot) -> list[Finding]:
     if not config.engines.enabled:
         return [Finding("engine", "off", "switched off", "Set engines.enabled.")]
@@ -142,6 +201,7 @@ def _engines(config: Config, snapshot: Snapshot) -> list[Finding]:
             "engine",
             "missing",
             "no engine is configured and no pod of this node announces one",
-            "Annotate the pod with inferometer/port, name its port as in engines.discovery.port_names, or set engines.targets.",
+            "Annotate the pod with inferometer/port, name its port as in engines.discovery.port_names, or set engines.targets: "
+            "docs/engines.md.",
         )
     ]

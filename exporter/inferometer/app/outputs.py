@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which views feed which output."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from inferometer.model import Snapshot
+from inferometer.server.published import Render
 from inferometer.views.prometheus import Exposition
 from inferometer.views.samples import NEEDED
 
@@ -40,12 +41,12 @@ def _for_a_table(snapshot: Snapshot) -> Snapshot:
     return Snapshot(snapshot.at, snapshot.steady, snapshot.node, points=points)
 
 
-def forms(window: Window) -> Mapping[str, Callable[[Snapshot], bytes]]:
+def forms(window: Window) -> Mapping[str, Render]:
     """Give the renderer of every form that the endpoint serves."""
     exposition = Exposition()
     return {
-        "text": lambda snapshot: exposition.render(snapshot, openmetrics=False),
-        "openmetrics": lambda snapshot: exposition.render(snapshot, openmetrics=True),
+        "text": lambda snapshot: exposition.parts(snapshot, openmetrics=False),
+        "openmetrics": lambda snapshot: exposition.parts(snapshot, openmetrics=True),
         "html": lambda snapshot: _status_page(window.before(snapshot), snapshot),
     }
 

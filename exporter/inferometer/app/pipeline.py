@@ -12,17 +12,17 @@ from typing import Any
 from inferometer import __version__
 from inferometer.accounting import Rules, State, account
 from inferometer.app.dra import Dra
-from inferometer.board import Board, Key, Poller
+from inferometer.app.engines import Engines
+from inferometer.board import Board, Poller
 from inferometer.config import Config, Seconds
 from inferometer.join import Context, join
-from inferometer.model import DeviceReport, Frames, Pod, Resource, Snapshot, Target
+from inferometer.model import DeviceReport, Frames, Resource, Snapshot
 from inferometer.push import resource_attributes
 from inferometer.sources.devices.amd.source import Amd
 from inferometer.sources.devices.kernel_log import KernelLog
 from inferometer.sources.devices.nvidia import Nvidia
 from inferometer.sources.devices.release import Pause, Release
-from inferometer.sources.engines.discovery import Refusal, discover
-from inferometer.sources.engines.scrape import Engine
+from inferometer.sources.engines.discovery import Refusal
 from inferometer.sources.identity import pods as pods_api
 from inferometer.sources.identity.cgroups import Cgroups
 from inferometer.sources.identity.node import Node
@@ -77,14 +77,12 @@ class Pipeline:
             simulated=stand.simulated,
             process_series=config.devices.nvidia.process_series,
             drivers=config.identity.drivers,
+            infrastructure=config.identity.infrastructure_namespaces,
+            objectives=config.slo.objectives,
             itself=(environ.get("POD_NAMESPACE", ""), environ.get("POD_NAME", "")),
         )
-        self._refused: frozenset[Refusal] = frozenset()
-        self._pods: tuple[Pod, ...] | None = None
         self._pod_source: pods_api.Pods | None = None
         self._pods_malformed = 0  # at the last step
-        self._targets: Mapping[Key, Target] = MappingProxyType({})
-        self._targets_dropped = 0
         self._cgroups: Cgroups | None = None
         self._podresources: PodResources | None = None
         self._traffic = Traffic(config.period) if traffic is None else traffic
@@ -112,7 +110,7 @@ class Pipeline:
         if pods_api.wanted(config.identity.pods, environ):
             self._pod_source = pods_api.Pods(config.identity.pods, node, period, environ, self._traffic)
             self._poller.add(self._pod_source)
-        self._follow_engines(())
+        self._engines = Engines(config.engines, self._poller, period)
 
     def step(
         self,
@@ -134,20 +132,22 @@ class Pipeline:
         self._read(patience)
         seen = self._board.frames()
         came = (
-            self._follow_engines(_newest(seen, "pods")),
+            self._engines.follow(_newest(seen, "pods")),
             self._dra.follow(seen),
             self._follow_processes(seen),
         )
         if any(came):
             self._read(patience)
         limits = {
-            "targets": self._targets_dropped,
+            "targets": self._engines.dropped,
+            "engine_backoff": self._engines.newly_spared(),
             "claims_blanked": self._podresources.blanked if self._podresources else 0,
             "processes": self._cgroups.dropped if self._cgroups else 0,
             "pods_malformed": self._newly_malformed(),
             **dropped,
         }
-        joined = join(self._board.frames(exports, limits, self._traffic.counts), self._context)
+        frames = replace(self._board.frames(exports, limits, self._traffic.counts), targets=self._engines.targets)
+        joined = join(frames, self._context)
         self.state, snapshot = account(self.state, joined, self._rules)
         return snapshot
 
@@ -160,7 +160,12 @@ class Pipeline:
     @property
     def refused(self) -> tuple[Refusal, ...]:
         """The engines that are announced and not scraped, by place."""
-        return tuple(sorted(self._refused))
+        return self._engines.refused
+
+    @property
+    def engines(self) -> Mapping[str, str]:
+        """How each engine that is scraped was found, by its instance."""
+        return self._engines.told
 
     @property
     def notes(self) -> Mapping[str, str]:
@@ -169,35 +174,13 @@ class Pipeline:
 
     def close(self) -> None:
         """Stop reading and release the sources."""
+        self._engines.hang_up()
         self._poller.close()
 
     def _newly_malformed(self) -> int:
         """Count the pods that were none since the last step."""
         before, self._pods_malformed = self._pods_malformed, self._pod_source.malformed if self._pod_source else 0
         return self._pods_malformed - before
-
-    def _follow_engines(self, pods: tuple[Pod, ...] | None) -> bool:
-        """Poll the engines that came, forget those that went. Gives whether any came.
-
-        While pods cannot be read the engines found before stay: a blind moment is not their end.
-        """
-        if pods is None or pods is self._pods or not self.config.engines.enabled:
-            return False
-        self._pods = pods
-        found = discover(self.config.engines, pods)
-        self._targets_dropped = found.dropped
-        for refusal in found.refused:
-            if refusal not in self._refused:
-                log.warning("%s is not scraped: %s", refusal.place, refusal.reason)
-        self._refused = frozenset(found.refused)
-        before, self._targets = self._targets, {("engine", target.instance): target for target in found.targets}
-        for key, target in before.items():
-            if self._targets.get(key) != target:
-                self._poller.remove(key)
-        came = [target for key, target in self._targets.items() if before.get(key) != target]
-        for target in came:
-            self._poller.add(Engine(target, self.config.engines, self.config.period))
-        return bool(came)
 
     def _follow_processes(self, seen: Frames) -> bool:
         """Look for the processes that are on the GPUs. Gives whether there are new ones.

@@ -6,6 +6,7 @@ from inferometer.catalog.attributes import (
     API_VERB,
     DRIVER_CALL,
     DRIVER_FIELD,
+    FAMILY_STATE,
     LEVEL,
     LIMIT,
     OUTPUT,
@@ -17,6 +18,7 @@ from inferometer.catalog.attributes import (
 from inferometer.catalog.define import (
     JOIN,
     MAX,
+    ON_ENGINE,
     ON_SOURCE,
     SUM,
     C,
@@ -37,7 +39,12 @@ SOURCE_ERRORS = metric(
     "inferometer.source.errors", "{error}", C, (*ON_SOURCE, REASON), SUM, "Reads that failed, by reason."
 )
 IDENTITY_AGE = metric(
-    "inferometer.identity.age", "s", G, (), MAX, "Age of what the kubelet last said of who holds what."
+    "inferometer.identity.age",
+    "s",
+    G,
+    (SOURCE,),
+    MAX,
+    "Age of what each source of the map of who holds what said last. The oldest is how old the map is.",
 )
 IDENTITY_LEVEL = metric(
     "inferometer.identity.level",
@@ -45,11 +52,20 @@ IDENTITY_LEVEL = metric(
     G,
     (LEVEL,),
     MAX,
-    "1 for how much is known of owners: nothing, namespace and name, or the pod's UID and labels; 0 for the others.",
+    "1 for how complete the map of who holds what is, 0 for the others: nothing is known, or namespaces and names, or the pods' "
+    "UIDs and labels of some holdings, or those and the role of every one.",
 )
 SERIES = metric("inferometer.series", "{series}", G, (), SUM, "Series in the snapshot.")
 DROPPED = metric("inferometer.dropped", "{item}", C, (LIMIT,), SUM, "What a limit dropped, by limit.")
 EXPORTS = metric("inferometer.exports", "{export}", C, (OUTPUT, REASON), SUM, "Pushes, by outcome.")
+ENGINE_FAMILIES = metric(
+    "inferometer.engine.families",
+    "{family}",
+    G,
+    (*ON_ENGINE, FAMILY_STATE),
+    SUM,
+    "Families by which an engine's page differs from what is known of its engine. `inferometer check engine URL` names them.",
+)
 
 API_REQUESTS = metric(
     "inferometer.api.requests", "{request}", C, (API_VERB, API_RESOURCE), SUM, "Requests to the API server."

@@ -92,7 +92,7 @@ HEALTH_CAUSE = Attribute(
 )
 GPU_STATE = Attribute(
     "gpu.state",
-    "held by a pod, free, unhealthy (whoever holds it), excluded from use, or unknown where no source tells who holds what",
+    "held by a pod, free, unhealthy (whoever holds it), excluded from use, or unknown where no source tells who holds what, or who has a part of it",
     ("held", "free", "unhealthy", "excluded", "unknown"),
 )
 PROCESS_TYPE = Attribute("gpu.process.type", "What the process uses the GPU for", ("compute", "graphics", "mps"))
@@ -157,6 +157,12 @@ CLAIM_DRIVER = Attribute("k8s.resourceclaim.driver", "DRA driver of the device")
 CLAIM_POOL = Attribute("k8s.resourceclaim.pool", "Pool of the DRA driver")
 CLAIM_DEVICE = Attribute("k8s.resourceclaim.device", "Device, as the DRA driver names it")
 CLAIM_SHARE = Attribute("k8s.resourceclaim.share", "Share of a device that several claims have")
+POD_GROUP = Attribute("k8s.podgroup.name", "PodGroup that the DRA ResourceClaim is reserved for")
+SHARING_STRATEGY = Attribute(
+    "gpu.sharing.strategy",
+    "How the claim has the device shared among those who use it; absent where it does not say",
+    ("time_slicing", "mps"),
+)
 TEAM = Attribute("inferometer.team", "Team, from the configured label keys")
 COST_CENTER = Attribute("inferometer.cost_center", "Cost centre, from the configured label keys")
 QUEUE = Attribute(
@@ -175,8 +181,75 @@ OPERATION = Attribute(
 PROVIDER = Attribute("gen_ai.provider.name", "The engine, e.g. vllm")
 MODEL = Attribute("gen_ai.request.model", "Model name as the engine serves it")
 TOKEN_TYPE = Attribute("gen_ai.token.type", "Direction of the token", ("input", "output"))
+CACHED = Attribute(
+    "inference.token.cached",
+    "Whether a prompt token's keys and values were there already; only where the page tells the two apart",
+    ("true", "false"),
+)
+TOKEN_TIMING = Attribute(
+    "inference.token.timing",
+    "When the engine counts tokens: as each step makes them, or all of a request's at its completion",
+    ("step", "completion"),
+)
+ITL_SEMANTICS = Attribute(
+    "inference.inter_token_latency.semantics",
+    "What one value stands for: an output event, which may carry several tokens, or a token",
+    ("event", "token"),
+)
 RANK = Attribute("inference.engine.rank", "Data-parallel rank of the engine core")
-FINISH_REASON = Attribute("inference.finish_reason", "Why a request finished, as the engine says it")
+REPLICA = Attribute("inference.engine.replica", "Replica, where one page speaks for several")
+FINISH_REASON = Attribute(
+    "inference.finish_reason",
+    "Why a request finished, as the engine says it; `success` where it tells only that it did, `error` where it failed",
+)
+ABORT_EVIDENCE = Attribute(
+    "inference.abort.evidence",
+    "How it is known: the engine counts it, or it is what is left of the engine's other counts",
+    ("measured", "derived"),
+)
+BLIND_REASON = Attribute(
+    "inference.engine.blind.reason",
+    "Why nothing is known of the engine, though it answers: its statistics are off; the page is of nothing known; there is no "
+    "such page; it is no metrics page; credentials are asked for; another status than 200; the page is larger than the limits",
+    ("statistics_off", "unknown_page", "not_found", "not_metrics", "refused", "error", "too_large"),
+)
+STARTUP_PHASE = Attribute(
+    "inference.engine.startup.phase",
+    "From the pod's being scheduled to its container's start; to the pod's being ready; to its first token",
+    ("start", "load", "first_token"),
+)
+LOAD_PHASE = Attribute("inference.engine.load.phase", "Phase of the engine's start, as it names it")
+SLO_NAME = Attribute("inference.slo.name", "Name of the objective in the configuration")
+SLO_METRIC = Attribute("inference.slo.metric", "The latency that it is for", ("ttft", "tpot", "itl", "e2e"))
+SLO_STATE = Attribute(
+    "inference.slo.state",
+    "Whether the engine's histogram can tell: it has a bound at the threshold; the threshold lies between two bounds; it lies "
+    "below the lowest or above the highest",
+    ("exact", "between", "beyond"),
+)
+SLO_SIDE = Attribute(
+    "inference.slo.side",
+    "The largest bound that is not above the threshold, or the smallest that is not below it",
+    ("lower", "upper"),
+)
+FAMILY_STATE = Attribute(
+    "inferometer.family.state",
+    "missing, a family that an engine of the page's age should have; unknown, one that this version has never heard of",
+    ("missing", "unknown"),
+)
+WAIT_REASON = Attribute("inference.wait_reason", "What a request waits for, as the engine says it")
+REJECT_REASON = Attribute("inference.reject_reason", "Why a request was turned away, as the engine says it")
+HTTP_STATUS = Attribute("inference.http.status_class", "Class of the HTTP status", ("4xx", "5xx"))
+REQUEST_PHASE = Attribute(
+    "inference.request.phase",
+    "Phase of a request; `input` and `output` are the copying of tensors",
+    ("queue", "input", "compute", "output", "prefill", "decode"),
+)
+TENSOR_PARALLEL = Attribute("inference.engine.parallel.tensor", "Tensor-parallel size, where the page tells it")
+PIPELINE_PARALLEL = Attribute("inference.engine.parallel.pipeline", "Pipeline-parallel size, where the page tells it")
+EXPERT_PARALLEL = Attribute("inference.engine.parallel.expert", "Expert-parallel size, where the page tells it")
+DATA_PARALLEL = Attribute("inference.engine.parallel.data", "Number of data-parallel ranks that the page speaks of")
+QUANTIZATION = Attribute("inference.engine.quantization", "Quantisation of the weights, where the page tells it")
 SERVER_ADDRESS = Attribute("server.address", "Host of the endpoint; only where no pod identifies it")
 SERVER_PORT = Attribute("server.port", "Port of the endpoint")
 ENGINE_VERSION = Attribute("inference.engine.version", "Version of the engine, where its page tells it")
@@ -186,11 +259,11 @@ ENGINE_KIND = Attribute("inference.engine.kind", "What emits the page", ("engine
 SOURCE = Attribute("inferometer.source.name", "Source of the agent")
 SOURCE_INSTANCE = Attribute("inferometer.source.instance", "Which one, where a source has several")
 REASON = Attribute("inferometer.reason", "Why, from a closed set")
-LEVEL = Attribute("inferometer.identity.level", "How much is known of owners", ("none", "name", "uid"))
+LEVEL = Attribute("inferometer.identity.level", "How much is known of owners", ("none", "name", "partial", "uid"))
 LIMIT = Attribute(
     "inferometer.limit",
     "Which limit; `processes`, processes beyond those whose pod is looked for; `xid`, XIDs beyond what is kept of one GPU; `xid_unresolved`, XIDs in the kernel's log of an address that no GPU "
-    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `claims_blanked`, containers whose claims the kubelet left out of its answer, and for which its last one stands in; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
+    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `engine_backoff`, scrapes left out because an engine had answered too late or wrongly; `claims_blanked`, containers whose claims the kubelet left out of its answer, and for which its last one stands in; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
     "`driver_call`, a call that failed this once",
 )
 VERSION = Attribute("inferometer.version", "Version of the agent")
@@ -199,8 +272,9 @@ API_VERB = Attribute("inferometer.api.verb", "Verb, as RBAC names it", ("get", "
 API_RESOURCE = Attribute("inferometer.api.resource", "Resource of the Kubernetes API, such as pods")
 RESTART_CAUSE = Attribute(
     "inferometer.restart.cause",
-    "Why the sampler was started again: stuck in a call and killed, ended by itself, or made to let go of a GPU that is lost",
-    ("hang", "crash", "gpu_lost"),
+    "Why the sampler was started again: stuck in a call and killed, ended by itself, made to let go of a GPU that is lost, or "
+    "ended because what it told made no sense",
+    ("hang", "crash", "gpu_lost", "garbage"),
 )
 DRIVER_CALL = Attribute("inferometer.driver.call", "Function of the driver's library")
 DRIVER_FIELD = Attribute("inferometer.driver.field", "Field of nvmlDeviceGetFieldValues")

@@ -48,7 +48,14 @@ PCIE_RECOVERIES = metric(
 )
 PCIE_ERRORS = metric("gpu.pcie.errors", "{error}", C, (*ON_GPU, ERROR_TYPE), SUM, "PCIe errors, by kind.")
 
-NVLINK_UP = metric("gpu.nvlink.up", "{link}", G, (*ON_GPU, NVLINK), SUM, "1 if the NVLink is active, else 0.")
+NVLINK_UP = metric(
+    "gpu.nvlink.up",
+    "{link}",
+    G,
+    (*ON_GPU, NVLINK),
+    SUM,
+    "1 if the NVLink is active or asleep, else 0; a link that leads nowhere is 0, too.",
+)
 NVLINK_SPEED = metric(
     "gpu.nvlink.speed", "By/s", G, (*ON_GPU, NVLINK), SUM, "Bandwidth of the NVLink, as it was trained."
 )

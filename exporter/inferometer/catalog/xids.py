@@ -28,7 +28,7 @@ XID_ERRORS = metric(
     SUM,
     "XIDs that the driver reported while the agent watched, each once, though NVML and the kernel's log tell most of them both. "
     "A code that an alert names is 0 from the first snapshot that shows the GPU; another one is 0 in the snapshot that first "
-    "sees it, and counts from the next one on.",
+    "sees it, and counts from the next one on. Absent while neither tells the GPU's XIDs.",
 )
 XID_EVENTS = metric(
     "gpu.xid.events",

@@ -22,9 +22,13 @@ def execute(arguments: argparse.Namespace) -> int:
     end_on_sigterm()
     config, environ = settle(arguments, level="error")  # the findings say it better
     config, stand, _ = replayed(arguments, config)
-    findings = app.check(config, environ, stand)
+    return report(app.check(config, environ, stand), as_json=arguments.json)
+
+
+def report(findings: tuple[app.Finding, ...], *, as_json: bool) -> int:
+    """Print findings, and give the exit code."""
     ok = all(finding.state in _FINE for finding in findings)
-    if arguments.json:
+    if as_json:
         write(dump({"ok": ok, "findings": [finding._asdict() for finding in findings]}) + "\n")
         return 0 if ok else 1
     width = max((len(finding.source) for finding in findings), default=0)

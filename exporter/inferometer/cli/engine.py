@@ -3,36 +3,59 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from inferometer import app
+from inferometer.cli import check
 from inferometer.cli.output import Failure, write
 from inferometer.cli.settings import settle
 from inferometer.client import Client
-from inferometer.model import Reason, Trouble
-from inferometer.sources.engines.reader import PageDescription, describe
+from inferometer.config import Engines, Objective
+from inferometer.join.objectives import MEASURED_BY, complain, measure
+from inferometer.model import Reason, Target, Trouble
+from inferometer.sources.engines.access import accesses, refuse_target
+from inferometer.sources.engines.advice import how_to_bound
+from inferometer.sources.engines.reader import PageDescription, Reader, describe
 from inferometer.views.json import dump
 from inferometer.views.text import clean
 from inferometer.wire import shown
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Read one page and say what it is. A page that cannot be read is an error; an unknown engine is an answer."""
+    """Read one page and say what it is. A page that cannot be read is an error; an unknown engine is an answer.
+
+    Without a page say which engines are scraped.
+    """
+    if arguments.page is None:
+        config, environ = settle(arguments, level="error")  # the findings say it better
+        return check.report(app.check_engines(config, environ), as_json=arguments.json)
     config, _ = settle(arguments, level="warning")
-    page, content_type = _read(arguments.page, config.engines.deadline, config.engines.max_page)
+    page, content_type = _read(arguments.page, config.engines, arguments.credentials or "")
     try:
         found = describe(page, content_type)
     except Trouble as trouble:
         # What a malformed page's remedy tells to do is this very command.
         remedy = [] if trouble.reason is Reason.MALFORMED else filter(None, [trouble.remedy])
         raise Failure(1, f"{shown(arguments.page)}: {trouble.message}", *remedy) from None
-    write(dump(_document(found)) + "\n" if arguments.json else _text(found))
+    objectives = _objectives(page, content_type, config.slo.objectives)
+    write(dump(_document(found, objectives)) + "\n" if arguments.json else _text(found, objectives))
     return 0
 
 
-def _read(place: str, deadline: float, most: int) -> tuple[bytes, str]:
+def _read(place: str, engines: Engines, credentials: str) -> tuple[bytes, str]:
     """Read a page from a URL, a file or standard input; give it with its content type, where it has one."""
+    most = engines.max_page
     if place.startswith(("http://", "https://")):
-        client = Client(deadline=deadline, max_body=most)
+        if problem := refuse_target(credentials, engines.credentials):
+            raise Failure(2, f"--credentials: {problem}")
+        access = accesses(engines.credentials).get(credentials)
+        client = Client(
+            deadline=engines.deadline,
+            max_body=most,
+            authorization=access.authorization() if access else None,
+            trust=access.tls if access else None,
+        )
         try:
             response = client.get(place, accept="text/plain; version=0.0.4")
         finally:
@@ -52,21 +75,46 @@ def _read(place: str, deadline: float, most: int) -> tuple[bytes, str]:
     return page, ""
 
 
-def _document(found: PageDescription) -> dict[str, object]:
-    """Give the JSON document: `{engine, backend, kind, version, models, mapped: [{family, metric}], unmapped, missing}`."""
+def _objectives(page: bytes, content_type: str, objectives: tuple[Objective, ...]) -> list[str]:
+    """Say which objectives an engine's histograms cannot tell, whatever namespace they are for, and what would help."""
+    if not objectives:
+        return []
+    report = Reader(Target("", ""), max_samples=1_000_000).read(page, content_type)
+    said: dict[str, None] = {}
+    for each in measure([replace(each, namespace="*") for each in objectives], report, ""):
+        if text := complain(each):
+            metric = MEASURED_BY[each.objective.metric].name
+            said[f"{text}. {how_to_bound(report.backend or report.engine, metric)}"] = None
+    return list(said)
+
+
+def _document(found: PageDescription, objectives: list[str]) -> dict[str, object]:
+    """Give the JSON document.
+
+    It is `{engine, backend, kind, version, models, details, mapped, unmapped, unknown, missing, likely, objectives}`.
+    `mapped` and `likely` are lists of `{family, metric}`, `objectives` of sentences on those that cannot be measured.
+    """
     return {
         "engine": found.engine,
         "backend": found.backend,
         "kind": found.kind,
         "version": found.version,
         "models": list(found.models),
-        "mapped": [{"family": family, "metric": metric} for family, metric in found.mapped],
+        "details": dict(found.details),
+        "mapped": _pairs(found.mapped),
         "unmapped": list(found.unmapped),
+        "unknown": list(found.unknown),
         "missing": list(found.missing),
+        "likely": _pairs(found.likely),
+        "objectives": objectives,
     }
 
 
-def _text(found: PageDescription) -> str:
+def _pairs(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+    return [{"family": family, "metric": metric} for family, metric in pairs]
+
+
+def _text(found: PageDescription, objectives: list[str]) -> str:
     """Write the same for a reader."""
     lines = [
         f"engine   {found.engine}"
@@ -75,9 +123,16 @@ def _text(found: PageDescription) -> str:
         f"version  {found.version or 'the page does not tell'}",
         f"models   {', '.join(found.models) or 'the page does not tell'}",
     ]
-    width = max((len(family) for family, _ in found.mapped), default=0)
+    lines += [f"{'':7}  {attribute} {value}" for attribute, value in found.details]
+    width = max((len(family) for family, _ in (*found.mapped, *found.likely)), default=0)
     lines += _listed("mapped", [f"{family:{width}}  {metric}" for family, metric in found.mapped])
-    lines += _listed("missing", found.missing) + _listed("not mapped", found.unmapped)
+    lines += _listed("objectives that cannot be measured", objectives)
+    lines += _listed("missing", found.missing)
+    lines += _listed("not known to this version", found.unknown)
+    lines += _listed(
+        "not read, but named as other engines name", [f"{family:{width}}  {metric}" for family, metric in found.likely]
+    )
+    lines += _listed("not mapped", found.unmapped)
     return "".join(f"{clean(line)}\n" for line in lines)
 
 

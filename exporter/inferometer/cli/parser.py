@@ -68,10 +68,17 @@ def build_parser() -> argparse.ArgumentParser:
     engine = _command(
         check.add_subparsers(metavar="engine"),
         "engine",
-        "which engine a page is from, and which families map to what",
+        "which engine a page is from, and which families map to what; or which engines are scraped here",
         "engine",
     )
-    engine.add_argument("page", metavar="FILE|URL", help="a saved metrics page, - for standard input, or a URL")
+    engine.add_argument(
+        "page",
+        metavar="FILE|URL",
+        nargs="?",
+        help="a saved metrics page, - for standard input, or a URL; without it the engines of this node, how each was "
+        "found, and what is not scraped and why",
+    )
+    engine.add_argument("--credentials", metavar="NAME", help="entry of engines.credentials that the URL is asked with")
     _json_option(engine, default=argparse.SUPPRESS)
 
     record = _command(commands, "record", "what NVML answers, written for a replay, with all identity masked", "record")

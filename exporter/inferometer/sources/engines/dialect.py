@@ -6,15 +6,23 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from inferometer.model import Instrument, Metric
+from inferometer.sources.engines.family import Family, Label, Place, samples_of
 
 
 class Kind(StrEnum):
     """What emits a page."""
 
-    ENGINE = "engine"  # runs the model; its series may be mapped
-    ROUTER = "router"  # speaks for engines that have pages of their own: mapping it would count everything twice
+    ENGINE = "engine"  # runs the model
+    ROUTER = "router"  # speaks for engines that have pages of their own, so that adding it to them would count twice
     UNKNOWN = "unknown"
+
+
+class Timing(StrEnum):
+    """When an engine counts tokens."""
+
+    STEP = "step"
+    COMPLETION = "completion"
+    UNTOLD = ""
 
 
 class Sign(NamedTuple):
@@ -33,44 +41,12 @@ def sign(prefix: str, *labels: str, without: Iterable[str] = ()) -> Sign:
     return Sign(prefix, frozenset(labels), frozenset(without))
 
 
-class Role(StrEnum):
-    """What a sample is to its family."""
+class Fact(NamedTuple):
+    """Something that a label of an info series tells of the engine: sample name, label, attribute of the engine's info."""
 
-    VALUE = "value"
-    BUCKET = "bucket"
-    COUNT = "count"
-    SUM = "sum"
-    CREATED = "created"
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One thing an engine says, and the metric that it is.
-
-    Args:
-        names: the family's names without the dialect's prefix, newest first; where a page has several, the first counts.
-        metric: what it means. Its instrument is the type that the page must declare, if it declares one.
-        fixed: attributes that the name itself says, e.g. the direction of the tokens.
-        labels: this family's own labels, label name to attribute key.
-        since: families (without prefix) whose presence tells that the engine is new enough to have this one; empty: all
-            versions have it.
-        versions: the same for people.
-    """
-
-    names: tuple[str, ...]
-    metric: Metric
-    fixed: tuple[tuple[str, str], ...] = ()
-    labels: tuple[tuple[str, str], ...] = ()
-    since: tuple[str, ...] = ()
-    versions: str = ""
-
-
-class Place(NamedTuple):
-    """Where a sample belongs: the index of its family, the index of the name it goes by (0 is best), its role."""
-
-    family: int
-    rank: int
-    role: Role
+    sample: str
+    label: str
+    attribute: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,15 +59,26 @@ class Dialect:
         signs: any one of them is enough.
         model_label: the label that names a model.
         hosts: this page may re-export what another engine says, which then is the backend.
+        narrow: of such a page, only the models that the backend names are one request each; others are steps of it.
         backend: what runs behind the page when no other engine shows; empty: the page does not tell.
         version: (sample prefix, label) that tells the version of what emits the page.
-        prefixes: what precedes the names of `families`.
+        facts: what else the page tells of the engine.
+        timing: when it counts tokens.
+        balanced: each request that had its first token is running, waiting, finished or gone: who is in none of the
+            first three hung up.
+        unbalanced: families (without prefix) on whose pages that is not so: requests are elsewhere too.
+        prefixes: what precedes the names of `families` and `known`.
         families: what is mapped.
-        labels: labels that every mapped family may carry, label name to attribute key.
+        known: families that are known and have no metric of ours; `*` at the end stands for the rest of a name.
+        labels: labels that every mapped family may carry.
         required: labels without which a series is not this engine's own.
         foreign: labels with which a series is somebody else's.
+        partial: the page has some of the families and need not have any.
         port: the port it listens on unless told otherwise.
         path: the path of its page.
+        images: the last parts of its images' names, as `fnmatch` patterns for each part; a mirror's images end alike.
+        statistics: what makes the engine show its statistics, where something can hide them.
+        other_ports: ports that it listens on in deployments that are well known, the likeliest first.
     """
 
     name: str
@@ -99,35 +86,52 @@ class Dialect:
     kind: Kind = Kind.ENGINE
     model_label: str = "model_name"
     hosts: bool = False
+    narrow: bool = False
     backend: str = ""
     version: tuple[str, str] | None = None
+    facts: tuple[Fact, ...] = ()
+    timing: Timing = Timing.UNTOLD
+    balanced: bool = False
+    unbalanced: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     families: tuple[Family, ...] = ()
-    labels: tuple[tuple[str, str], ...] = ()
+    known: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
     required: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
+    partial: bool = False
     port: int = 8000
     path: str = "/metrics"
-    places: Mapping[str, Place] = field(init=False, repr=False)
+    images: tuple[str, ...] = ()
+    statistics: str = ""
+    other_ports: tuple[int, ...] = ()
+    places: Mapping[str, tuple[Place, ...]] = field(init=False, repr=False)
+    heard: tuple[frozenset[str], tuple[str, ...]] = field(init=False, repr=False)  # `known`: whole names, beginnings
 
     def __post_init__(self) -> None:
+        whole = frozenset(name for name in self.known if not name.endswith("*"))
+        object.__setattr__(self, "heard", (whole, tuple(name[:-1] for name in self.known if name.endswith("*"))))
         object.__setattr__(self, "places", _places(self.prefixes, self.families))
 
+    def knows(self, name: str) -> bool:
+        """Tell whether a family is one that is known and not mapped."""
+        if is_anyones(name):
+            return True
+        exact, beginnings = self.heard
+        rests = [name.removeprefix(prefix) for prefix in self.prefixes if name.startswith(prefix)]
+        return any(rest in exact or rest.startswith(beginnings) for rest in rests)
 
-def bases(name: str, instrument: Instrument) -> tuple[str, str]:
-    """Give the family name that text pages declare, and the one that OpenMetrics does (a counter's lacks `_total`)."""
-    return name, name.removesuffix("_total") if instrument is Instrument.COUNTER else name
+
+def is_anyones(name: str) -> bool:
+    """Tell whether a family is one that the Prometheus libraries write for any process or server."""
+    return name.startswith(("python_", "process_", "go_", "promhttp_", "http_"))
 
 
-def _places(prefixes: tuple[str, ...], families: tuple[Family, ...]) -> dict[str, Place]:
-    """Work out every sample name that counts. Prefixes are ranked after names."""
-    places: dict[str, Place] = {}
+def _places(prefixes: tuple[str, ...], families: tuple[Family, ...]) -> dict[str, tuple[Place, ...]]:
+    """Work out every sample name that counts, and what it may be."""
+    places: dict[str, list[Place]] = {}
     for index, family in enumerate(families):
-        names = [prefix + name for name in family.names for prefix in prefixes]
-        for rank, name in enumerate(names):
-            samples = {name: Role.VALUE}
-            if family.metric.instrument is Instrument.HISTOGRAM:
-                samples = {name + "_bucket": Role.BUCKET, name + "_count": Role.COUNT, name + "_sum": Role.SUM}
-            samples[bases(name, family.metric.instrument)[1] + "_created"] = Role.CREATED
-            places |= {sample: Place(index, rank, role) for sample, role in samples.items()}
-    return places
+        for rank, name in enumerate(family.called(prefixes)):
+            for sample, role in samples_of(name, family).items():
+                places.setdefault(sample, []).append(Place(index, rank, role))
+    return {sample: tuple(each) for sample, each in places.items()}

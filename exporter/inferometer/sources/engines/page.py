@@ -81,7 +81,8 @@ class Parser:
             Trouble: MALFORMED for what is no metrics page (empty, not UTF-8, HTML, a cut-off or invalid line, a series
                 twice); TOO_LARGE for more than `max_samples` samples, or a line beyond any engine's. The memory then stays what it was.
         """
-        if body.count(b"\n") > _LINES_PER_SAMPLE * (self._max_samples + 1):
+        most = _LINES_PER_SAMPLE * (self._max_samples + 1)
+        if len(body) > most and body.count(b"\n") > most:
             raise Trouble(
                 Reason.TOO_LARGE, f"more lines than {self._max_samples} samples need", "Raise engines.max_samples."
             )
@@ -104,15 +105,19 @@ class Parser:
         if len(lines) != len(self._lines):
             return None
         values = self._values.copy()
-        keys, slots = self._layout.keys, self._layout.slots
-        for i in compress(range(len(lines)), map(ne, lines, self._lines)):
-            key, line = keys[i], lines[i]
-            if not key or not line.startswith(key) or "_" in (rest := line[len(key) :]):
-                return None
-            try:
-                values[slots[i]] = float(rest)
-            except ValueError:  # a timestamp, an exemplar or nonsense: `_learn` tells them apart
-                return None
+        differs = list(map(ne, lines, self._lines))
+        # Each step goes through all the lines that differ at once: a loop over them costs half as much again.
+        keys, news = list(compress(self._layout.keys, differs)), list(compress(lines, differs))
+        if not all(keys) or not all(map(str.startswith, news, keys)):
+            return None
+        rests = list(map(str.removeprefix, news, keys))
+        if "_" in "".join(rests):
+            return None
+        try:
+            for slot, value in zip(compress(self._layout.slots, differs), map(float, rests), strict=True):
+                values[slot] = value
+        except ValueError:  # a timestamp, an exemplar or nonsense: `_learn` tells them apart
+            return None
         return values
 
     def _learn(self, lines: list[str], *, openmetrics: bool) -> list[float]:
@@ -127,7 +132,7 @@ class Parser:
             slots.append(len(values))
             if len(line) > _LONGEST_LINE:  # its labels would take many times the page's memory
                 raise Trouble(Reason.TOO_LARGE, f"line {number} has more than {_LONGEST_LINE} characters", _REMEDY)
-            stripped = line.strip()
+            stripped = line.strip(" \t\r")
             if not stripped or stripped[0] == "#":
                 keys.append("")
                 _note_type(stripped, types)

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from inferometer.model import EngineReport, Target
 from inferometer.sources.engines.page import Layout, Parser
 from inferometer.sources.engines.plan import Plan, compile_plan
-from inferometer.sources.engines.recognise import recognise
+from inferometer.sources.engines.recognise import likely, recognise
 
 
 @dataclass(frozen=True, slots=True)
 class PageDescription:
     """What a page is and which of its families mean which metric: the answer of `check engine`.
 
-    `mapped` pairs families with metrics, `unmapped` has the other families, `missing` those that an engine of the
-    page's age should have.
+    `mapped` pairs families with metrics, `unmapped` has the other families, of which the dialect has never heard of
+    the `unknown`, and `missing` those that an engine of the page's age should have. `likely` are families of an unknown
+    engine's page, and the metrics that they would be if they mean what other engines mean by that name. `details`
+    pairs attributes of the engine's info with what the page tells.
     """
 
     engine: str
@@ -25,6 +27,9 @@ class PageDescription:
     mapped: tuple[tuple[str, str], ...]
     unmapped: tuple[str, ...]
     missing: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+    likely: tuple[tuple[str, str], ...] = ()
+    details: tuple[tuple[str, str], ...] = ()
 
 
 class Reader:
@@ -57,6 +62,9 @@ class Reader:
             plan.unmapped,
             plan.missing,
             dropped,
+            plan.unknown,
+            page.details,
+            plan.balanced,
         )
 
 
@@ -66,5 +74,15 @@ def describe(body: bytes, content_type: str = "") -> PageDescription:
     page = recognise(layout)
     plan = compile_plan(layout, page, "")
     return PageDescription(
-        page.engine, page.backend, page.kind.value, page.version, page.models, plan.mapped, plan.unmapped, plan.missing
+        page.engine,
+        page.backend,
+        page.kind.value,
+        page.version,
+        page.models,
+        plan.mapped,
+        plan.unmapped,
+        plan.missing,
+        plan.unknown if page.dialects else (),
+        () if page.dialects else likely(layout),
+        tuple(sorted(page.details.items())),
     )

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The source of one engine: GET its page, read it."""
+"""The source of one engine: GET its page, read it, and leave an engine alone that has trouble."""
 
+import threading
+import zlib
 from http import HTTPStatus
 
 from inferometer import config
-from inferometer.client import Client
+from inferometer.client import Client, Response
 from inferometer.model import EngineReport, Reason, Target, Trouble
+from inferometer.sources.engines.access import Access
 from inferometer.sources.engines.dialects import BINDINGS
 from inferometer.sources.engines.reader import Reader
 
@@ -17,55 +20,126 @@ _ACCEPT = "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q
 # The page comes from this node: packing it would only take CPU from the engine.
 _UNCOMPRESSED = {"Accept-Encoding": "identity"}
 
+_SPREAD = 0.1  # of a period, within which the engines of a node are asked
+_WIDEST = 0.5  # seconds; so much later the snapshot is at most
+_SLACK = 0.1  # seconds by which the poller waits longer: the client says better what it has waited for
+
 
 class Engine:
-    """Scrapes one target each period; `instance` is the target's. Its memory is one page."""
+    """Scrapes one target each period; `instance` is the target's. Its memory is one page.
+
+    Each engine is asked at a moment of its own within the period, by the name that it has: one process that serves many
+    pages, or the node that runs many engines, is not asked for all of them at once. The first page is asked for at once.
+
+    One connection is kept, and one request is under way at most: past its deadline a request is hung up on. An engine
+    that answers too late, or wrongly, is asked half as often with each such answer, until one is right. Where nobody
+    listens asking costs nobody anything, and an engine that starts is to be seen in time.
+    """
 
     name = "engine"
 
-    def __init__(self, target: Target, settings: config.Engines, period: float) -> None:
+    def __init__(self, target: Target, settings: config.Engines, period: float, access: Access | None = None) -> None:
         self.instance = target.instance
-        self.period = period
-        self.deadline = float(settings.deadline)
         self._target = target
+        self._own_period = max(period, target.period)
+        self._longest = max(float(settings.backoff), self._own_period)
+        self._failures = 0  # in a row
+        self._spared = 0
+        self._first = True
+        self._phase = _phase(target.instance) * min(_SPREAD * period, _WIDEST)
+        self._closed = threading.Event()
+        patience = target.deadline or float(settings.deadline)
+        self.deadline = patience + self._phase + _SLACK
         self._reader = Reader(target, max_samples=settings.max_samples)
-        self._client = Client(deadline=self.deadline, max_body=settings.max_page, headers=target.headers)
+        self._client = Client(
+            deadline=patience,
+            max_body=settings.max_page,
+            headers=target.headers,
+            authorization=access.authorization() if access else None,
+            trust=access.tls if access else None,
+        )
+
+    @property
+    def period(self) -> float:
+        """Seconds until it is asked again: more, the more often in a row it has failed."""
+        return min(self._own_period * 2.0 ** min(self._failures, 20), self._longest)
+
+    @property
+    def spared(self) -> int:
+        """How many scrapes were left out since the start for the engine's sake."""
+        return self._spared
 
     def read(self) -> EngineReport:
         """Scrape once.
 
         Raises:
-            Trouble: what the client raises for connections and sizes; REJECTED for any status but 200; MALFORMED and
-                TOO_LARGE for what is no metrics page.
+            Trouble: what the client raises for connections, certificates and sizes; PERMISSION for 401 and 403, REJECTED
+                for any other status but 200; MALFORMED and TOO_LARGE for what is no metrics page.
         """
+        if not self._first:
+            self._closed.wait(self._phase)
+        self._first = False
         try:
-            response = self._client.get(self._target.url, accept=_ACCEPT, headers=_UNCOMPRESSED)
+            report = self._scrape()
         except Trouble as trouble:
-            if trouble.reason is not Reason.TOO_LARGE:
-                raise
-            remedy = "Raise engines.max_page if the page is right."  # the client knows the limit, not its key
-            raise Trouble(trouble.reason, trouble.message, remedy) from None
+            # One that ran into its own hanging up has failed at nothing.
+            if trouble.reason is not Reason.REFUSED and not self._closed.is_set():
+                self._spared += round(self.period / self._own_period) - 1  # it is due by what was known before
+                self._failures += 1
+            raise
+        self._failures = 0
+        return report
+
+    def hang_up(self) -> None:
+        """End a scrape that is under way in another thread: nobody waits for it any more, and another may follow."""
+        self._closed.set()
+        self._client.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.hang_up()
+
+    def _scrape(self) -> EngineReport:
+        response = self._get()
         if response.status != HTTPStatus.OK:
-            raise Trouble(
-                Reason.REJECTED,
-                f"{self.instance} answered {response.status} instead of metrics",
-                _remedy(response.status),
-            )
+            raise self._refused(response.status)
         content_type = response.headers.get("content-type", "")
         try:
             return self._reader.read(response.body, content_type)
         except Trouble as trouble:
             wrong = _not_metrics(content_type, response.body)
-            raise Trouble(trouble.reason, f"{self.instance}: {wrong or trouble.message}", trouble.remedy) from None
+            message = f"{self.instance}: {wrong or trouble.message}"
+            answer = "not_metrics" if trouble.reason is Reason.MALFORMED else "too_large"
+            raise Trouble(trouble.reason, message, trouble.remedy, answer) from None
 
-    def close(self) -> None:
-        """Hang up."""
-        self._client.close()
+    def _get(self) -> Response:
+        try:
+            return self._client.get(self._target.url, accept=_ACCEPT, headers=_UNCOMPRESSED)
+        except Trouble as trouble:
+            if trouble.reason is not Reason.TOO_LARGE:
+                raise
+            remedy = "Raise engines.max_page if the page is right."  # the client knows the limit, not its key
+            raise Trouble(trouble.reason, trouble.message, remedy, "too_large") from None
+
+    def _refused(self, status: int) -> Trouble:
+        """Say what a status means; what was sent to get it is named, and not shown."""
+        message = f"{self.instance} answered {status} instead of metrics"
+        if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            answer = "not_found" if status == HTTPStatus.NOT_FOUND else "error"
+            return Trouble(Reason.REJECTED, message, _remedy(status), answer)
+        if shown := self._target.credentials:
+            remedy = "See whether they are right."
+            return Trouble(Reason.PERMISSION, f"{message} to the credentials {shown!r}", remedy, "refused")
+        remedy = "Name an entry of engines.credentials in its target, or by the annotation inferometer/credentials."
+        return Trouble(Reason.PERMISSION, message, remedy, "refused")
+
+
+def _phase(instance: str) -> float:
+    """Give a number from 0 to 1, the same for a name at every start."""
+    return zlib.crc32(instance.encode("utf-8", "replace")) / 0xFFFF_FFFF
 
 
 def _remedy(status: int) -> str:
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return "Give the target its headers in engines.targets, or let the page be read without them."
     if status == HTTPStatus.NOT_FOUND:
         return "Check the path (inferometer/path on the pod): trtllm-serve has /prometheus/metrics, NIM /v1/metrics."
     return "Ask the engine: its log says why."

@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from operator import itemgetter, sub
 from typing import NamedTuple
@@ -39,14 +40,29 @@ class Identity(NamedTuple):
     subject: str
     metric: Metric
     attributes: tuple[tuple[str, str], ...]
-    created: int | None  # slot of the `_created` sample
+    created: tuple[int, ...] = ()  # slots of the `_created` samples, one for each series that is added up
 
     def start(self, values: Sequence[float]) -> float | None:
-        """Give when the counter began, in Unix seconds, if the page says something possible."""
-        if self.created is None:
+        """Give when the counter began, in Unix seconds, if the page says something possible of all its parts."""
+        if not self.created:
             return None
-        created = values[self.created]
-        return created if 0 < created < _MAX_CREATED else None
+        if len(self.created) == 1:
+            created = values[self.created[0]]
+            return created if 0 < created < _MAX_CREATED else None
+        several = [values[slot] for slot in self.created]
+        return min(several) if all(0 < each < _MAX_CREATED for each in several) else None
+
+    def believe(self, value: float) -> float:
+        """Give a value back.
+
+        Raises:
+            DoubtError: NOT_FINITE, OUT_OF_RANGE.
+        """
+        if not math.isfinite(value):
+            raise DoubtError(Doubt.NOT_FINITE)
+        if value < 0 or (value > 1 and self.metric.unit == "1"):
+            raise DoubtError(Doubt.OUT_OF_RANGE)
+        return value
 
 
 class Number(NamedTuple):
@@ -61,24 +77,21 @@ class Number(NamedTuple):
         Raises:
             DoubtError: NOT_FINITE, OUT_OF_RANGE.
         """
-        identity, value = self.identity, values[self.slot]
-        metric = identity.metric
-        if not math.isfinite(value):
-            raise DoubtError(Doubt.NOT_FINITE)
-        if value < 0 or (value > 1 and metric.unit == "1"):
-            raise DoubtError(Doubt.OUT_OF_RANGE)
+        identity = self.identity
+        metric, value = identity.metric, identity.believe(values[self.slot])
         start = identity.start(values) if metric.instrument is Instrument.COUNTER else None
         return Reading(identity.subject, metric, identity.attributes, value, start)
 
 
 class Buckets(NamedTuple):
-    """A histogram. `cumulative` picks the bucket values by rising bound, +Inf last."""
+    """A histogram. `cumulative` picks the bucket values by rising bound, +Inf last; `bounds` are in our unit."""
 
     identity: Identity
     bounds: tuple[float, ...]
     cumulative: Callable[[Sequence[float]], tuple[float, ...]]
     count_slot: int
     sum_slot: int
+    per: float = 1.0  # how many of the page's units make one of ours
 
     def read(self, values: Sequence[float]) -> Reading:
         """Read it, with its own bounds.
@@ -101,19 +114,29 @@ class Buckets(NamedTuple):
             identity.subject,
             identity.metric,
             identity.attributes,
-            Histogram(self.bounds, counts, total),
+            Histogram(self.bounds, counts, total / self.per),
             identity.start(values),
         )
 
 
-def buckets(identity: Identity, bounds: Sequence[tuple[str, int]], count: int | None, sum_: int | None) -> Buckets:
+def _scaled(le: str, per: float) -> float:
+    """Read a bound and say it in our unit, as near as its digits say: 0.7 ms is 0.0007 s, and not its neighbour."""
+    bound = float(le)
+    return bound if per == 1 or not math.isfinite(bound) else float(Decimal(le) / Decimal(per))
+
+
+def buckets(
+    identity: Identity, bounds: Sequence[tuple[str, int]], count: int | None, sum_: int | None, per: float = 1.0
+) -> Buckets:
     """Put a histogram together from its `(le, slot)` pairs and the slots of its count and sum.
+
+    `per` is how many of the page's units make one of ours: the bounds stay the engine's own, said in another unit.
 
     Raises:
         DoubtError: INCOMPLETE.
     """
     try:
-        ordered = sorted((float(le), slot) for le, slot in bounds)
+        ordered = sorted((_scaled(le, per), slot) for le, slot in bounds)
     except ValueError:
         raise DoubtError(Doubt.INCOMPLETE) from None
     limits = tuple(limit for limit, _ in ordered)
@@ -128,5 +151,5 @@ def buckets(identity: Identity, bounds: Sequence[tuple[str, int]], count: int | 
     slots = [slot for _, slot in ordered]
     if len(slots) == 1:  # itemgetter of one index gives no tuple
         only = slots[0]
-        return Buckets(identity, (), lambda values: (values[only],), count, sum_)
-    return Buckets(identity, limits[:-1], itemgetter(*slots), count, sum_)
+        return Buckets(identity, (), lambda values: (values[only],), count, sum_, per)
+    return Buckets(identity, limits[:-1], itemgetter(*slots), count, sum_, per)

@@ -45,7 +45,10 @@ def urls(discovered: Discovered) -> list[str]:
 def test_an_annotated_pod_is_a_target_with_its_identity() -> None:
     """The instance is `namespace/pod:port`, and the container is the one that declares the port."""
     assert found(annotated()).targets == (
-        Target("ns/chat-0:8000", "http://10.0.0.1:8000/metrics", "", "ns", "chat-0", "uid-chat-0", "server"),
+        Target(
+            *("ns/chat-0:8000", "http://10.0.0.1:8000/metrics", "", "ns", "chat-0", "uid-chat-0", "server"),
+            found="annotation inferometer/port",
+        ),
     )
 
 
@@ -60,11 +63,14 @@ def test_an_annotated_pod_is_a_target_with_its_identity() -> None:
         {"annotations": {"inferometer/engine": "vllm"}},
         {"annotations": {"inferometer/path": "/metrics"}},
         {"annotations": {"inferometer/scrape": "true"}},
+        {"images": {"server": "vllm/vllm-openai:v0.32.0"}},
     ],
 )
 def test_each_mark_makes_a_pod_an_engine(marks: Mapping[str, object]) -> None:
-    """A label, a port's name or an annotation of ours is enough."""
-    assert urls(found(pod(**marks))) == ["http://10.0.0.1:8000/metrics"]
+    """A label, a port's name, an image with its usual port or an annotation of ours is enough, and how is said."""
+    discovered = found(pod(**marks))
+    assert urls(discovered) == ["http://10.0.0.1:8000/metrics"]
+    assert discovered.targets[0].found.partition(" ")[0] in ("annotation", "label", "port", "image")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +80,9 @@ def test_each_mark_makes_a_pod_an_engine(marks: Mapping[str, object]) -> None:
         {"labels": {"app.kubernetes.io/name": "nginx", "llm-d.ai/inference-serving": "false"}},
         {"annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "8000"}},
         {"annotations": {"inferometer/port": "8000", "inferometer/scrape": "false"}},
+        {"annotations": {"inferometer/scrape": "false"}, "images": {"server": "vllm/vllm-openai"}},
+        {"annotations": {"prometheus.io/scrape": "false"}, "images": {"server": "vllm/vllm-openai"}},
+        {"images": {"server": "team/batch:v1"}},
         {"labels": {"inferometer/engine": "vllm"}, "annotations": {"prometheus.io/scrape": "false"}},
         {"annotations": {"inferometer/port": "8000"}, "phase": "Pending"},
         {"annotations": {"inferometer/port": "8000"}, "phase": "Succeeded"},
@@ -159,6 +168,11 @@ def test_the_container_is_named_only_where_it_is_certain() -> None:
         ({"inferometer/path": "/" + "a" * 1000}, "path"),
         ({"inferometer/scheme": "file"}, "scheme"),
         ({"inferometer/engine": "vlm"}, "engine"),
+        ({"inferometer/credentials": "none"}, "engines.credentials"),
+        ({"inferometer/period": "often"}, "period"),
+        ({"inferometer/period": "0s"}, "period"),
+        ({"inferometer/period": "1h"}, "period"),
+        ({"inferometer/period": "9" * 400}, "period"),
     ],
 )
 def test_a_hostile_or_mistaken_annotation_is_refused_with_its_reason(annotations: Mapping[str, str], says: str) -> None:
@@ -262,3 +276,11 @@ def test_discovery_can_be_switched_off() -> None:
         t.instance
         for t in found(annotated(), discovery=off, targets=(config.TargetConfig(url="http://h/metrics"),)).targets
     ] == ["h:80"]
+
+
+def test_an_address_is_asked_once() -> None:
+    """Two pods on the host's network that announce one port would be one engine counted twice: the second is refused."""
+    discovered = found(annotated(name="a"), annotated(name="b"))
+    assert [t.instance for t in discovered.targets] == ["ns/a:8000"]
+    assert discovered.refused[0].place == "ns/b:8000"
+    assert "ns/a:8000" in discovered.refused[0].reason

@@ -17,6 +17,7 @@ from inferometer.sources.engines.dialects.tgi import TGI
 from inferometer.sources.engines.dialects.triton import TRITON, TRITON_TRTLLM, TRITON_VLLM
 from inferometer.sources.engines.dialects.trtllm import TRTLLM
 from inferometer.sources.engines.dialects.vllm import VLLM
+from inferometer.sources.engines.family import Family
 
 DIALECTS: tuple[Dialect, ...] = (
     DYNAMO_FRONTEND,
@@ -36,7 +37,10 @@ DIALECTS: tuple[Dialect, ...] = (
 )
 
 # What may run behind a page of a dialect with `hosts`.
-BACKENDS: tuple[Dialect, ...] = (VLLM, SGLANG, TRTLLM, TRITON_TRTLLM, TRITON_VLLM)
+BACKENDS: tuple[Dialect, ...] = (VLLM, SGLANG, TRTLLM, LMDEPLOY, TRITON_TRTLLM, TRITON_VLLM)
+
+# Engines whose names others borrow, the best known first.
+LIKE_VLLM: tuple[Dialect, ...] = (VLLM, SGLANG, TRTLLM, LMDEPLOY)
 
 # The dialect of a name that an operator gives; of two that share a name, the engine.
 BY_NAME = {d.name: d for d in DIALECTS}
@@ -44,14 +48,17 @@ BY_NAME = {d.name: d for d in DIALECTS}
 
 def _bindings(dialect: Dialect) -> tuple[Binding, ...]:
     """Say for the reference page what each family of a dialect gives."""
-    prefix = dialect.prefixes[0]
     return tuple(
         Binding(
             metric=family.metric.name,
-            call=", ".join(prefix + name for name in family.names),
+            call=", ".join(name + _selector(family) for name in family.called(dialect.prefixes[:1])),
             source=dialect.name,
             attributes={
-                **{attribute: f"label {label}" for label, attribute in (*dialect.labels, *family.labels)},
+                **{
+                    label.attribute: f"label {label.name}"
+                    for label in (*dialect.labels, *family.labels)
+                    if label.attribute in family.metric.keys
+                },
                 **dict(family.fixed),
                 **_CONSTANT,
             },
@@ -61,7 +68,19 @@ def _bindings(dialect: Dialect) -> tuple[Binding, ...]:
     )
 
 
+def _selector(family: Family) -> str:
+    """Write which series of a family are meant, as a selector of Prometheus' would."""
+    told = [f'{label}=~"{"|".join(sorted(values))}"' for label, values in family.conditions if any(values)]
+    return f"{{{','.join(told)}}}" if told else ""
+
+
 _CONSTANT = {catalog.OPERATION.key: catalog.OPERATION.values[0]}
 
+# Whose families the reference page lists. Triton's vLLM says vLLM's again.
+_LISTED = (
+    *(VLLM, SGLANG, TRTLLM, TRITON_TRTLLM, TRITON, NIM, TGI, LLAMACPP, LMDEPLOY, KSERVE),
+    *(DYNAMO_WORKER, DYNAMO_FRONTEND, EPP),
+)
+
 # Which family of which engine gives which metric.
-BINDINGS: tuple[Binding, ...] = _bindings(VLLM)
+BINDINGS: tuple[Binding, ...] = tuple(binding for dialect in _LISTED for binding in _bindings(dialect))

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vLLM production-stack's router: it speaks of engines under `vllm:` names, by `server` instead of `model_name`."""
+"""vLLM production-stack's router: it speaks of engines under `vllm:` names, by `server` instead of `model_name`.
+
+Most is said of the servers behind it, which say it themselves, and cumulative values are typed gauge: nothing is read.
+Read in `src/vllm_router/services/metrics_service`.
+"""
 
 from inferometer.sources.engines.dialect import Dialect, Kind, sign
 
@@ -14,4 +18,6 @@ PRODUCTION_STACK = Dialect(
     ),
     backend="vllm",
     model_label="model",
+    prefixes=("vllm:",),
+    known=("*",),
 )

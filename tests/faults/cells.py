@@ -35,6 +35,9 @@ def begin(ward: Ward, cell: Cell) -> None:
     """Have the driver do it. What is called only at first is called anew."""
     fault = Fault(cell.fault, cell.target.subject, cell.target.name, cell.number)
     if cell.target.kind != ward.scene.kind:
+        if ward.has_less:
+            ward.lacks()
+            ward.restart()
         ward.admit(cell.target.kind)
     first = cell.target.first and not cell.whole
     if cell.fault == "missing":

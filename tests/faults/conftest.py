@@ -46,13 +46,13 @@ def engine() -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the library."""
     return build(tmp_path_factory.mktemp("nvml"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def open_ward(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Iterator[OpenWard]:
     """Open wards, with a directory and a driver of their own."""
     with engine() as url, pytest.MonkeyPatch.context() as patch:
@@ -64,7 +64,7 @@ def open_ward(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Iterat
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def targets(tmp_path_factory: pytest.TempPathFactory, open_ward: OpenWard) -> tuple[Target, ...]:
     """Give everything that can fail, by the table and by the library's own log of who is asked what, and when."""
     log = tmp_path_factory.mktemp("log") / "calls.log"

@@ -15,7 +15,9 @@ from inferometer.sources.devices import calls
 
 LINKS = 12  # the first twelve have fields of their own in old drivers
 ENGINE = "engine"
+SAMPLES = {0: (90_000, 120_000), 1: (40, 70)}  # of power in mW, of utilization in percent
 WITNESSES = ("GPU-W", "GPU-M", "MIG-M")
+VGPU = "vgpu-uuid-1"  # the patient's
 PATIENT, SLICE = "GPU-P", "MIG-P"  # as pages are compared; see `Scene`
 
 # What the patient is: whole, or in MIG mode, or with a driver that refuses the first one or two ways to read a row.
@@ -37,8 +39,15 @@ class Scene:
     def node(self, *faults: Fault, trace: bool = False) -> Node:
         """Give what the driver answers."""
         witnesses = (
-            Gpu("GPU-W", minor=1, samples={}, nvlinks=0, fields=FIELDS, processes=(Process("compute", 7, GIB),)),
-            Gpu("GPU-M", minor=2, samples={}, nvlinks=0, fields=FIELDS, mig=1, instances=(Instance("MIG-M"),)),
+            Gpu(
+                "GPU-W",
+                minor=1,
+                samples=SAMPLES,
+                nvlinks=0,
+                fields=FIELDS,
+                processes=(Process("compute", 7, GIB, sm=5),),
+            ),
+            Gpu("GPU-M", minor=2, samples=SAMPLES, nvlinks=0, fields=FIELDS, mig=1, instances=(Instance("MIG-M"),)),
         )
         return Node(
             (self._patient(), *witnesses),
@@ -46,6 +55,7 @@ class Scene:
             conf_compute=(0, 1, 0, 0),
             excluded=(("00000000:5E:00.0", "GPU-X"),),
             trace=trace,
+            flowing=True,
         )
 
     def _patient(self) -> Gpu:
@@ -84,6 +94,8 @@ class Scene:
 # Fields that the library answers from a property, which the patient has.
 _OTHERWISE = (82, 83, 94, 185, 186, 187, 188, 189, 190, 192)
 
+
+_VGPU_HOST = "nvmlDeviceGetVirtualizationMode"  # tells whether there are vGPUs to ask for
 
 # Calls that are no way of a row, and that have an older one in their place.
 _NEWER = ("nvmlDeviceGetProcessesUtilizationInfo", "nvmlDeviceGetVgpuInstancesUtilizationInfo")
@@ -150,6 +162,8 @@ class Target:
         for family, prefix in ((calls.EVENTS, "gpu_xid"), (calls.PROCESSES, "gpu_process"), (calls.VGPUS, "gpu_vgpu")):
             if self.name in family:
                 return metric.startswith(prefix)
+        if self.name == _VGPU_HOST and metric.startswith("gpu_vgpu"):
+            return True
         if self.name.startswith("nvmlGpm") and not self.name.startswith("nvmlGpmInstance"):
             return metric in _fed_by(lambda row: any(way.gpm for way in row.ways))
         if self.name == calls.FIELDS_CALL:
@@ -166,6 +180,13 @@ class Target:
 
 # What is made of the values of others.
 _VERDICTS = frozenset(metric.prometheus for metric in (catalog.STATUS, catalog.GPU_HEALTH_CAUSE))
+
+
+def needs_two_reads() -> frozenset[str]:
+    """Give the metrics that a new sampler cannot tell at once: what it asks for is what was since the read before."""
+    return _fed_by(lambda row: any(way.gpm or way.samples for way in row.ways)) | {
+        catalog.PROCESS_UTILIZATION.prometheus
+    }
 
 
 def _fed_by(wanted: Callable[[calls.Row], bool]) -> frozenset[str]:

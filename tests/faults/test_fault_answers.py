@@ -15,7 +15,7 @@ from faults.scene import Target
 from faults.ward import Ward
 from inferometer.sources.devices import calls
 
-LANES = 8  # a cell mostly waits for the next period
+LANES = 12  # a cell mostly waits for the next period
 PATTERNS = (
     0,
     1,
@@ -45,8 +45,7 @@ def fails(ward: Ward, cell: Cell) -> list[str]:
 
 def fail(ward: Ward, cell: Cell) -> list[str]:
     begin(ward, cell)
-    ward.until(lambda page: told(cell, page))
-    ward.until(lambda page: is_local(ward, cell, page))
+    ward.until(lambda page: told(cell, page) and is_local(ward, cell, page))
     return unharmed(ward, cell)
 
 

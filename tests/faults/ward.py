@@ -10,25 +10,19 @@ from pathlib import Path
 
 from fakenvml.build import build
 from fakenvml.fakenvml import Fault
-from faults.scene import PATIENT, SLICE, WITNESSES, Scene
+from faults.scene import PATIENT, SLICE, VGPU, WITNESSES, Scene
 from inferometer.app.pipeline import Pipeline
-from inferometer.config import Config, Devices, Engines, Identity, KernelLog, Nvidia, Seconds, TargetConfig
+from inferometer.config import Accounting, Config, Devices, Engines, Identity, KernelLog, Nvidia, Seconds, TargetConfig
 from inferometer.model import Reason, Snapshot
 from inferometer.sources.devices.release import Pause
+from inferometer.sources.devices.troubles import PAUSED
 from inferometer.views.prometheus import Exposition
 
 PERIOD = 2.0  # seconds, of which no page is made later than it may be; but nobody waits for them, see `step`
 _APART = 0.11  # seconds between two samples of GPM, at least
 _DEVICE = re.compile(r'hw_id="([^"]*)"')
 _FORMER = re.compile(r'"(GPU|MIG)-[a-z]+-[0-9]+"')  # an earlier patient, whose counters linger
-# What is news at one read and none at the next: peaks between two reads, ages, and what counts time or calls.
-_PASSING = (
-    "gpu_power_max",
-    "gpu_utilization_max",
-    "gpu_reading_age",
-    "gpu_process_utilization",
-    "gpu_vgpu_utilization",
-)
+_PASSING = "gpu_reading_age"  # differs from page to page
 INFOS = ("gpu_info", "gpu_mig_info", "gpu_fabric_info", "gpu_vgpu_info")
 
 Values = Mapping[str, float]
@@ -43,7 +37,7 @@ class Page:
 
     @cached_property
     def devices(self) -> Mapping[str, Values]:
-        """The values of each device, apart from what passes."""
+        """The values of each device, apart from its age."""
         grouped: dict[str, dict[str, float]] = {}
         for series, value in self.values.items():
             if (found := _DEVICE.search(series)) and not series.startswith(_PASSING):
@@ -94,6 +88,7 @@ class Ward:
         self.library.symlink_to(library)
         self.text = directory / "node.txt"
         self.scene = Scene()
+        self.has_less = False
         self.pages: list[Page] = []  # since the driver's answers changed
         self._pause = Pause()
         often = Seconds(0.1)
@@ -103,12 +98,15 @@ class Ward:
             kill_after=Seconds(kill_after),
             medium_period=often,
             slow_period=often,
+            process_series=True,
         )
         config = Config(
             period=Seconds(PERIOD),
             devices=Devices(nvidia=nvidia, kernel_log=KernelLog(enabled=False)),
             identity=_nobody(),
             engines=Engines(targets=(TargetConfig(url=engine),)),
+            # What earlier patients leave behind is soon gone: pages stay short.
+            accounting=Accounting(linger=Seconds(1.0), max_ended=100),
         )
         self.scene.node().write(self.text)
         self._pipeline = Pipeline(config, {}, pause=self._pause)
@@ -126,7 +124,7 @@ class Ward:
         if another:
             self.scene = replace(self.scene, kind=another, number=self.scene.number + 1)
             self._counters = {
-                series: value for series, value in self._counters.items() if not _is_of(series, PATIENT, SLICE)
+                series: value for series, value in self._counters.items() if not _is_of(series, PATIENT, SLICE, VGPU)
             }
         self.pages = []
         self.scene.node(*faults, trace=trace).write(self.text)
@@ -139,6 +137,7 @@ class Ward:
     def lacks(self, *symbols: str) -> None:
         """Have a library without some symbols, as an old driver's; it is loaded at the next restart."""
         self.library.unlink()
+        self.has_less = bool(symbols)
         if symbols:
             build(self.library.parent, without=symbols)
         else:
@@ -150,7 +149,7 @@ class Ward:
         def is_left_alone(page: Page) -> bool:
             if page.trouble.startswith(Reason.RELEASED):
                 return True
-            self._pause.begin("the test says so", 0.5)
+            self._pause.begin("the test says so", 0.3)
             return False
 
         self.until(is_left_alone)
@@ -202,7 +201,7 @@ class Ward:
                 told.append(f"{series} {value} instead of {truth.get(series)}")
         return told
 
-    everyone = (PATIENT, SLICE, *WITNESSES)
+    everyone = (PATIENT, SLICE, VGPU, *WITNESSES)
 
     def _lacking(self, page: Page) -> set[str]:
         return names(self.missing(page, *self.everyone)) if hasattr(self, "truth") else set()
@@ -218,7 +217,7 @@ def _is_of(series: str, *devices: str) -> bool:
     return (found := _DEVICE.search(series)) is not None and found[1] in devices
 
 
-_FREE = ("hw_status", "gpu_health", *_PASSING)
+_FREE = ("hw_status", "gpu_health", _PASSING)
 
 
 def _labels(series: str) -> set[str]:
@@ -231,9 +230,10 @@ def _labels_of(truth: Values, series: str) -> set[str]:
 
 
 def _is_settled(pages: list[Page]) -> bool:
-    """Tell whether three pages in a row say the same of everything."""
+    """Tell whether three pages in a row say the same of everything, of which nothing is spared for an earlier crash."""
     first, *others = [page.of(*Ward.everyone) for page in pages[-3:]]
-    return len(others) == 2 and all(other == first for other in others) and not pages[-1].silent
+    spared = any(told.reason == PAUSED for told in pages[-1].snapshot.failed)
+    return len(others) == 2 and all(other == first for other in others) and not pages[-1].silent and not spared
 
 
 def _nobody() -> Identity:

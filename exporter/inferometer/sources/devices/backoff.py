@@ -7,6 +7,7 @@ from inferometer.model import Trouble
 
 _FIRST = 1.0  # seconds
 _LONGEST = 60.0
+APART = 60.0  # seconds between two failures of which each may be mended at once
 
 
 class Backoff:
@@ -18,6 +19,12 @@ class Backoff:
         self._delay = 0.0
         self._until = 0.0
         self._trouble: Trouble | None = None
+        self._skipped = -APART
+
+    def may_skip(self) -> bool:
+        """Tell whether what failed now may be tried again without a wait: not when it failed within the last minute, too."""
+        before, self._skipped = self._skipped, time.monotonic()
+        return self._skipped - before >= APART
 
     def failed(self, trouble: Trouble) -> Trouble:
         """Note a failure, and give it back."""

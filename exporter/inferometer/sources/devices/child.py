@@ -142,8 +142,8 @@ class Child:
         body = bytes(self._received[4 : 4 + length])
         del self._received[: 4 + length]
         try:
-            frame = json.loads(body)
-        except ValueError as error:
+            frame = json.loads(body, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
             raise Trouble(Reason.MALFORMED, f"the sampler sent a frame that is not JSON: {error}") from error
         if not isinstance(frame, dict):
             raise Trouble(Reason.MALFORMED, "the sampler sent a frame that is no object")
@@ -194,6 +194,11 @@ class Child:
             return f"killed by {signal.Signals(-status).name}"
         return f"exit status {status}" + (f", {self.last_words}" if self.last_words else "")
 
+    @property
+    def was_killed(self) -> bool:
+        """Tell whether somebody else ended it: the kernel, for want of memory, or a person."""
+        return self.exit_status() in {-signal.SIGKILL, -signal.SIGTERM}
+
     def release(self) -> None:
         """Close what the agent holds of it, once."""
         if self._frames.closed:
@@ -202,6 +207,11 @@ class Child:
         self._frames.close()
         os.close(self._errors)
         self._page.close()
+
+
+def _refuse(constant: str) -> None:
+    """Take no NaN and no Infinity, which JSON has not. Raises ValueError."""
+    raise ValueError(f"{constant} is no number")
 
 
 class Departures:

@@ -23,9 +23,9 @@ class Costs:
     """The sums since this was made, and the newest latencies of each GPU. `lives` are seconds for which a tier's count."""
 
     def __init__(self, lives: Mapping[str, float]) -> None:
-        self._lives = lives
+        self._lives = {field: lives[tier] for field, tier in _TIERS.items()}
         self._sums: dict[int, tuple[int, int]] = {}
-        self._latencies: dict[tuple[str, int], tuple[float, float]] = {}  # GPU and field -> when, microseconds
+        self._latencies: dict[str, dict[int, tuple[float, float]]] = {}  # GPU -> field -> until when, microseconds
 
     def add(self, told: Sequence[Sequence[int]]) -> None:
         """Add what calls have cost: the number of each, how often it was made, the microseconds.
@@ -43,9 +43,10 @@ class Costs:
 
         Raises TypeError or ValueError for what the sampler would never send.
         """
+        known = self._latencies.setdefault(gpu, {})
         for field, microseconds in latencies:
-            if int(field) in _TIERS:
-                self._latencies[gpu, int(field)] = at, float(microseconds)
+            if life := self._lives.get(int(field)):
+                known[int(field)] = at + life, float(microseconds)
 
     @property
     def calls(self) -> Mapping[str, tuple[int, float]]:
@@ -56,11 +57,15 @@ class Costs:
 
     def fields(self, gpus: Collection[str], now: float) -> Mapping[str, float]:
         """Give the seconds that each field took on the slowest of some GPUs; forget what does not count any more."""
-        self._latencies = {
-            key: told for key, told in self._latencies.items() if now - told[0] < self._lives[_TIERS[key[1]]]
-        }
         slowest: dict[int, float] = {}
-        for (gpu, field), (_, spent) in self._latencies.items():
-            if gpu in gpus:
-                slowest[field] = max(spent, slowest.get(field, 0.0))
+        for gpu, known in list(self._latencies.items()):
+            lapsed = [field for field, (until, _) in known.items() if now >= until]
+            for field in lapsed:
+                del known[field]
+            if not known:
+                del self._latencies[gpu]
+            elif gpu in gpus:
+                for field, (_, spent) in known.items():
+                    if spent >= slowest.get(field, 0.0):
+                        slowest[field] = spent
         return MappingProxyType({calls.FIELDS[field]: spent / 1e6 for field, spent in sorted(slowest.items())})

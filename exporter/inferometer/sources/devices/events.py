@@ -53,7 +53,8 @@ class Events:
                 self._nvml.nvmlDeviceRegisterEvents(handle, wanted, events)
                 self._sets[uuid] = events
                 return []
-            reason = "not_supported"
+            # Not refused: an answer without the bit may have been a slip, and asking again costs little.
+            return [(uuid, METRIC, call, "not_supported")]
         except Exception as error:
             if events is not None:
                 self._free(events, mark)

@@ -8,7 +8,8 @@ to read, and nothing ever sleeps for it.
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from inferometer.sources.devices import calls, codes
 from inferometer.sources.devices.calls import Handle, Nvml
@@ -20,6 +21,28 @@ _SHORTEST = 0.1  # seconds between two samples
 _LONGEST = 600.0  # an average over more says nothing of now
 # Metrics came with CUDA 12, 12.9 and 13.2: a driver may refuse a call that has an id it does not know.
 _GENERATIONS = (100, 248, 1 << 31)
+
+
+class _Query(NamedTuple):
+    """A `nvmlGpmMetricsGet_t` that asks for `ids`, and its metrics one by one."""
+
+    ids: tuple[int, ...]
+    question: Any
+    metrics: list[Any]
+
+
+# Those that nobody uses now: one has 19 KB, too much to keep one for every device, and takes long to write.
+_spare: list[_Query] = []
+_MOST_SPARE = 8
+Wanted = tuple[tuple[int, ...], ...]  # ids of metrics, those of one generation together
+
+
+def wanted(ids: Iterable[int]) -> Wanted:
+    """Sort ids of metrics by generation, for `Gpm.read`."""
+    numbers = sorted(set(ids))
+    bounds = zip((0, *_GENERATIONS), _GENERATIONS, strict=False)
+    parts = (tuple(number for number in numbers if first <= number < last) for first, last in bounds)
+    return tuple(part for part in parts if part)
 
 
 class Gpm:
@@ -34,26 +57,23 @@ class Gpm:
         self._newer: Any = None
         self._at: float | None = None  # monotonic seconds when the older sample was taken
 
-    def read(self, handle: Handle, ids: Iterable[int]) -> dict[int, float | str]:
+    def read(self, handle: Handle, wanted: Wanted) -> dict[int, float | str]:
         """Give each metric's value since the read before, or why there is none; nothing where it is too early.
 
         `handle` is the GPU's, for an instance too. Raises LostError where the GPU is lost, GoneError where the driver is.
         """
-        wanted = sorted(set(ids))
-        if not wanted:
-            return {}
         try:
             if not self._refused and self._older is None:
                 self._prepare(handle)
             if self._refused:
-                return dict.fromkeys(wanted, self._refused)
+                return dict.fromkeys(chain(*wanted), self._refused)
             return self._measure(handle, wanted)
         except Exception as error:
             self._at = None
             reason = codes.explain(self._nvml, error)
             if reason in codes.REFUSED:
                 self._refused = reason
-            return dict.fromkeys(wanted, reason)
+            return dict.fromkeys(chain(*wanted), reason)
 
     def close(self) -> None:
         """Free the samples."""
@@ -75,7 +95,7 @@ class Gpm:
         self._newer = self._nvml.nvmlGpmSampleAlloc()
         self._older = older
 
-    def _measure(self, handle: Handle, wanted: list[int]) -> dict[int, float | str]:
+    def _measure(self, handle: Handle, wanted: Wanted) -> dict[int, float | str]:
         now = time.monotonic()
         if self._at is not None and now - self._at < _SHORTEST:
             return {}
@@ -86,34 +106,47 @@ class Gpm:
         if before is None or now - before > _LONGEST:
             return {}
         values: dict[int, float | str] = {}
-        first = 0
-        for last in _GENERATIONS:
-            ids = tuple(number for number in wanted if first <= number < last)
-            first = last
-            if ids:
-                values.update(self._query(ids))
+        for ids in wanted:
+            values.update(self._query(ids))
         return values
 
     def _query(self, ids: tuple[int, ...]) -> dict[int, float | str]:
         """Ask for metrics of one generation between the two samples."""
-        query = self._nvml.c_nvmlGpmMetricsGet_t()  # 19 KB: too much to keep one for every device
-        query.version = self._nvml.NVML_GPM_METRICS_GET_VERSION
-        query.numMetrics = len(ids)
-        query.sample1, query.sample2 = self._newer, self._older
-        for i, number in enumerate(ids):
-            query.metrics[i].metricId = number
+        query = self._borrow(ids)
+        query.question.sample1, query.question.sample2 = self._newer, self._older
         self._mark(calls.GPM_CALL)
         try:
-            self._nvml.nvmlGpmMetricsGet(query)
+            self._nvml.nvmlGpmMetricsGet(query.question)
         except self._nvml.NVMLError as error:
             reason = codes.explain(self._nvml, error)
-            return dict.fromkeys(ids, "not_supported" if reason == "invalid_argument" else reason)
-        return {query.metrics[i].metricId: _answer(query.metrics[i]) for i in range(len(ids))}
+            # The first ids are as old as GPM: what is wrong with their call is not that they are unknown, and may pass.
+            unknown = reason == "invalid_argument" and ids[0] >= _GENERATIONS[0]
+            return dict.fromkeys(ids, "not_supported" if unknown else reason)
+        values = dict(zip(ids, map(_answer, query.metrics), strict=True))
+        if len(_spare) < _MOST_SPARE:
+            _spare.append(query)
+        return values
+
+    def _borrow(self, ids: tuple[int, ...]) -> _Query:
+        """Give a query for metrics that no other thread uses; one that fails is not given back."""
+        structure = self._nvml.c_nvmlGpmMetricsGet_t
+        for query in _spare:
+            if query.ids == ids and type(query.question) is structure:
+                with contextlib.suppress(ValueError):  # another thread was faster
+                    _spare.remove(query)
+                    return query
+        question = structure()
+        question.version = self._nvml.NVML_GPM_METRICS_GET_VERSION
+        question.numMetrics = len(ids)
+        metrics = [question.metrics[i] for i in range(len(ids))]
+        for metric, number in zip(metrics, ids, strict=True):
+            metric.metricId = number
+        return _Query(ids, question, metrics)
 
 
 def _answer(metric: Any) -> float | str:
     """Give a metric's value (`nvmlGpmMetric_t`), or the name of its return code."""
-    if not metric.nvmlReturn:
-        return float(metric.value)
-    reason = codes.name(metric.nvmlReturn)
+    if not (code := codes.member(metric, "nvmlReturn")):
+        return float(codes.member(metric, "value"))
+    reason = codes.name(code)
     return "not_supported" if reason in codes.REFUSED_FIELD else reason

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One GPU with its MIG instances, read through NVML in the sampler child: one `read`, one frame."""
 
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from inferometer.sources.devices import calls, codes, exclusion
@@ -10,6 +9,7 @@ from inferometer.sources.devices.events import Events
 from inferometer.sources.devices.gpm import Gpm
 from inferometer.sources.devices.instances import Instances
 from inferometer.sources.devices.subject import WITH_MIG, Complaint, Mark, Subject
+from inferometer.sources.devices.turns import Turns
 
 
 class Seen(NamedTuple):
@@ -40,15 +40,15 @@ class Gpu:
         self._mark = mark
         self._driver = driver
         self._events = events
-        self._periods = periods  # of the slower tiers, in seconds
+        self._turns = Turns(periods, index)
         self._exclude = exclude
         self._left_out: dict[str, Any] | None = None  # the frame of a GPU that is left out
-        self._next: dict[str, float] = {}  # when they are due, in monotonic seconds
         self.seen: Seen | None = None  # by the last read
         self._uuid = ""
         self._asks_mig = True
         self._mig: bool | None = None
         self._described = False
+        self._about: dict[str, Any] = {}  # as it was told last
         self._details: dict[str, str] = {}
         self._refused_facts: set[calls.Fact] = set()
         self._owed: dict[calls.Fact, None] = {}  # to be read, in their order
@@ -58,6 +58,8 @@ class Gpu:
 
     def read(self) -> dict[str, Any]:
         """Read the GPU and its instances; of a GPU that is left out, only which one it is, once.
+
+        What it is `about`, which is most of a frame and hardly changes, is told when it differs from what was told last.
 
         Raises LostError where the GPU is lost, GoneError where the driver is, and what the binding raises where not even
         a handle can be had.
@@ -79,8 +81,8 @@ class Gpu:
         if mig != self._mig:
             self._mig, self._described = mig, False
         if not self._described:
-            self._next = {}
-        due = self._due()
+            self._turns.begin_anew()
+        due = self._turns.due()
         if not self._described:
             self._describe()
         elif calls.SLOW in due:
@@ -93,7 +95,7 @@ class Gpu:
             self._count_instances(handle, failed)
         values = self._subject.read(handle, due, failed)
         instances = self._instances.read(handle, due, failed)
-        self._plan(due)
+        self._turns.have_read(due)
         self.seen = Seen(
             uuid,
             handle,
@@ -101,35 +103,32 @@ class Gpu:
             self._details.get("gpu.virtualization_mode") == "host_vgpu",
             tuple(self._instances.handles) if mig else ((uuid, handle),),
         )
-        return {
+        frame = {
             "gpu": self._index,
             "uuid": uuid,
-            "mig": bool(mig),
             "tiers": list(self._subject.tiers),
-            "details": self._details,
             "values": values,
-            "instances": instances,
-            "unsupported": self._subject.unsupported + self._instances.unsupported + refused,
+            "instances": [told for _, told in instances],
             "failed": failed,
             "latencies": list(self._subject.latencies.items()),
         }
+        about = {
+            "uuid": uuid,
+            "mig": bool(mig),
+            "details": self._details.copy(),
+            "instances": [facts for facts, _ in instances],
+            "unsupported": self._subject.unsupported + self._instances.unsupported + refused,
+        }
+        return frame if about == self._about else {**frame, "about": self._tell(about)}
+
+    def _tell(self, about: dict[str, Any]) -> dict[str, Any]:
+        self._about = about
+        return about
 
     def close(self) -> None:
         """Let go of what it holds in the driver."""
         self._subject.close()
         self._instances.close()
-
-    def _due(self) -> Collection[str]:
-        """Give the tiers to read now."""
-        now = time.monotonic()
-        return [tier for tier in calls.TIERS if now >= self._next.get(tier, 0.0)]
-
-    def _plan(self, due: Collection[str]) -> None:
-        """Say when the tiers that were read are due again. The first time is shorter, so that the GPUs take turns."""
-        now = time.monotonic()
-        for tier, period in self._periods.items():
-            if tier in due:
-                self._next[tier] = now + (period if tier in self._next else period * (1 - self._index % 8 / 16))
 
     def _ask(self, call: str, function: Callable[..., Any], *arguments: object) -> Any:
         """Make a call whose failure concerns the whole GPU."""

@@ -6,15 +6,18 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
+from inferometer import catalog
 from inferometer import config as configuration
 from inferometer.model import EMPTY, DeviceReport, Reason, Trouble
 from inferometer.sources.devices import calls, troubles
 from inferometer.sources.devices.backoff import Backoff
 from inferometer.sources.devices.child import Child, Departures
 from inferometer.sources.devices.costs import Costs
+from inferometer.sources.devices.linked import Linked
 from inferometer.sources.devices.occupancy import Occupancy
 from inferometer.sources.devices.quarantine import Quarantine
 from inferometer.sources.devices.release import Release, Will
@@ -31,6 +34,7 @@ _MARGIN = 0.5  # seconds that a read may take beyond its deadline, to sort out w
 _MAX_UNKILLABLE = 2
 _DEAF = 3600.0  # seconds without hearing of the driver's unbinding, after asking for it crashed the child
 _MOMENT = Will("it was let go of for a moment", "The GPUs are read again")
+_GARBAGE = (Reason.MALFORMED, Reason.TOO_LARGE)
 _CRASH_PROBE = 1.0  # seconds until a GPU whose call crashed the child is tried again
 
 
@@ -80,7 +84,8 @@ class Gpus:
         self._slower = Slower({tier: max(period, seconds) for tier, seconds in self._periods.items()})
         self._occupancy = Occupancy(lives[calls.SLOW], config.kill_after)
         self._costs = Costs(lives)
-        self._restarts = dict.fromkeys(("hang", "crash", "gpu_lost"), 0)
+        self._linked = Linked()
+        self._restarts = dict.fromkeys(catalog.RESTART_CAUSE.values, 0)
         self._roll = Roll(words)
         self._driver: Mapping[str, str] = EMPTY
         self._mute_since: float | None = None  # monotonic: the first question since which the child has said nothing
@@ -95,19 +100,7 @@ class Gpus:
         with self._reading:
             self._departures.sweep()
             self._leave_alone()
-            child = self._running()
-            self._number += 1
-            try:
-                answered, complete = self._sample(child)
-            except EOFError:
-                if self._leave_alone():
-                    raise troubles.released(self._words.vendor, _MOMENT, ()) from None
-                self._child = None
-                raise self._crash(child) from None
-            except Trouble as trouble:
-                self._child = None
-                self._departures.end(child, grace=1)
-                raise self._backoff.failed(trouble) from None
+            child, answered, complete = self._sample()
             self._leave_alone()
             self._backoff.succeeded()
             # A question for the driver's unbinding that hangs costs only its answer.
@@ -184,9 +177,54 @@ class Gpus:
         self._child, self._mute_since = self._samplers.start(), None
         return self._child
 
-    def _sample(self, child: Child) -> tuple[set[int], bool]:
-        """Ask for a sample; give the GPUs that answered it in time, and whether the child saw its end."""
+    def _sample(self) -> tuple[Child, set[int], bool]:
+        """Have a sample taken; give who took it, the GPUs that answered it in time, and whether the child saw its end.
+
+        A child that crashed, or made no sense, is followed by another one at once, for the other GPUs have done nothing; but
+        not twice within a minute. What that one tells counts if it is all that there is: a GPU that it has not come to is not silent.
+        """
         until = time.monotonic() + self._config.deadline
+        child = self._running()
+        answered, complete, crash = self._attempt(child, until)
+        if crash is None:
+            return child, answered, complete
+        if not self._backoff.may_skip():
+            raise self._backoff.failed(crash)
+        child = self._running()
+        answered, complete, again = self._attempt(child, until)
+        if again is not None:
+            raise self._backoff.failed(again)
+        if not complete:
+            raise crash
+        log.warning("%s: %s", self.name, crash.told())
+        return child, answered, complete
+
+    def _attempt(self, child: Child, until: float) -> tuple[set[int], bool, Trouble | None]:
+        """Ask for a sample; give what it gave, and why the child is no more: it crashed, or made no sense.
+
+        Raises Trouble where it gave up.
+        """
+        try:
+            return *self._ask(child, until), None
+        except EOFError:
+            if self._leave_alone():
+                raise troubles.released(self._words.vendor, _MOMENT, ()) from None
+            self._child = None
+            return set(), False, self._crash(child)
+        except Trouble as trouble:
+            self._child = None
+            self._departures.end(child, grace=1)
+            if trouble.reason in _GARBAGE:
+                self._restarts["garbage"] += 1
+                return set(), False, trouble.bare()
+            raise self._backoff.failed(trouble) from None
+
+    def _ask(self, child: Child, until: float) -> tuple[set[int], bool]:
+        """Ask for a sample; give the GPUs that answered it in time, and whether the child saw its end.
+
+        Raises EOFError where the child ended.
+        """
+        self._number += 1
         skip = [*self._quarantine.indexes, *(USERS - 1 + index for index in self._occupancy.spared)]
         skip += [] if self._xids.begin() else [EVENTS - 1]
         if self._mute_since is None:
@@ -226,7 +264,9 @@ class Gpus:
         elif "done" in frame:
             self._costs.add(frame["calls"])
         elif "values" in frame:
+            self._roll.hear(frame)
             self._slower.take(frame, time.monotonic(), time.time())
+            self._linked.take(frame)
             self._costs.take(str(frame["uuid"]), frame["latencies"], time.monotonic())
 
     def _forget(self) -> None:
@@ -236,18 +276,22 @@ class Gpus:
         self._occupancy.forget()
 
     def _crash(self, child: Child) -> Trouble:
-        """Make sense of a child that ended by itself; the GPU that it was at is left out of the next one."""
+        """Make sense of a child that ended by itself; the GPU that it was at is left out of the next one.
+
+        Not where somebody killed it, as the kernel does when memory is short: then no call is to blame.
+        """
         if self._closed:
             self._departures.end(child, grace=1)
             return Trouble(Reason.REFUSED, f"the {self._words.vendor} source is closed")
         where = child.busy()
-        self._blame(where, _CRASH_PROBE)
         how = child.how_it_ended()
+        if not child.was_killed:
+            self._blame(where, _CRASH_PROBE)
         self._departures.end(child, grace=1)
         self._restarts["crash"] += 1
         at = ", ".join(troubles.place(word, call) for word, (call, _) in sorted(where.items()))
         message = f"the {self._words.api} sampler ended{f' in {at}' if at else ''}: {how}"
-        return self._backoff.failed(Trouble(Reason.CRASHED, message, "It is started again."))
+        return Trouble(Reason.CRASHED, message, "It is started again.")
 
     def _blame(self, where: UnderWay, delay: float) -> None:
         """Leave out what hung or crashed the sampler: GPUs until a probe reads them, the events for a while."""
@@ -259,7 +303,7 @@ class Gpus:
             elif (index := user_of(word)) is not None:
                 self._occupancy.blame(index, call)
             elif word != LIBRARY:
-                self._quarantine.hold(word - 1, delay)
+                self._quarantine.hold(word - 1, delay, call)
 
     def _release_stuck(self, child: Child, under_way: UnderWay) -> None:
         """Kill a child that is stuck in a call, or outside of one, for too long, or that holds on to a GPU that is lost."""
@@ -295,19 +339,19 @@ class Gpus:
             )
         self._roll.tell(silent, now, under_way)
         answers = [known[index] for index in known if index in answered]
-        present = [device.uuid for answer in answers for device in answer.devices]
+        present = dict.fromkeys(device.uuid for answer in answers for device in answer.about.devices).keys()
         occupied = self._occupancy.of(present, now)
         gpus = {index: known[index].uuid for index in known if index in answered}
         nameless = self._roll.nameless(known, under_way)
         return DeviceReport(
-            devices=tuple(device for answer in known.values() for device in answer.devices),
+            devices=tuple(chain.from_iterable(answer.about.devices for answer in known.values())),
             readings=(
-                *(reading for answer in answers for reading in answer.readings),
+                *chain.from_iterable(readings for answer in answers for readings in answer.readings),
                 *self._slower.readings(present, now),
                 *occupied.readings,
             ),
             unsupported=(
-                *(complaint for answer in known.values() for complaint in answer.unsupported),
+                *chain.from_iterable(answer.about.unsupported for answer in known.values()),
                 *occupied.unsupported,
             ),
             unresponsive=MappingProxyType({answer.uuid: now - answer.at for answer in silent.values()}),
@@ -316,6 +360,7 @@ class Gpus:
             failed=(
                 *(complaint for answer in answers for complaint in answer.failed),
                 *nameless,
+                *self._quarantine.failed({index: answer.uuid for index, answer in silent.items()}),
                 *self._occupancy.failed(under_way, gpus),
                 *self._xids.failed(under_way, complete=complete),
             ),
@@ -326,4 +371,5 @@ class Gpus:
             calls=self._costs.calls,
             restarts=MappingProxyType(dict(self._restarts)),
             fields=self._costs.fields(gpus.values(), now),
+            linked=self._linked.now,
         )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The MIG instances of one GPU: found anew at each read, described once, their memory read where it is theirs alone."""
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -33,16 +34,16 @@ class Instances:
         self._known: dict[tuple[str, str], tuple[Subject, Facts | None]] = {}
         self._groups: dict[str, int | None] = {}  # the GPU instance's id, by UUID
 
-    def read(self, parent: calls.Handle, due: Collection[str], failed: list[Complaint]) -> list[Facts]:
-        """Give each instance's facts with its `values` of the tiers that are due, in the order of the MIG indexes."""
+    def read(self, parent: calls.Handle, due: Collection[str], failed: list[Complaint]) -> list[tuple[Facts, Facts]]:
+        """Give each instance's facts, and its `values` of the tiers that are due, in the order of the MIG indexes."""
         found = list(self._walk(parent, due, failed))
         self.handles = [(subject.uuid, handle) for handle, subject, _ in found]
-        groups = [facts["gi"] for _, _, facts in found]
+        groups = Counter(facts["gi"] for _, _, facts in found)
         self.unsupported = []
         result = []
         for handle, subject, facts in found:
             values: list[Value] = []
-            if groups.count(facts["gi"]) > 1:
+            if groups[facts["gi"]] > 1:
                 # Memory is the GPU instance's: copied onto each of its compute instances it would count more than once.
                 shared = [
                     (subject.uuid, quantity.metric, row.ways[0].call, _SHARED)
@@ -53,7 +54,7 @@ class Instances:
             else:
                 values = subject.read(handle, due, failed, parent)
                 self.unsupported += subject.unsupported
-            result.append({**facts, "tiers": list(subject.tiers), "values": values})
+            result.append((facts, {"uuid": subject.uuid, "tiers": list(subject.tiers), "values": values}))
         return result
 
     def close(self) -> None:
@@ -99,11 +100,11 @@ class Instances:
                 elif facts is None:
                     facts = told  # it is described again at the next read
             known[uuid, name] = subject, lasting
-            self._groups[uuid] = facts["gi"]
             found.append((handle, subject, facts))
         for key in self._known.keys() - known.keys():
             self._known[key][0].close()
         self._known = known
+        self._groups = {subject.uuid: facts["gi"] for _, subject, facts in found}
         return found
 
     def _new(self, uuid: str) -> Subject:

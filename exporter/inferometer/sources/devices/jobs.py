@@ -20,7 +20,7 @@ from inferometer.sources.devices.vendor import Device, Users, Vendor
 from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, MAX_GPUS, UNBIND, USERS
 
 GRACE = 3  # seconds for closing the library before the process ends itself
-_UNBIND_GRACE = 0.5  # and where somebody waits for it
+_UNBIND_GRACE = 0.3  # and where somebody waits for it
 _MAX_WORKERS = 64
 # Job i has word i + 1, and is skipped by its number.
 _COUNT = LIBRARY - 1  # the job that opens the library and counts the GPUs
@@ -41,6 +41,7 @@ class Sampler:
         self._page = page
         self._output = output
         self._writing = threading.Lock()
+        self._unsent: list[bytes] = []
         self._changed = threading.Condition()
         self._wanted = 0  # the newest sample
         self._asked_at = 0.0
@@ -53,7 +54,7 @@ class Sampler:
         self._count = 0
         self._present: list[str] | None = None
         self._gpus: dict[int, Device] = {}
-        self._users: dict[int, Users] = {}
+        self._users: dict[int, Users | None] = {}
         self._driver: dict[str, str] = {}
         self._excluded: list[str] = []  # by the driver
         self._spent: Spent = {}  # since the last `done`
@@ -74,7 +75,8 @@ class Sampler:
             return self._finished == self._wanted
 
     def add_worker(self) -> None:
-        """Start a worker, if there is a job that nobody does."""
+        """Start a worker, if there is a job that nobody does, and send what was found before the one that hangs."""
+        self._write()
         with self._changed:
             if self._workers >= _MAX_WORKERS or self._next() is None:
                 return
@@ -118,17 +120,24 @@ class Sampler:
     def _work(self) -> None:
         while True:
             with self._changed:
-                while (job := self._next()) is None:
+                job = self._next()
+                while job is None and not self._unsent:
                     if self._workers - len(self._under_way) > 1:  # one that waits is enough: each holds memory
                         self._workers -= 1
                         return
                     self._changed.wait()
-                number = self._wanted
-                self._under_way[job] = time.monotonic()
+                    job = self._next()
+                if job is not None:
+                    number = self._wanted
+                    self._under_way[job] = time.monotonic()
+            if job is None:
+                self._write()
+                continue
             frame = self._do(job)
             spent = self._page.take(job + 1)
             if frame is not None:
-                self._write({"n": number, **frame})
+                # One of a GPU waits for the next, so that the agent is woken once for all; not what is told only once.
+                self._write({"n": number, **frame}, at_once="values" not in frame)
             with self._changed:
                 add(self._spent, spent)
                 self._done[job] = number
@@ -241,11 +250,11 @@ class Sampler:
                 self._users[index] = self._vendor.users(index, self._marks(USERS + index))
 
     def _read_users(self, index: int) -> dict[str, Any] | None:
-        gpu = self._gpus.get(index)
-        if gpu is None or gpu.seen is None:  # it went meanwhile
+        gpu, users = self._gpus.get(index), self._users.get(index)
+        if gpu is None or gpu.seen is None or users is None:  # it went meanwhile
             return None
         try:
-            return self._users[index].read(gpu.seen)
+            return users.read(gpu.seen)
         except codes.GoneError as gone:
             return {"fatal": str(gone)}
         except codes.LostError:
@@ -262,9 +271,18 @@ class Sampler:
 
         return mark
 
-    def _write(self, frame: dict[str, Any]) -> None:
-        body = json.dumps(frame, separators=(",", ":"), allow_nan=False).encode()
-        data = memoryview(len(body).to_bytes(4, "big") + body)
+    def _write(self, frame: dict[str, Any] | None = None, *, at_once: bool = True) -> None:
+        """Send a frame, with those that were not sent yet; or leave it to the next time."""
+        body = b"" if frame is None else _ENCODE(frame).encode()
         with self._writing:
+            if body:
+                self._unsent.append(len(body).to_bytes(4, "big") + body)
+            if not at_once:
+                return
+            data = memoryview(b"".join(self._unsent))
+            self._unsent = []
             while data:
                 data = data[os.write(self._output, data) :]
+
+
+_ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 from inferometer import catalog
 from inferometer.model import Process, Reading, Reason, Trouble, Unsupported, Vgpu
-from inferometer.sources.devices import calls, report
+from inferometer.sources.devices import calls, report, troubles
 from inferometer.sources.devices.backoff import Backoff
 from inferometer.sources.devices.whereabouts import USERS
 
 _SHORTEST = 2.0  # seconds
 _LONGEST_FACTOR = 20
-_PAUSED = "paused_after_hang_or_crash"
 _KINDS = catalog.PROCESS_TYPE.values
 
 
@@ -49,7 +48,7 @@ class Occupancy:
     def blame(self, index: int, call: int) -> None:
         """Spare a GPU's users for a while: this call hung, or crashed the sampler."""
         backoff, _ = self._blamed.get(index) or (Backoff(self._pause, _LONGEST_FACTOR * self._pause), "")
-        backoff.failed(Trouble(Reason.TIMEOUT, _PAUSED))
+        backoff.failed(Trouble(Reason.TIMEOUT, troubles.PAUSED))
         self._blamed[index] = backoff, _name(call)
 
     def take(self, frame: Mapping[str, Any]) -> None:
@@ -106,7 +105,7 @@ class Occupancy:
                 yield Unsupported(uuid, _metric(call), call, "timeout")
             elif index in self._blamed:
                 call = self._blamed[index][1]
-                yield Unsupported(uuid, _metric(call), call, _PAUSED)
+                yield Unsupported(uuid, _metric(call), call, troubles.PAUSED)
 
 
 class Occupied(NamedTuple):

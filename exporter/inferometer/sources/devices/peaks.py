@@ -32,13 +32,15 @@ class Peaks:
             if codes.name(error.value) != "not_found":
                 raise
             return None
-        samples = [sample for sample in samples if sample.timeStamp < _LATEST]
-        self._seen[constant] = max((int(sample.timeStamp) for sample in samples), default=seen or 0)
-        return None if seen is None else self._highest(int(kind), samples, seen)
+        times = [int(codes.member(sample, "timeStamp")) for sample in samples]  # a hundred of them, maybe
+        self._seen[constant] = max((at for at in times if at < _LATEST), default=seen or 0)
+        if seen is None:
+            return None
+        return self._highest(int(kind), [x for x, at in zip(samples, times, strict=True) if seen < at < _LATEST])
 
     @staticmethod
-    def _highest(kind: int, samples: Any, seen: int) -> float | None:
-        values = [codes.union_of(kind, sample.sampleValue) for sample in samples if sample.timeStamp > seen]
+    def _highest(kind: int, samples: Any) -> float | None:
+        values = [codes.union_of(kind, codes.member(sample, "sampleValue")) for sample in samples]
         for value in values:
             if isinstance(value, str):
                 raise codes.FieldError(value)

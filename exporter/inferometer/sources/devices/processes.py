@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from inferometer.sources.devices import calls, codes
+from inferometer.sources.devices.shares import HIGHEST_PID, Shares
 from inferometer.sources.devices.shares import METRIC as SHARE
-from inferometer.sources.devices.shares import Shares
 from inferometer.sources.devices.subject import WITH_MIG, Complaint, Mark
 
 METRIC = "gpu.processes"
+NAMELESS = "process_id_0"  # the reason where an entry of a list is left out
 MOST = 4096  # of one GPU and its instances; a GPU has room for a few dozen
-_HIGHEST_PID = 1 << 22  # PID_MAX_LIMIT in `include/linux/threads.h`
 _MOST_MEMORY = 1 << 48  # bytes
 
 Told = dict[str, Any]
@@ -67,7 +67,7 @@ class Processes:
                 continue
             self._mark(call)
             try:
-                listed = _checked(getattr(self._nvml, call)(handle))
+                listed, nameless = _checked(getattr(self._nvml, call)(handle))
             except Exception as error:
                 reason = codes.explain(self._nvml, error)
                 if reason in codes.REFUSED:
@@ -75,6 +75,8 @@ class Processes:
                     continue
                 failed.append((uuid, METRIC, call, reason))
                 break
+            if nameless:
+                failed.append((uuid, METRIC, call, NAMELESS))
             if len(found.keys() | listed.keys()) > room:
                 failed.append((uuid, METRIC, call, f"more than {MOST} processes"))
                 break
@@ -85,12 +87,19 @@ class Processes:
         return kinds, found
 
 
-def _checked(listed: Any) -> dict[int, int | None]:
-    """Give the memory of each process of a list. Raises ValueError for a process id that is none: the list is no good then."""
+def _checked(listed: Any) -> tuple[dict[int, int | None], int]:
+    """Give the memory of each process of a list, and how many have the id 0: they cannot be seen from here, and are left out.
+
+    Raises ValueError for a process id that cannot be: the list is no good then.
+    """
     found: dict[int, int | None] = {}
+    nameless = 0
     for process in listed:
         pid, memory = int(process.pid), process.usedGpuMemory
-        if not 0 < pid <= _HIGHEST_PID:
+        if not 0 <= pid <= HIGHEST_PID:
             raise ValueError(f"{pid} is no process")
+        if not pid:
+            nameless += 1
+            continue
         found[pid] = int(memory) if memory is not None and 0 <= memory < _MOST_MEMORY else None
-    return found
+    return found, nameless

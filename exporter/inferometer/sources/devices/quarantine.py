@@ -3,10 +3,12 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from inferometer.model import Trouble
+from inferometer import catalog
+from inferometer.model import Trouble, Unsupported
+from inferometer.sources.devices import troubles
 from inferometer.sources.devices.child import Child, Departures
 
 log = logging.getLogger(__name__)
@@ -16,11 +18,12 @@ _LONGEST_FACTOR = 20  # the last delay is so many times the first
 
 @dataclass(slots=True)
 class _Held:
-    """A GPU that is skipped: when it is tried again, and the delay after that."""
+    """A GPU that is skipped: when it is tried again, the delay after that, and the call that it is skipped for, or nothing."""
 
     due: float
     delay: float
     longest: float
+    call: str
 
 
 class Quarantine:
@@ -39,9 +42,21 @@ class Quarantine:
         """Which GPUs are skipped."""
         return tuple(sorted(self._held))
 
-    def hold(self, index: int, delay: float) -> None:
-        """Skip a GPU; a probe tries it after `delay` seconds, and after twice as long each time that fails."""
-        self._held.setdefault(index, _Held(time.monotonic() + delay, delay, delay * _LONGEST_FACTOR))
+    def hold(self, index: int, delay: float, call: int = 0) -> None:
+        """Skip a GPU; a probe tries it after `delay` seconds, and after twice as long each time that fails.
+
+        `call` is the number of the one that hung, or that crashed the sampler; 0 where it is none.
+        """
+        place = troubles.place(index + 1, call) if call else ""
+        self._held.setdefault(index, _Held(time.monotonic() + delay, delay, delay * _LONGEST_FACTOR, place))
+
+    def failed(self, gpus: Mapping[int, str]) -> list[Unsupported]:
+        """Give the calls for which GPUs are skipped; `gpus` are the UUIDs, by NVML index, of those that have told theirs."""
+        return [
+            Unsupported(gpus.get(index, f"index {index}"), catalog.GPU_INFO.name, held.call, troubles.PAUSED)
+            for index, held in sorted(self._held.items())
+            if held.call
+        ]
 
     def forget(self, beyond: int) -> None:
         """Drop what is held of GPUs that are no more: those whose index is `beyond` or higher."""
@@ -54,7 +69,8 @@ class Quarantine:
             due = [index for index, held in self._held.items() if now >= held.due]
             # Not while a killed child is still there: the driver has not let go of the device that it hangs in.
             if due and not self._departures.unkillable:
-                self._try(due[0])
+                # Who waits longest is first: one that hangs each time must not keep the others out.
+                self._try(min(due, key=lambda index: self._held[index].due))
             return
         index, child = self._probe
         verdict = self._verdict(index, child)

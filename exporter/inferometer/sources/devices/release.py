@@ -60,7 +60,7 @@ class Release:
     def now(self) -> Will | None:
         """Give why the driver is to be left alone now; None: it is not."""
         file, annotation = self._settings.file, self._settings.annotation
-        if file and os.path.exists(file):  # noqa: PTH110  # four times a second: Path costs three times as much
+        if file and os.path.exists(file):  # noqa: PTH110  # twice a second: Path costs three times as much
             return Will(f"the file {file} is there", "Remove it, and the GPUs are read again")
         wanted, until = self._annotated
         if wanted and time.monotonic() < until:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of the sampler become values of the model: devices, readings, and what is unsupported or failed."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import compress
+from operator import ne
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from inferometer.catalog import BY_NAME
 from inferometer.model import Device, Reading, Unsupported
@@ -14,31 +15,44 @@ from inferometer.sources.devices import calls, tables
 _SLOTS = tuple((BY_NAME[quantity.metric], quantity.attributes, row) for quantity, row in tables.QUANTITIES)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one GPU answered at a monotonic time: itself and its instances, in NVML order, and their fast readings."""
+Values = Sequence[Sequence[Any]]  # of one device: slot, value and where there is one index
+
+
+class About(NamedTuple):
+    """What one GPU is, which hardly changes: itself and its instances, in NVML order, and what they do not tell."""
+
+    devices: tuple[Device, ...]
+    unsupported: tuple[Unsupported, ...]
+
+
+class Answer(NamedTuple):
+    """What one GPU answered at a monotonic time: what it is, its and its instances' fast readings, and what failed.
+
+    `told` is what the readings were made of.
+    """
 
     at: float
-    devices: tuple[Device, ...]
-    readings: tuple[Reading, ...]
-    unsupported: tuple[Unsupported, ...]
+    about: About
+    readings: Sequence[Sequence[Reading]]
     failed: tuple[Unsupported, ...]
+    told: Sequence[Values]
 
     @property
     def uuid(self) -> str:
         """The GPU's UUID."""
-        return self.devices[0].uuid
+        return self.about.devices[0].uuid
 
 
-def answer(frame: Mapping[str, Any], at: float) -> Answer:
-    """Read a GPU's frame. Raises KeyError, IndexError, TypeError or ValueError for what the sampler would never send."""
-    details: Mapping[str, str] = MappingProxyType(dict(frame["details"]))
+def about(frame: Mapping[str, Any]) -> About:
+    """Read what a GPU's frame says of what it is. Raises as `answer`."""
+    told = frame["about"]
+    details: Mapping[str, str] = MappingProxyType(dict(told["details"]))
     minor = int(details["gpu.minor"]) if "gpu.minor" in details else None
     gpu = Device(
-        uuid=str(frame["uuid"]),
+        uuid=str(told["uuid"]),
         index=int(frame["gpu"]),
         minor=minor,
-        mig_enabled=bool(frame["mig"]),
+        mig_enabled=bool(told["mig"]),
         pci_address=details.get("gpu.pci.address"),
         details=details,
     )
@@ -56,35 +70,54 @@ def answer(frame: Mapping[str, Any], at: float) -> Answer:
             multiprocessors=instance["multiprocessors"],
             pci_address=gpu.pci_address,
         )
-        for instance in frame["instances"]
+        for instance in told["instances"]
     ]
-    told = [frame, *frame["instances"]]
-    return Answer(
-        at=at,
-        devices=(gpu, *instances),
-        readings=tuple(
-            reading
-            for device, values in zip((gpu, *instances), told, strict=True)
-            for _, reading in readings(device.uuid, values["values"], (calls.FAST,))
-        ),
-        unsupported=complaints(frame["unsupported"]),
-        failed=complaints(frame["failed"]),
-    )
+    return About((gpu, *instances), complaints(told["unsupported"]))
 
 
-def readings(
-    subject: str, values: Sequence[Sequence[Any]], tiers: Collection[str], stamp: float | None = None
-) -> Iterator[tuple[str, Reading]]:
-    """Give a device's readings of some tiers, with these; `stamp` is when they were read, in Unix seconds.
+def answer(frame: Mapping[str, Any], known: About, at: float, before: Answer | None = None) -> Answer:
+    """Read a GPU's frame; what it is is `known`. What is as it was in the answer `before` is not made again.
+
+    Raises KeyError, IndexError, TypeError or ValueError for what the sampler would never send.
+    """
+    told: list[Values] = [frame["values"], *(instance["values"] for instance in frame["instances"])]
+    if before is not None and before.about is known:
+        olds = zip(before.told, before.readings, strict=True)
+        found = [
+            _again(device.uuid, values, *old) for device, values, old in zip(known.devices, told, olds, strict=True)
+        ]
+    else:
+        found = [readings(device.uuid, values, calls.FAST) for device, values in zip(known.devices, told, strict=True)]
+    return Answer(at, known, found, complaints(frame["failed"]), told)
+
+
+def _again(subject: str, values: Values, old_values: Values, old: Sequence[Reading]) -> list[Reading]:
+    """Give a device's fast readings; those of values that are what they were are the same ones."""
+    if not len(values) == len(old_values) == len(old):  # another tier was read with them
+        return readings(subject, values, calls.FAST)
+    found = list(old)
+    for i in compress(range(len(values)), map(ne, values, old_values)):
+        made = readings(subject, values[i : i + 1], calls.FAST)
+        if not made:
+            return readings(subject, values, calls.FAST)
+        found[i] = made[0]
+    return found
+
+
+def readings(subject: str, values: Sequence[Sequence[Any]], tier: str, stamp: float | None = None) -> list[Reading]:
+    """Give a device's readings of one tier; `stamp` is when they were read, in Unix seconds.
 
     Raises IndexError, TypeError or ValueError for what the sampler would never send.
     """
-    for slot, value, *index in values:
+    found = []
+    for told in values:
+        slot = told[0]
         metric, attributes, row = _SLOTS[slot]
-        if row.each is not None:
-            attributes = _numbered(slot, int(index[0]))
-        if row.tier in tiers:
-            yield row.tier, Reading(subject, metric, attributes, float(value), None, stamp)
+        if row.tier == tier:
+            if row.each is not None:
+                attributes = _numbered(slot, int(told[2]))
+            found.append(Reading(subject, metric, attributes, float(told[1]), None, stamp))
+    return found
 
 
 @lru_cache(4096)  # the same at every read, of every device

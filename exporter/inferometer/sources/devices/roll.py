@@ -9,7 +9,7 @@ from typing import Any
 
 from inferometer.model import Unsupported
 from inferometer.sources.devices import report, troubles
-from inferometer.sources.devices.report import Answer
+from inferometer.sources.devices.report import About, Answer
 from inferometer.sources.devices.whereabouts import LIBRARY
 from inferometer.sources.devices.words import Words
 from inferometer.sources.devices.xids import UnderWay
@@ -22,12 +22,18 @@ class Roll:
 
     def __init__(self, words: Words) -> None:
         self._words = words
+        self._about: dict[int, About] = {}  # what each is, as its sampler told last
         self._answers: dict[int, Answer] = {}  # the last good one of each
         self._left_out: dict[int, tuple[str, str]] = {}  # UUID and model of those that the configuration excludes
         self._unseen: tuple[str, ...] = ()  # those that the driver excludes
         self._count = 0  # of all GPUs, by the driver's own word
         self._why_silent: dict[int, str] = {}
         self._silent: frozenset[int] = frozenset()  # as it was logged
+
+    def hear(self, frame: Mapping[str, Any]) -> None:
+        """Take what a GPU's frame says of what it is, which it does when that has changed. Raises as `take`."""
+        if "about" in frame:
+            self._about[int(frame["gpu"])] = report.about(frame)
 
     def take(self, index: int, frame: Mapping[str, Any]) -> bool:
         """Take a GPU's frame; tell whether the GPU has answered.
@@ -42,7 +48,7 @@ class Roll:
             self._left_out[index] = str(frame["uuid"]), str(frame["excluded"])
             self._answers.pop(index, None)
             return False
-        self._answers[index] = report.answer(frame, time.monotonic())
+        self._answers[index] = report.answer(frame, self._about[index], time.monotonic(), self._answers.get(index))
         self._left_out.pop(index, None)
         return True
 

@@ -15,6 +15,7 @@ only. It never outlives its agent: the end of its standard input ends it, hung o
 The main thread never calls the driver, until the end.
 """
 
+import gc
 import importlib
 import os
 import select
@@ -32,6 +33,8 @@ VENDORS = {
     "nvidia": "inferometer.sources.devices.nvml",
     "amd": "inferometer.sources.devices.amd.driver",
 }
+
+_YOUNG = 10_000  # containers that are made and not freed until the collector of garbage looks
 
 
 def obey(sampler: Sampler, patience: float) -> None:
@@ -75,6 +78,8 @@ def main(arguments: list[str]) -> None:
     )
     vendor = maker.make(options["binding"], options["argument"], options["library"], wanted)
     sampler = Sampler(vendor, page, output)
+    gc.freeze()  # what is there now stays, and a sample leaves next to no garbage
+    gc.set_threshold(_YOUNG)
     obey(sampler, float(options["patience"]))
     signal.alarm(GRACE)  # the kernel ends the process if the driver does not let go
     sampler.close()

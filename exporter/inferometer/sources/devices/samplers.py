@@ -16,8 +16,8 @@ from inferometer.sources.devices.words import Words
 
 log = logging.getLogger(__name__)
 
-# Together below a second, with the agent's glance at its signals: from the wish to closed handles.
-_GLANCE = 0.25  # seconds between two looks at the file
+# Together below a second, from the wish to closed handles.
+_GLANCE = 0.5  # seconds between two looks at the file; each wakes a processor
 ASKED = 0.4  # seconds for nvmlShutdown
 _KILLED = 0.3  # seconds that a killed process may take before it counts as stuck
 

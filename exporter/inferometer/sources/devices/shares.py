@@ -13,6 +13,7 @@ from inferometer.sources.devices.subject import Complaint, Mark
 
 METRIC = "gpu.process.utilization"
 _IDLE = (0, 6)  # the binding raises SUCCESS, too, where there are no samples; NOT_FOUND
+HIGHEST_PID = 1 << 22  # PID_MAX_LIMIT in `include/linux/threads.h`
 _LATEST = 1 << 56  # microseconds: a time stamp beyond the year 4000 is none, and must not become the newest
 
 
@@ -40,7 +41,7 @@ class Shares:
         for call in calls.SHARES[len(self._refused) :]:
             self._mark(call)
             try:
-                samples = self._ask(call, handle)
+                samples = _checked(self._ask(call, handle))
             except Exception as error:
                 reason = codes.explain(self._nvml, error)
                 if reason in codes.REFUSED:
@@ -48,13 +49,9 @@ class Shares:
                     continue
                 failed.append((self._uuid, METRIC, call, reason))
                 return None
-            since, times = self._seen, [int(sample.timeStamp) for sample in samples if sample.timeStamp < _LATEST]
-            self._seen = max(times, default=since or 0)
-            return (
-                None
-                if since is None
-                else _average([sample for sample in samples if since < sample.timeStamp < _LATEST])
-            )
+            since = self._seen
+            self._seen = max((int(sample.timeStamp) for sample in samples), default=since or 0)
+            return None if since is None else _average([sample for sample in samples if since < sample.timeStamp])
         return None
 
     def _ask(self, call: str, handle: calls.Handle) -> list[Any]:
@@ -64,6 +61,14 @@ class Shares:
             if error.value not in _IDLE:
                 raise
             return []
+
+
+def _checked(samples: list[Any]) -> list[Any]:
+    """Give the samples. Raises ValueError where one is of no time, or no process: a process without one would seem idle."""
+    for sample in samples:
+        if not (0 <= sample.timeStamp < _LATEST and 0 <= sample.pid <= HIGHEST_PID):
+            raise ValueError(f"a sample of process {sample.pid} at {sample.timeStamp}")
+    return samples
 
 
 def _average(samples: list[Any]) -> dict[int, float | None]:

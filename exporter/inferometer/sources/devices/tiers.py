@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the slower tiers said: kept between their reads, until two of their periods after it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from inferometer.model import Reading
@@ -12,7 +13,7 @@ class _Told(NamedTuple):
     """What a device said in one read of a tier, at a monotonic time."""
 
     at: float
-    readings: tuple[Reading, ...]
+    readings: Sequence[Reading]
 
 
 class Slower:
@@ -28,22 +29,16 @@ class Slower:
         Raises KeyError, IndexError, TypeError or ValueError for what the sampler would never send.
         """
         for told in (frame, *frame["instances"]):
-            device = str(told["uuid"])
-            by_tier: dict[str, list[Reading]] = {tier: [] for tier in told["tiers"] if tier in self._lives}
-            if not by_tier:
-                continue
-            for tier, reading in report.readings(device, told["values"], self._lives, stamp):
-                by_tier[tier].append(reading)
-            for tier, readings in by_tier.items():
-                self._told[device, tier] = _Told(at, tuple(readings))
+            for tier in told["tiers"]:
+                if tier in self._lives:
+                    device = str(told["uuid"])
+                    self._told[device, tier] = _Told(at, report.readings(device, told["values"], tier, stamp))
 
     def readings(self, devices: Collection[str], now: float) -> Iterable[Reading]:
         """Give what still counts of some devices; forget what does not count any more."""
         self._told = {key: told for key, told in self._told.items() if now - told.at < self._lives[key[1]]}
-        for tier in calls.TIERS:
-            for device in devices:
-                if told := self._told.get((device, tier)):
-                    yield from told.readings
+        there = (self._told.get((device, tier)) for tier in calls.TIERS for device in devices)
+        return chain.from_iterable(told.readings for told in there if told)
 
     def forget(self) -> None:
         """Forget everything: the driver may be another one."""

@@ -6,6 +6,8 @@ from inferometer.sources.devices import tables
 from inferometer.sources.devices.release import Will
 from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, UNBIND, user_of
 
+PAUSED = "paused_after_hang_or_crash"  # the reason of what is not asked for a while because of a call of its own
+
 
 def released(vendor: str, will: Will, stuck: tuple[int, ...]) -> Trouble:
     """Say that the driver is left alone, and who holds it all the same."""

@@ -19,7 +19,7 @@ from typing import Any
 from inferometer.sources.devices import calls, codes, library
 from inferometer.sources.devices.subject import Mark
 
-_GLANCE = 0.25  # seconds between two questions
+_GLANCE = 0.6  # seconds between two questions; each wakes a processor
 _AGAIN = 30.0  # seconds after a question that failed
 _BUSY = 0.1  # seconds that the closing of the library waits for a question under way
 

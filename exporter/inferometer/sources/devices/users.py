@@ -12,6 +12,7 @@ from inferometer.sources.devices import calls, codes
 from inferometer.sources.devices.gpu import Seen
 from inferometer.sources.devices.processes import Processes
 from inferometer.sources.devices.subject import Complaint, Mark
+from inferometer.sources.devices.turns import Turns
 from inferometer.sources.devices.vgpus import Vgpus
 
 
@@ -22,11 +23,10 @@ class Users:
         self._nvml = nvml
         self._index = index
         self._mark = mark
-        self._period = period
+        self._turns = Turns({calls.SLOW: period}, index)
         self._with_processes = with_processes
         self._generation: tuple[str, bool, bool] | None = None
         self._devices: set[str] = set()
-        self._next = 0.0  # monotonic seconds
         self._processes: Processes | None = None
         self._vgpus: Vgpus | None = None
 
@@ -34,7 +34,7 @@ class Users:
         """Tell whether a GPU that was read is to be asked: when it is time, and when there are devices that never were."""
         if seen is None or not (self._with_processes or seen.hosts_vgpus):
             return False
-        if _generation(seen) != self._generation or time.monotonic() >= self._next:
+        if calls.SLOW in self._turns.due() or _generation(seen) != self._generation:
             return True
         return not self._devices.issuperset(uuid for uuid, _ in seen.devices)
 
@@ -43,9 +43,7 @@ class Users:
         try:
             return self._read(seen)
         finally:
-            # The first time is shorter, so that the GPUs take turns.
-            first = not self._devices
-            self._next = time.monotonic() + self._period * (1 - self._index % 8 / 16 if first else 1)
+            self._turns.have_read((calls.SLOW,))
             self._devices = {uuid for uuid, _ in seen.devices}
 
     def _read(self, seen: Seen) -> dict[str, Any]:

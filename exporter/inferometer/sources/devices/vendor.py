@@ -90,8 +90,8 @@ class Vendor(Protocol):
     def gpu(self, index: int, mark: Mark, driver: dict[str, str]) -> Device:
         """Give the GPU at an index; `driver` is what describes the driver."""
 
-    def users(self, index: int, mark: Mark) -> Users:
-        """Give what reads who uses the GPU at an index."""
+    def users(self, index: int, mark: Mark) -> Users | None:
+        """Give what reads who uses the GPU at an index; None where that is not asked."""
 
     def reason(self, error: Exception) -> str:
         """Give the reason why the library, or a whole GPU, cannot be used: the name of a return code, or text."""

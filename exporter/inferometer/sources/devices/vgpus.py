@@ -67,8 +67,8 @@ class Vgpus:
             if not uuid or uuid in found:  # it went meanwhile, or has no name
                 continue
             told = self._described.get((id_, uuid)) or self._describe(id_, failed)
-            if None not in told.values():
-                described[id_, uuid] = told  # else it is asked again
+            if all(told.values()):
+                described[id_, uuid] = told  # else it is asked again: an empty answer may have been a slip
             found[uuid] = {
                 "uuid": uuid,
                 **told,

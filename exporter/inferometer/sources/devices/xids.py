@@ -17,7 +17,6 @@ _KEPT = 2 * events.MOST
 _SHORTEST = 2.0  # seconds
 _LONGEST_FACTOR = 20
 _EVERY = "every GPU"
-_PAUSED = "paused_after_hang_or_crash"
 
 UnderWay = Mapping[int, tuple[int, float]]  # see `Whereabouts.busy`
 
@@ -83,8 +82,8 @@ class Xids:
 
     def blame(self, call: int) -> None:
         """Ask for no events for a while: this call hung, or crashed the sampler."""
-        self._backoff.failed(Trouble(Reason.TIMEOUT, _PAUSED))
-        self._failed = (Unsupported(_EVERY, events.METRIC, troubles.place(EVENTS, call), _PAUSED),)
+        self._backoff.failed(Trouble(Reason.TIMEOUT, troubles.PAUSED))
+        self._failed = (Unsupported(_EVERY, events.METRIC, troubles.place(EVENTS, call), troubles.PAUSED),)
 
     def failed(self, under_way: UnderWay, *, complete: bool) -> tuple[Unsupported, ...]:
         """Give the calls for events that failed, or are under way when the sample is over."""

@@ -244,12 +244,10 @@ def test_a_call_that_crashes_is_named_and_survived(node: Callable[..., None], op
     node(FIRST, SECOND, faults=(Fault("crash", "amdsmi_get_clock_info", 1),))
     source = opened()
 
-    with pytest.raises(Trouble) as caught:
-        source.read()
+    report = source.read()
 
-    assert caught.value.reason is Reason.CRASHED
-    assert caught.value.message == "the AMD SMI sampler ended in amdsmi_get_clock_info of GPU 1: killed by SIGSEGV"
-    report = until(source, lambda report: bool(values(report, FIRST.uuid)))
+    assert "amdsmi_get_clock_info of GPU 1" in {complaint.call for complaint in report.failed}
+    assert report.restarts["crash"] == 1
     assert values(report, FIRST.uuid) == pytest.approx(EXPECTED)
     node(FIRST, SECOND)
     until(source, lambda report: "hw.power" in values(report, SECOND.uuid))

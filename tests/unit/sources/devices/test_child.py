@@ -48,10 +48,12 @@ def soon() -> float:
         (r"\000\000\000\003{]}", Reason.MALFORMED),
         (r"\000\000\000\003\377\376\375", Reason.MALFORMED),
         (r"\000\000\000\002[]", Reason.MALFORMED),
+        (r'\000\000\000\013{"gpu":NaN}', Reason.MALFORMED),
+        (r"\000\001\000\000" + 0x10000 * "[", Reason.MALFORMED),
     ],
 )
 def test_what_is_no_frame_is_a_trouble(play: Play, sent: str, reason: Reason) -> None:
-    """A length beyond the limit, what is not JSON and what is no object are refused."""
+    """A length beyond the limit, what is not JSON, what is no object and what is nested without end are refused."""
     child = play(f"printf '{sent}'; exec cat")
 
     with pytest.raises(Trouble) as caught:

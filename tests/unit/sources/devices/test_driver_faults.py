@@ -3,14 +3,18 @@
 
 import os
 import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import pytest
 
 from fakenvml.driver import Driver, Open, read_until, wait_until
 from fakenvml.fakenvml import Fault, Gpu, Instance, Node
-from inferometer.model import DeviceReport, Reason, Trouble
+from inferometer.model import DeviceReport, Reason, Trouble, Unsupported
 from inferometer.sources.devices.child import Child
 
 GPUS = (Gpu("GPU-0", minor=0), Gpu("GPU-1", minor=1, mig=1, instances=(Instance("MIG-1"),)), Gpu("GPU-2", minor=2))
@@ -89,7 +93,7 @@ def test_a_stuck_child_is_killed_and_the_probe_brings_the_gpu_back(driver: Drive
     driver.is_now(HEALTHY)
     report = read_until(source, lambda report: len(speaking(report)) == 4)
     assert not report.unresponsive
-    assert report.restarts == {"hang": 1, "crash": 0, "gpu_lost": 0}
+    assert report.restarts == {"hang": 1, "crash": 0, "gpu_lost": 0, "garbage": 0}
     wait_until(lambda: bool(source.read()) and len(children()) == 1)
 
 
@@ -164,36 +168,116 @@ def test_a_library_that_hangs_at_start_is_a_timeout(driver: Driver, opened: Open
     assert caught.value.reason is Reason.TIMEOUT
 
 
-def test_a_crash_is_told_and_the_others_are_read_again(driver: Driver, opened: Open) -> None:
-    """A segmentation fault in a call ends the child: the call is named, and a new child goes on without that GPU."""
+CRASH = Fault("crash", "gpu1", "nvmlDeviceGetClockInfo")
+
+
+def test_a_crash_costs_its_gpu_and_no_other_gpu_a_single_read(
+    driver: Driver, opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call is named, a new child reads the others in the same period, and a probe brings the GPU back."""
     driver.is_now(HEALTHY)
     source = opened()
     source.read()
+    (crashed,) = children()
 
-    driver.is_now(replace(HEALTHY, faults=(Fault("crash", "gpu1", "nvmlDeviceGetClockInfo"),)))
-    with pytest.raises(Trouble) as caught:
-        source.read()
-    assert caught.value.reason is Reason.CRASHED
-    assert caught.value.message == "the NVML sampler ended in nvmlDeviceGetClockInfo of GPU 1: killed by SIGSEGV"
-
-    read_until(source, only_gpu_1_is_silent)
+    driver.is_now(replace(HEALTHY, faults=(CRASH,)))
+    report = source.read()
+    assert only_gpu_1_is_silent(report)
+    assert report.unresponsive["GPU-1"] > 0
+    assert (
+        Unsupported("GPU-1", "gpu.info", "nvmlDeviceGetClockInfo of GPU 1", "paused_after_hang_or_crash")
+        in report.failed
+    )
+    assert report.restarts["crash"] == 1
+    assert crashed not in children()
+    ended = "nvidia: the NVML sampler ended in nvmlDeviceGetClockInfo of GPU 1: killed by SIGSEGV. It is started again."
+    assert [record.getMessage() for record in caplog.records].count(ended) == 1
 
     driver.is_now(HEALTHY)
-    assert read_until(source, lambda report: len(speaking(report)) == 4).restarts["crash"] == 1
+    report = read_until(source, lambda report: len(speaking(report)) == 4)
+    assert report.restarts["crash"] == 1
+    assert not report.failed
+
+
+def test_a_second_crash_within_a_minute_is_waited_for(driver: Driver, opened: Open) -> None:
+    """The first is mended at once; then the source is in trouble, which names the call, until its back-off is over."""
+    driver.is_now(HEALTHY)
+    source = opened()
+    source.read()
+    driver.is_now(replace(HEALTHY, faults=(CRASH, replace(CRASH, subject="gpu2"))))
+
+    troubles = []
+    for _ in range(2):
+        with pytest.raises(Trouble) as caught:
+            source.read()
+        troubles.append(caught.value)
+
+    assert {trouble.reason for trouble in troubles} == {Reason.CRASHED}
+    told = "the NVML sampler ended in nvmlDeviceGetClockInfo of GPU 2: killed by SIGSEGV"
+    assert {trouble.message for trouble in troubles} == {told}
+    assert not children()
+    report = read_until(source, lambda report: bool(report.readings))
+    assert speaking(report) == {"GPU-0"}
+    assert set(report.unresponsive) == {"GPU-1", "GPU-2"}
 
 
 def test_a_child_that_is_killed_by_others_is_replaced(driver: Driver, opened: Open) -> None:
-    """The kernel's out-of-memory killer, say: the source goes on with a new child, and no GPU is blamed."""
+    """The kernel's out-of-memory killer, say: a new child reads all GPUs in the same period, and none is blamed."""
     driver.is_now(HEALTHY)
-    source = opened()
+    source = opened(deadline=10.0)
     source.read()
     (pid,) = children()
 
     os.kill(pid, signal.SIGKILL)
 
-    with pytest.raises(Trouble, match="killed by SIGKILL"):
-        source.read()
-    assert len(speaking(read_until(source, lambda report: bool(report.readings)))) == 4
+    report = source.read()
+    assert len(speaking(report)) == 4
+    assert report.restarts["crash"] == 1
+
+
+def test_a_child_that_is_killed_within_a_call_blames_no_gpu(driver: Driver, opened: Open) -> None:
+    """Where it was is where it happened to be."""
+    driver.is_now(HEALTHY)
+    source = opened()
+    source.read()
+    (pid,) = children()
+    driver.is_now(replace(HEALTHY, faults=(HANG,), trace=True))
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(source.read)
+        wait_until(lambda: ("nvmlDeviceGetTotalEnergyConsumption", "gpu1") in {call[1:] for call in driver.calls()})
+        os.kill(pid, signal.SIGKILL)
+        driver.is_now(HEALTHY)  # before the next one has started
+        report = reading.result()
+
+    assert report.restarts["crash"] == 1
+    assert len(speaking(report)) == 4
+    assert not report.failed
+
+
+@pytest.mark.parametrize("reason", [Reason.MALFORMED, Reason.TOO_LARGE])
+def test_a_child_that_makes_no_sense_is_replaced_at_once(
+    driver: Driver, opened: Open, monkeypatch: pytest.MonkeyPatch, reason: Reason
+) -> None:
+    """A driver that has overwritten the sampler's memory, say: the next one reads all GPUs in the same period."""
+    driver.is_now(HEALTHY)
+    source = opened()
+    source.read()
+    (garbled,) = children()
+    frames = Child.frames
+
+    def frames_of(child: Child, until: float) -> Iterator[dict[str, Any]]:
+        # A sampler of ours sends none; `test_child` has a process that does.
+        if child.pid == garbled:
+            raise Trouble(reason, "what is no frame")
+        yield from frames(child, until)
+
+    monkeypatch.setattr(Child, "frames", frames_of)
+    report = source.read()
+
+    assert len(speaking(report)) == 4
+    assert not report.unresponsive
+    assert (report.restarts["garbage"], report.restarts["crash"]) == (1, 0)
+    wait_until(lambda: bool(source.read()) and garbled not in children())
 
 
 def test_a_child_that_is_stopped_outside_of_a_call_is_replaced(driver: Driver, opened: Open) -> None:
@@ -226,6 +310,22 @@ def test_a_lost_gpu_is_let_go_and_comes_back(driver: Driver, opened: Open) -> No
 
     driver.is_now(HEALTHY)
     assert not read_until(source, lambda report: len(speaking(report)) == 4).unresponsive
+
+
+@pytest.mark.parametrize("value", ["field.186", "gpm.2"])
+@pytest.mark.parametrize("code", [1, 9, 18])
+def test_one_value_of_a_batch_speaks_for_no_driver(driver: Driver, opened: Open, value: str, code: int) -> None:
+    """A field or metric whose own code says that the driver is gone costs itself: the driver has just answered all others."""
+    driver.is_now(replace(HEALTHY, faults=(Fault("error", "gpu0", value, code),)))
+    source = opened()
+    source.read()
+
+    time.sleep(0.11)  # for GPM's second sample
+    report = source.read()
+
+    assert len(speaking(report)) == 4
+    names = {"field.186": "gpu.power.instant", "gpm.2": "gpu.sm.activity"}
+    assert {(told.device, told.metric) for told in report.failed} == {("GPU-0", names[value])}
 
 
 def test_faults_are_logged_once_when_they_begin_and_end(

@@ -94,6 +94,21 @@ def test_a_sample_that_fails_begins_anew(driver: Driver, opened: Open) -> None:
     assert activity(read_after_a_while(source)) == {"GPU-a": 0.7625}
 
 
+def test_a_call_that_fails_as_a_whole_is_made_again(driver: Driver, opened: Open) -> None:
+    """INVALID_ARGUMENT for ids that every driver with GPM knows is no refusal: the metrics are back with the next value."""
+    driver.is_now(Node((Gpu("GPU-a"),)))
+    source = opened()
+    source.read()
+
+    driver.is_now(Node((Gpu("GPU-a"),), faults=(Fault("error", "gpu0", "nvmlGpmMetricsGet", 2),)))
+    report = read_after_a_while(source)
+    assert activity(report) == {}
+    assert ("gpu.sm.activity", "invalid_argument") in {(told.metric, told.reason) for told in report.failed}
+
+    driver.is_now(Node((Gpu("GPU-a"),)))
+    assert activity(read_after_a_while(source)) == {"GPU-a": 0.7625}
+
+
 def test_an_instance_that_takes_over_an_id_is_measured_from_its_own_samples(driver: Driver, opened: Open) -> None:
     """GPU instance ids are used again at once: the new instance's first value is not measured from the old one's sample."""
     driver.is_now(Node((PARENT,)))

@@ -14,7 +14,7 @@ from fakenvml.fakenvml import GIB, Fault, Gpu, Instance, Node
 from fakenvml.fakenvml import Process as Running
 from inferometer.config import Seconds
 from inferometer.model import DeviceReport, Process
-from inferometer.sources.devices import processes
+from inferometer.sources.devices import calls, processes
 
 BUSY = (Running("compute", 4242, 3 * GIB, sm=61), Running("graphics", 4343, None), Running("mps", 4444, 1 * GIB, sm=9))
 ONE = Gpu("GPU-aaaa", processes=BUSY)
@@ -236,12 +236,32 @@ def test_garbage_is_no_process(driver: Driver, tuned: Tuned, call: str, pattern:
 
     assert set(of("GPU-aaaa", report)) <= {4242, 4343, 4444}
     assert all(process.memory in (None, GIB, 3 * GIB) for process in report.processes)
+    # Not even 0: whose share the garbage would have been nobody knows.
+    assert all(process.busy is None for process in of("GPU-aaaa", report).values()) or call not in calls.SHARES
     assert all(process.busy in (None, 0.0, 0.61, 0.09) for process in report.processes)
     assert all(number == 1.0 for (uuid, _), number in counts(report).items() if uuid == "GPU-aaaa")
     assert of("GPU-bbbb", report) == {77: Process("GPU-bbbb", 77, "compute", memory=GIB, busy=0.0)}
 
     driver.is_now(Node((ONE, OTHER)))
     assert counts(source.read())["GPU-aaaa", "compute"] == 1.0
+
+
+@pytest.mark.parametrize(("kind", "call"), [("compute", COMPUTE), ("graphics", GRAPHICS)])
+def test_a_process_with_the_id_0_is_left_out_alone(driver: Driver, tuned: Tuned, kind: str, call: str) -> None:
+    """It cannot be seen from here: the rest of the list stands, with its shares, and that one was left out is told."""
+    unseen = replace(ONE, processes=(Running(kind, 0, GIB, sm=5), *BUSY))
+    driver.is_now(Node((unseen, OTHER)))
+    source = tuned()
+    source.read()
+    driver.is_now(Node((unseen, OTHER)))
+
+    report = source.read()
+
+    assert {pid: process.busy for pid, process in of("GPU-aaaa", report).items()} == {4242: 0.61, 4343: 0.0, 4444: 0.09}
+    assert counts(report)["GPU-aaaa", kind] == 1.0
+    assert [(u.device, u.metric, u.call, u.reason) for u in report.failed] == [
+        ("GPU-aaaa", "gpu.processes", call, "process_id_0")
+    ]
 
 
 def test_a_list_that_hangs_costs_only_the_processes_of_its_gpu(driver: Driver, tuned: Tuned) -> None:

@@ -3,12 +3,10 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from inferometer.sources.devices import calls, codes
 from inferometer.sources.devices.amd import binding, table
 from inferometer.sources.devices.amd.gpu import Gpu
-from inferometer.sources.devices.gpu import Seen
 from inferometer.sources.devices.subject import Mark
 from inferometer.sources.devices.vendor import Options
 
@@ -20,7 +18,7 @@ OPENING = table.NUMBER["amdsmi_init"]  # loading the package counts as the begin
 
 
 class Silence:
-    """What this driver does not tell: events, who uses a GPU, that it is being unbound."""
+    """What this driver does not tell: events, and that it is being unbound."""
 
     def take(self) -> None:
         """Tell nothing."""
@@ -33,14 +31,6 @@ class Silence:
 
     def end(self) -> None:
         """Hear nothing any more."""
-
-    def is_due(self, seen: Seen | None) -> bool:  # noqa: ARG002  # as with every vendor
-        """Tell that nobody is asked for."""
-        return False
-
-    def read(self, seen: Seen) -> dict[str, Any]:
-        """Never called: it is never due."""
-        raise NotImplementedError
 
 
 class AmdSmi:
@@ -100,9 +90,8 @@ class AmdSmi:
         options = self._options
         return Gpu(self._smi, index, self._handles[index], mark, options.periods, options.exclude)
 
-    def users(self, index: int, mark: Mark) -> Silence:  # noqa: ARG002  # as with every vendor
-        """Give what is never due."""
-        return Silence()
+    def users(self, index: int, mark: Mark) -> None:
+        """Give nothing: who uses a GPU is not asked."""
 
     def reason(self, error: Exception) -> str:
         """Give a return code's name, or text."""

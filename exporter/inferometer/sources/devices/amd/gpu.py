@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One AMD GPU, read through AMD SMI in the sampler child: one `read`, one frame."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from inferometer.sources.devices.amd import table
 from inferometer.sources.devices.amd.binding import NOT_FOUND, Smi
 from inferometer.sources.devices.gpu import Seen
 from inferometer.sources.devices.subject import Complaint, Mark, Subject
+from inferometer.sources.devices.turns import Turns
 
 # Why a part of a GPU that is partitioned tells nothing: the driver tells of the whole GPU, and its first partition does.
 OF_A_PARTITION = "told_by_the_first_partition"
@@ -28,9 +28,8 @@ class Gpu:
         self._index = index
         self._handle = handle
         self._mark = mark
-        self._periods = periods  # of the slower tiers, in seconds
+        self._turns = Turns(periods, index)
         self._exclude = exclude
-        self._next: dict[str, float] = {}  # when they are due, in monotonic seconds
         self._uuid = ""
         self._subject = Subject(smi, mark, "", ())
         self._details: dict[str, str] = {}
@@ -48,24 +47,27 @@ class Gpu:
             return {"gpu": self._index, "uuid": uuid, "excluded": self._model()}
         if uuid != self._uuid:
             self._begin(uuid, address)
-        now = time.monotonic()
-        due = [tier for tier in calls.TIERS if now >= self._next.get(tier, 0.0)]
+        due = self._turns.due()
         failed: list[Complaint] = []
         if calls.SLOW in due:
             self._describe(failed)
         values = self._subject.read(self._handle, due, failed)
-        self._plan(due)
+        self._turns.have_read(due)
         return {
             "gpu": self._index,
             "uuid": uuid,
-            "mig": False,
             "tiers": list(self._subject.tiers),
-            "details": self._details,
             "values": values,
             "instances": [],
-            "unsupported": [*self._subject.unsupported, *self._refused.values()],
             "failed": failed,
             "latencies": [],
+            "about": {
+                "uuid": uuid,
+                "mig": False,
+                "details": self._details,
+                "instances": [],
+                "unsupported": [*self._subject.unsupported, *self._refused.values()],
+            },
         }
 
     def close(self) -> None:
@@ -83,7 +85,8 @@ class Gpu:
 
     def _begin(self, uuid: str, address: str) -> None:
         """Begin with another GPU: forget what the one before refused."""
-        self._uuid, self._next, self._refused = uuid, {}, {}
+        self._uuid, self._refused = uuid, {}
+        self._turns.begin_anew()
         self._details = {"hw.vendor": "AMD", "gpu.pci.address": exclusion.plain(address)}
         whole = self._partition() == 0
         self._subject = Subject(self._smi, self._mark, uuid, table.TABLE if whole else ())
@@ -118,13 +121,6 @@ class Gpu:
                     failed.append(complaint)
             else:
                 self._details = {**self._details, fact.attribute: text} if text else self._details
-
-    def _plan(self, due: list[str]) -> None:
-        """Say when the tiers that were read are due again. The first time is shorter, so that the GPUs take turns."""
-        now = time.monotonic()
-        for tier, period in self._periods.items():
-            if tier in due:
-                self._next[tier] = now + (period if tier in self._next else period * (1 - self._index % 8 / 16))
 
     def _model(self) -> str:
         """Give the model of a GPU that is left out, "" where it cannot be told."""

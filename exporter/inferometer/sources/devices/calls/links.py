@@ -12,6 +12,7 @@ from inferometer.sources.devices.calls.shapes import (
     SLOW,
     Each,
     Handle,
+    Mark,
     Nvml,
     Quantity,
     Raw,
@@ -73,13 +74,15 @@ PCIE: tuple[Row, ...] = (
 
 # --- NVLink -----------------------------------------------------------------------------------------------------------
 
-_LAST_STATE = 15  # inactive, active and asleep are known
+_UP = (1, 2)  # NVML_NVLINK_STATE_ACTIVE, and _SLEEP: it wakes by itself
+_LAST_STATE = 15  # of the four in nvml.h 0 is inactive, and 3 active with its traffic disabled
 _MOST_LINKS = 72  # what GPM has ids for; a driver that says more is not believed
 
 
-def _count(number: int) -> Callable[[Nvml, Handle], int]:
-    def count(nvml: Nvml, handle: Handle) -> int:
+def _count(number: int) -> Callable[[Nvml, Handle, Mark], int]:
+    def count(nvml: Nvml, handle: Handle, mark: Mark) -> int:
         """Ask a field how many links there are. Raises RefusedError where there are none."""
+        mark("nvmlDeviceGetFieldValues")
         answer = codes.value_of(nvml.nvmlDeviceGetFieldValues(handle, [number])[0])
         if isinstance(answer, str) and answer not in codes.REFUSED_FIELD:
             raise codes.FieldError(answer)
@@ -91,11 +94,12 @@ def _count(number: int) -> Callable[[Nvml, Handle], int]:
     return count
 
 
-def _nvlinks(nvml: Nvml, handle: Handle) -> int:
+def _nvlinks(nvml: Nvml, handle: Handle, mark: Mark) -> int:
     """Count NVLinks: by a field, and where a driver does not know it by asking for one after the other."""
     try:
-        return _count(91)(nvml, handle)
+        return _count(91)(nvml, handle, mark)
     except codes.RefusedError:
+        mark("nvmlDeviceGetNvLinkState")
         for link in range(_MOST_LINKS):
             try:
                 _active(nvml.nvmlDeviceGetNvLinkState(handle, link))
@@ -114,6 +118,11 @@ def _active(raw: float) -> Raw:
     if not 0 <= raw <= _LAST_STATE:
         raise ValueError(f"{raw:g} is no state of a link")
     return (float(raw == 1),)
+
+
+def _up(raw: float) -> Raw:
+    _active(raw)
+    return (float(raw in _UP),)
 
 
 def _state(nvml: Nvml, handle: Handle, link: int) -> Raw:
@@ -153,7 +162,7 @@ def _new_error(kind: str, number: int, name: str) -> Row:
 NVLINK: tuple[Row, ...] = (
     _per_link(
         Quantity("gpu.nvlink.up"),
-        ways=(field(165, "NVLINK_GET_STATE", _active), Way("nvmlDeviceGetNvLinkState", _state)),
+        ways=(field(165, "NVLINK_GET_STATE", _up), Way("nvmlDeviceGetNvLinkState", _state)),
     ),
     _per_link(
         Quantity("gpu.nvlink.speed", scale=mega),

@@ -9,6 +9,7 @@ from inferometer.sources.devices.calls.shapes import (
     SLOW,
     Each,
     Handle,
+    Mark,
     Nvml,
     Quantity,
     Raw,
@@ -91,7 +92,8 @@ _MOST_FANS = 64
 _FASTEST = 200  # percent
 
 
-def _fans(nvml: Nvml, handle: Handle) -> int:
+def _fans(nvml: Nvml, handle: Handle, mark: Mark) -> int:
+    mark("nvmlDeviceGetNumFans")
     fans = int(nvml.nvmlDeviceGetNumFans(handle))
     if not 0 <= fans <= _MOST_FANS:
         raise ValueError(f"{fans} fans are not believed")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 Nvml = Any  # the module `pynvml`, or what stands in for it
 Handle = Any  # an opaque device handle of that module
+Mark = Callable[[str], None]  # says which call is entered
 
 Raw = Sequence[float | None]
 
@@ -49,11 +50,14 @@ class Way(NamedTuple):
 
 
 class Each(NamedTuple):
-    """What a row is read once for: the attribute that numbers it, and how many there are."""
+    """What a row is read once for: the attribute that numbers it, and how many there are.
+
+    `number` tells by one call or several, each of which it marks first; `call` is the one that a complaint names.
+    """
 
     attribute: str
     call: str
-    number: Callable[[Nvml, Handle], int]
+    number: Callable[[Nvml, Handle, Mark], int]
 
 
 class Row(NamedTuple):

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the source remembers of NVLinks: which have been up, whatever becomes of the sampler and the driver."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from fakenvml.defaults import nvlink4
+from fakenvml.driver import Driver, Tuned, read_until
+from fakenvml.fakenvml import Gpu, Node
+from inferometer import catalog
+from inferometer.model import DeviceReport
+from inferometer.sources.devices.linked import Linked
+
+
+def node(*states: int) -> Node:
+    """Give one GPU whose links are in these states (`NVML_NVLINK_STATE_*`)."""
+    fields = dict(nvlink4(len(states)))
+    fields |= {(165, link): state for link, state in enumerate(states)}
+    return Node((Gpu("GPU-0", nvlinks=len(states), fields=fields),))
+
+
+def up(report: DeviceReport) -> dict[str, float]:
+    """Give the links as they are told."""
+    return {
+        dict(reading.attributes)["gpu.nvlink.link"]: float(str(reading.value))
+        for reading in report.readings
+        if reading.metric is catalog.NVLINK_UP
+    }
+
+
+def test_a_link_that_sleeps_is_up_and_one_without_traffic_is_not(driver: Driver, tuned: Tuned) -> None:
+    """Asleep it wakes by itself; with its traffic disabled it carries nothing."""
+    driver.is_now(node(0, 1, 2, 3))
+
+    report = read_until(tuned(), lambda report: bool(up(report)))
+
+    assert up(report) == {"0": 0.0, "1": 1.0, "2": 1.0, "3": 0.0}
+    assert report.linked == {"GPU-0": frozenset({"1", "2"})}
+
+
+def test_what_was_up_is_remembered_when_the_sampler_is_another(driver: Driver, tuned: Tuned) -> None:
+    """A crash, and with it all that the sampler knew, forgets no link."""
+    driver.is_now(node(1, 1, 0))
+    source = tuned(medium_period=0.1)
+    read_until(source, lambda report: bool(up(report)))
+    driver.is_now(node(1, 0, 0))
+    read_until(source, lambda report: up(report).get("1") == 0.0)
+
+    for child in psutil.Process().children():
+        os.kill(child.pid, signal.SIGKILL)
+    report = read_until(source, lambda report: report.restarts["crash"] == 1 and bool(up(report)))
+
+    assert report.linked == {"GPU-0": frozenset({"0", "1"})}
+
+
+def test_the_memory_of_links_is_bounded() -> None:
+    """GPUs that are replaced again and again are forgotten in the end."""
+    linked = Linked()
+    slot = next(i for i in range(10_000) if _is_up(i))
+    for number in range(300):
+        linked.take({"uuid": f"GPU-{number}", "tiers": ["fast", "medium"], "values": [[slot, 1.0, 0]]})
+
+    assert len(linked.now) == 256
+    assert "GPU-299" in linked.now and "GPU-0" not in linked.now
+
+
+def _is_up(slot: int) -> bool:
+    linked = Linked()
+    linked.take({"uuid": "GPU-0", "tiers": ["medium"], "values": [[slot, 1.0, 0]]})
+    return bool(linked.now)
+
+
+@pytest.mark.parametrize("values", [[["x"]], [[1]], 7])
+def test_a_frame_without_sense_is_refused(values: object) -> None:
+    """By one of the errors that the source knows as such."""
+    with pytest.raises((KeyError, IndexError, TypeError, ValueError)):
+        Linked().take({"uuid": "GPU-0", "tiers": ["medium"], "values": values})

@@ -28,14 +28,20 @@ STATIC ?= static
 # One worker per processor; a file's tests stay together, so what they share is started once.
 PYTEST_FLAGS ?= -n logical --dist loadfile
 # What `make test` runs; `make test TESTS=tests/unit/test_join.py` runs less.
-TESTS ?= tests --ignore=tests/integration --ignore=tests/e2e
+TESTS ?= tests --ignore=tests/integration --ignore=tests/e2e --ignore=tests/engines
 # What `make integration` and `make e2e` run, and the families of tools/ that they need; `make tools` builds all of them.
 INTEGRATION ?= tests/integration
-INTEGRATION_TOOLS := builder collector alertmanager helm prometheus
+INTEGRATION_TOOLS := builder collector alertmanager helm prometheus llm-d-sim
 E2E ?= tests/e2e
-E2E_TOOLS := kubernetes etcd containerd runc cni device-plugin dra-example helm
+E2E_TOOLS := kubernetes etcd containerd runc cni device-plugin dra-nvidia dra-example helm
 TOOLS ?=
 DEMO_FLAGS ?=
+ENGINES ?= tests/engines
+# The Python that Triton embeds: Debian's own. Another 3.11 does not fit it.
+TRITONS_PYTHON ?= /usr/bin/python3.11
+# How long `make fuzz` looks, and further options of libFuzzer's.
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS ?=
 BENCH ?=
 UPGRADE ?=
 
@@ -75,6 +81,30 @@ setup-bench: .venv-bench/.installed ## create .venv-bench: the exporter that `ma
 	$(UV) pip sync --quiet --python .venv-bench/bin/python --require-hashes requirements/bench.txt
 	@touch $@
 
+.PHONY: setup-engines
+setup-engines: .venv-vllm/.installed .venv-triton/.installed ## create .venv-vllm and .venv-triton: real engines on a CPU (x86-64; 5.5 GB)
+
+.venv-vllm/.installed: requirements/vllm.txt | .venv/.installed
+	@test -x .venv-vllm/bin/python || $(UV) venv --quiet --no-python-downloads --python 3.11 .venv-vllm
+	@$(USE_PIPS_INDEX); \
+	$(UV) pip sync --quiet --python .venv-vllm/bin/python --require-hashes requirements/vllm.txt
+	@touch $@
+
+.venv-triton/.installed: requirements/triton.txt | .venv/.installed
+	@test -x .venv-triton/bin/python || $(UV) venv --quiet --no-python-downloads --python $(TRITONS_PYTHON) .venv-triton
+	@$(USE_PIPS_INDEX); \
+	$(UV) pip sync --quiet --python .venv-triton/bin/python --require-hashes requirements/triton.txt
+	@touch $@
+
+.PHONY: setup-fuzz
+setup-fuzz: .venv-fuzz/.installed ## create .venv-fuzz: atheris, which finds inputs that a parser fails on
+
+.venv-fuzz/.installed: requirements/fuzz.txt | .venv/.installed
+	@test -x .venv-fuzz/bin/python || $(UV) venv --quiet --no-python-downloads --python 3.11 .venv-fuzz
+	@$(USE_PIPS_INDEX); \
+	$(UV) pip sync --quiet --python .venv-fuzz/bin/python --require-hashes requirements/fuzz.txt
+	@touch $@
+
 .PHONY: tools
 tools: ## build the Go programs of the integration tests into the user's cache; does nothing when nothing changed
 	@tools/build.sh $(TOOLS)
@@ -105,7 +135,7 @@ test: setup $(STATIC) ## every check that needs no root, no Go and no GPU
 
 # The programs are parts that may be missing: what needs them is then skipped by name, or fails where CI=true.
 .PHONY: integration
-integration: setup ## the agent against a real Prometheus, Alertmanager, Collector, promtool and Helm (needs Go 1.26)
+integration: setup ## the agent against a real Prometheus, Alertmanager, Collector, promtool, Helm and a simulated engine (needs Go 1.26)
 	@$(MAKE) --no-print-directory tools TOOLS='$(INTEGRATION_TOOLS)' \
 	  || { test "$${CI:-}" != true && echo 'make tools failed: the tests with its programs will be skipped' >&2; }
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
@@ -114,11 +144,24 @@ integration: setup ## the agent against a real Prometheus, Alertmanager, Collect
 # The other exporter is a part that may be missing: its rows are then named, and its bench fails where CI=true.
 # One node serves all tests, so they run in one process. A node's sockets need short paths, hence its own folder in /tmp.
 .PHONY: e2e
-e2e: setup ## the agent on a real Kubernetes node (needs root, gcc, iproute2, Go 1.26, libseccomp's headers; about 4 min)
+e2e: setup ## the agent on a real Kubernetes node (needs root, gcc, iproute2, Go 1.26; about 3 min)
 	@$(MAKE) --no-print-directory tools TOOLS='$(E2E_TOOLS)' \
 	  || { test "$${CI:-}" != true && echo 'make tools failed: the tests with its programs will be skipped' >&2; }
 	@scratch=$$(mktemp -d /tmp/e2e.XXXXXX); trap 'rm -rf "$$scratch"' EXIT; \
 	TMPDIR=$$scratch $(BIN)/python -m pytest --no-fold-skipped -p no:xdist $(E2E)
+
+# By hand: it downloads gigabytes. INFEROMETER_RECORD=1 writes their pages and the ledgers of their clients into tests/fixtures.
+.PHONY: engines
+engines: setup setup-engines ## the agent against a real vLLM and Triton on the CPU (8 GB of memory; 3 min once they are set up)
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	TMPDIR=$$scratch $(BIN)/python -m pytest --no-fold-skipped -p no:xdist $(ENGINES)
+
+# What it finds it leaves in the folder build/fuzz, as crash-*, timeout-* or oom-*.
+.PHONY: fuzz
+fuzz: setup setup-fuzz ## look for pages that the reader of engines' pages fails on (FUZZ_SECONDS=600)
+	@mkdir -p build/fuzz
+	@cd build/fuzz && PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/exporter $(CURDIR)/.venv-fuzz/bin/python -m fuzz \
+	  -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 $(FUZZ_FLAGS)
 
 .PHONY: bench
 bench: setup ## one JSON object per measure (BENCH=encode,parse selects)
@@ -166,7 +209,10 @@ otelcol-source: ## regenerate the source of the integration tests' Collector fro
 	cd tools/collector; TMPDIR=$$scratch PATH=$$PATH:/usr/local/go/bin "$$ocb" --config manifest.yaml --skip-compilation --skip-strict-versioning=false; \
 	rm main_windows.go
 
-COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
+COMPILE_ANY = $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
+COMPILE = $(COMPILE_ANY) --universal
+# What real engines need differs with the processor and with Python: their locks are for one of each.
+COMPILE_HERE = $(COMPILE_ANY) --python-platform x86_64-manylinux_2_35
 
 .PHONY: lock
 lock: setup ## bring the locks up to date with pyproject.toml (UPGRADE=--upgrade takes newer releases)
@@ -175,6 +221,9 @@ lock: setup ## bring the locks up to date with pyproject.toml (UPGRADE=--upgrade
 	@$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.txt
 	@$(COMPILE) --group bench --output-file requirements/bench.txt
 	@$(COMPILE) --group dynamo --override requirements/dynamo-overrides.txt --output-file requirements/dynamo.txt
+	@$(COMPILE) --group fuzz --output-file requirements/fuzz.txt
+	@$(COMPILE_HERE) --group vllm --override requirements/vllm-overrides.txt --output-file requirements/vllm.txt
+	@$(COMPILE_HERE) --group triton --output-file requirements/triton.txt
 
 .PHONY: build
 build: setup ## wheel and source distribution into dist/; SOURCE_DATE_EPOCH is honoured
@@ -182,7 +231,7 @@ build: setup ## wheel and source distribution into dist/; SOURCE_DATE_EPOCH is h
 
 .PHONY: clean
 clean: ## remove environments, caches and build output
-	@rm -rf .venv .venv-bench .venv-dynamo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-bench .venv-dynamo .venv-fuzz .venv-triton .venv-vllm dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find exporter tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: clean-tools

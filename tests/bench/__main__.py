@@ -4,7 +4,7 @@
 import os
 import sys
 
-from bench import budgets, devices, encode, identity, parse
+from bench import budgets, devices, encode, engines, identity, parse
 from bench.measure import Part, run
 
 # Encoders and parser first: their rows stand within 30 seconds.
@@ -12,6 +12,7 @@ PARTS = (
     Part("encode", encode.measure),
     Part("parse", parse.measure),
     Part("page", parse.measure_to_outputs),
+    Part("engines", engines.measure),
     Part("identity", identity.measure),
     Part("dense", budgets.measure),
     Part("devices", devices.measure),

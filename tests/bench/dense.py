@@ -110,6 +110,8 @@ def _subjects(metric: Metric) -> list[dict[str, str]]:
         return INSTANCES
     if name.startswith("gpu.owner."):
         return OWNERS
+    if name.startswith("inference.router."):
+        return []
     if name.startswith(("gen_ai.", "inference.")):
         return ENGINES
     if name.startswith("inferometer.source."):
@@ -170,9 +172,10 @@ def _point(metric: Metric, subject: dict[str, str], dice: random.Random, resourc
 
 
 def _value(metric: Metric, dice: random.Random) -> Value:
-    if metric in _BOUNDS:
-        counts = tuple(dice.randrange(100_000) for _ in range(len(_BOUNDS[metric]) + 1))
-        return Histogram(_BOUNDS[metric], counts, dice.random() * 1e5)
+    if metric.instrument is Instrument.HISTOGRAM:
+        bounds = _BOUNDS.get(metric, _EACH)
+        counts = tuple(dice.randrange(100_000) for _ in range(len(bounds) + 1))
+        return Histogram(bounds, counts, dice.random() * 1e5)
     if metric.unit == "By":
         return float(dice.randrange(1 << 37))
     if metric.unit.startswith("{"):

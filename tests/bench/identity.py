@@ -16,7 +16,7 @@ from bench import manypods
 from bench.joining import measure_join
 from bench.measure import MissingPartError, Row
 from bench.memory import held
-from inferometer.sources.identity import claims, pods_api, slices
+from inferometer.sources.identity import pods_api, refreshing, slices
 from kubelet import podresources
 from kubelet.api import ApiServer
 from kubelet.certificates import issue
@@ -81,7 +81,7 @@ def _load() -> Iterator[Row]:
         node.bookmark()
         bookmark = node.asked() + before.times(-1)
     hour = life.times(HOLDERS)
-    hour += sizes["get resourceclaims"].times(HOLDERS * 3600 / mean(claims.AGE))
+    hour += sizes["get resourceclaims"].times(HOLDERS * 3600 / mean(refreshing.AGE))
     hour += sizes["list resourceslices"].times(3600 / mean(slices.AGE))
     hour += Asked(3600 / mean(pods_api.WATCH_TIME), 0)
     hour += bookmark.times(BOOKMARKS)

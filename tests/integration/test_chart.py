@@ -184,6 +184,10 @@ def test_helm_refuses_an_older_kubernetes(tmp_path: Path) -> None:
             "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}",
             ["gpuNodeLabels", "affinity.nodeAffinity"],
         ),
+        (
+            "config: {engines: {credentials: [{name: a, token_file: /etc/inferometer-secrets/gateway/token}]}}",
+            ["config.engines.credentials", "token_file", "engineSecrets has no gateway"],
+        ),
         ("config: {node: {name: node-1}}", ["config.node.name is node-1", "DaemonSet"]),
         ("config: {server: {listen: '127.0.0.1:9466'}}", ["config.server.listen is 127.0.0.1:9466", "probes"]),
         ("config: {server: {listen: '[::1]:9466'}}", ["config.server.listen is [::1]:9466", "probes"]),

@@ -86,6 +86,7 @@ def sandbox(tmp_path: Path) -> Sandbox:
         ("helm", "version"),
         ("prometheus", "--version"),
         ("promtool", "--version"),
+        ("llm-d-inference-sim", "--help"),
     ],
 )
 def test_every_program_runs(needs: Needs, program: str, argument: str) -> None:

@@ -1,33 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A live third-party engine without a GPU: NVIDIA Dynamo's frontend with its mocker worker, on loopback.
+"""A live third-party engine without a GPU: NVIDIA Dynamo's frontend with its mocker workers, on loopback.
 
-The frontend is the OpenAI API server that users run; the mocker schedules, batches and caches as a worker would and
+The frontend is the OpenAI API server that users run; a mocker schedules, batches and caches as a worker would and
 exports `dynamo_component_*` and `vllm:*`. Both come from the `ai-dynamo` 1.6.1 packages, in an environment of their own.
 """
 
-import contextlib
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from live.processes import EngineError, Process, await_ready, end, free_port, get, post, spawn
 from live.tinymodel import write_model
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-dynamo"
 
 _START_TIMEOUT = 60.0
-_STOP_TIMEOUT = 10.0
-_REQUEST_TIMEOUT = 30.0
 _WORKER_PORT = re.compile(rb"system status server bound to: 127\.0\.0\.1:(\d+)")  # in its log: it takes any free port
 _ATTEMPTS = 3  # a free port may be taken between asking for it and using it
+# The planes that need no broker; what can be bound to loopback is (the worker's ZeroMQ publishers cannot).
+_PLANES = ("--discovery-backend", "file", "--request-plane", "tcp", "--event-plane", "zmq")
 
 
 class Usage(NamedTuple):
@@ -37,35 +30,39 @@ class Usage(NamedTuple):
     completion_tokens: int
 
 
-class DynamoError(Exception):
-    """The engine did not start or did not answer; the message ends with the end of its log."""
-
-
 def is_installed() -> bool:
     """Whether `make setup-dynamo` has been run."""
     return (ENVIRONMENT / "bin" / "python").exists()
 
 
 class Dynamo:
-    """A running frontend and worker; a context manager.
+    """A running frontend and its workers; a context manager.
 
     Args:
         directory: where everything they write goes: the model, their home, their logs.
         model: the name that requests and metrics carry.
-        speedup: how many times faster than a real GPU the worker pretends to be.
+        speedup: how many times faster than a real GPU a worker pretends to be.
+        workers: how many workers serve the model, each a process with a page of its own.
         worker_options: further options of `python -m dynamo.mocker`, such as `("--num-gpu-blocks-override", "64")`.
     """
 
     def __init__(
-        self, directory: Path, *, model: str = "tiny", speedup: float = 10.0, worker_options: tuple[str, ...] = ()
+        self,
+        directory: Path,
+        *,
+        model: str = "tiny",
+        speedup: float = 10.0,
+        workers: int = 1,
+        worker_options: tuple[str, ...] = (),
     ) -> None:
         self.model = model
         self._directory = directory
         self._speedup = speedup
+        self._workers = workers
         self._worker_options = worker_options
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[Process] = []
         self.url = ""
-        self.worker_url = ""
+        self.worker_urls: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         for attempt in range(1, _ATTEMPTS + 1):
@@ -74,7 +71,7 @@ class Dynamo:
                 return self
             except BaseException as error:
                 self.stop()
-                if attempt == _ATTEMPTS or not isinstance(error, DynamoError):
+                if attempt == _ATTEMPTS or not isinstance(error, EngineError):
                     raise
         raise AssertionError
 
@@ -85,8 +82,13 @@ class Dynamo:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The process ids: frontend, worker."""
+        """The process ids: frontend, workers."""
         return tuple(process.pid for process in self._processes)
+
+    @property
+    def worker_url(self) -> str:
+        """Where the first worker's page is."""
+        return self.worker_urls[0]
 
     def chat(self, content: str, *, max_tokens: int = 16, stream: bool = False) -> Usage:
         """Send one chat completion and wait for its end; the prompt has as many tokens as `content` has UTF-8 bytes."""
@@ -103,22 +105,15 @@ class Dynamo:
 
     def frontend_metrics(self) -> str:
         """The frontend's metrics page."""
-        return _get(self.url + "/metrics").decode()
+        return get(self.url + "/metrics").decode()
 
     def worker_metrics(self) -> str:
-        """The worker's metrics page."""
-        return _get(self.worker_url + "/metrics").decode()
+        """The first worker's metrics page."""
+        return get(self.worker_url + "/metrics").decode()
 
     def stop(self) -> None:
-        """End both processes and whatever they started; safe to call twice."""
-        for process in self._processes:
-            if process.poll() is None:
-                process.terminate()
-        deadline = time.monotonic() + _STOP_TIMEOUT
-        for process in self._processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-            _kill_group(process)
+        """End all processes and whatever they started; safe to call twice."""
+        end(self._processes)
         self._processes.clear()
 
     def _start(self, directory: Path) -> None:
@@ -126,12 +121,9 @@ class Dynamo:
         scratch = directory / "tmp"
         for path in (home, scratch):
             path.mkdir(parents=True)
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        # The planes that need no broker; what can be bound to loopback is (the worker's ZeroMQ publishers cannot).
-        planes = ("--discovery-backend", "file", "--request-plane", "tcp", "--event-plane", "zmq")
         environment = {
-            "PATH": os.defpath,
             "HOME": str(home),
             "TMPDIR": str(scratch),
             "HF_HUB_OFFLINE": "1",
@@ -141,55 +133,40 @@ class Dynamo:
             "DYN_EVENT_PLANE_HOST": "127.0.0.1",
         }
         model = write_model(directory / "model")
-        self._spawn(directory, environment, "frontend", "--http-host", "127.0.0.1", "--http-port", str(port), *planes)
-        environment |= {"DYN_SYSTEM_HOST": "127.0.0.1", "DYN_SYSTEM_PORT": "0"}
-        options = (
-            "--model-path",
-            str(model),
-            "--model-name",
-            self.model,
-            "--speedup-ratio",
-            str(self._speedup),
-            *self._worker_options,
+        python = ENVIRONMENT / "bin" / "python"
+        frontend: tuple[str | Path, ...] = (
+            python,
+            "-m",
+            "dynamo.frontend",
+            "--http-host",
+            "127.0.0.1",
+            "--http-port",
+            str(port),
+            *_PLANES,
         )
-        self._spawn(directory, environment, "mocker", *options, *planes)
-        self._await_ready(directory)
+        self._processes.append(spawn(frontend, directory / "frontend.log", environment))
+        environment |= {"DYN_SYSTEM_HOST": "127.0.0.1", "DYN_SYSTEM_PORT": "0"}
+        options = ("--model-path", str(model), "--model-name", self.model, "--speedup-ratio", str(self._speedup))
+        mocker: tuple[str | Path, ...] = (python, "-m", "dynamo.mocker", *options, *self._worker_options, *_PLANES)
+        logs = [directory / f"mocker-{number}.log" for number in range(self._workers)]
+        self._processes += [spawn(mocker, log, environment) for log in logs]
+        await_ready(lambda: self._is_ready(logs), self._processes, directory, _START_TIMEOUT)
 
-    def _spawn(self, directory: Path, environment: dict[str, str], module: str, *options: str) -> None:
-        command = (str(ENVIRONMENT / "bin" / "python"), "-m", f"dynamo.{module}", *options)
-        with (directory / f"{module}.log").open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._processes.append(process)
-
-    def _await_ready(self, directory: Path) -> None:
-        """Wait until the frontend lists the model, which it does once the worker has registered."""
-        deadline = time.monotonic() + _START_TIMEOUT
-        while time.monotonic() < deadline and all(process.poll() is None for process in self._processes):
-            try:
-                listed = json.loads(_get(self.url + "/v1/models"))["data"]
-                bound = _WORKER_PORT.search((directory / "mocker.log").read_bytes())
-                if bound and any(entry["id"] == self.model for entry in listed):
-                    self.worker_url = f"http://127.0.0.1:{bound[1].decode()}"
-                    return
-            except (OSError, ValueError, KeyError):
-                pass
-            time.sleep(0.05)
-        logs = "\n".join(path.read_text(errors="replace")[-2000:] for path in sorted(directory.glob("*.log")))
-        raise DynamoError(f"Dynamo was not ready within {_START_TIMEOUT:.0f} s, or ended:\n{logs}")
+    def _is_ready(self, logs: list[Path]) -> bool:
+        """Whether the frontend lists the model and knows every worker of it, and each worker has a page."""
+        bound = [_WORKER_PORT.search(log.read_bytes()) for log in logs]
+        listed = json.loads(get(self.url + "/v1/models"))["data"]
+        serving = [
+            each for each in json.loads(get(self.url + "/health"))["instances"] if each["endpoint"] == "generate"
+        ]
+        self.worker_urls = tuple(f"http://127.0.0.1:{found[1].decode()}" for found in bound if found)
+        return len(serving) == len(self.worker_urls) == self._workers and self.model in {e["id"] for e in listed}
 
     def _request(self, path: str, content: dict[str, object], max_tokens: int, *, stream: bool) -> Usage:
         body: dict[str, object] = {"model": self.model, "max_tokens": max_tokens, "ignore_eos": True, **content}
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        answer = _post(self.url + path, json.dumps(body).encode())
+        answer = post(self.url + path, json.dumps(body).encode())
         usage = _last_event(answer)["usage"] if stream else json.loads(answer)["usage"]
         return Usage(usage["prompt_tokens"], usage["completion_tokens"])
 
@@ -199,37 +176,3 @@ def _last_event(answer: bytes) -> dict[str, dict[str, int]]:
     events = [line.removeprefix("data:").strip() for line in answer.decode().splitlines() if line.startswith("data:")]
     event: dict[str, dict[str, int]] = json.loads([data for data in events if data != "[DONE]"][-1])
     return event
-
-
-def _get(url: str) -> bytes:
-    with _DIRECT.open(url, timeout=_REQUEST_TIMEOUT) as response:
-        page: bytes = response.read()
-        return page
-
-
-def _post(url: str, body: bytes) -> bytes:
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    try:
-        with _DIRECT.open(request, timeout=_REQUEST_TIMEOUT) as response:
-            answer: bytes = response.read()
-            return answer
-    except urllib.error.HTTPError as error:
-        with error:
-            raise DynamoError(f"{url} answered {error.code}: {error.read()[:500].decode(errors='replace')}") from None
-
-
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback, whatever proxy the machine has
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the process' own session."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

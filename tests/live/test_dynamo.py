@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families  # noqa: TID251  # the oracle reads the engine's page
 
-from live.dynamo import Dynamo, DynamoError, Usage
+from live.dynamo import Dynamo, Usage
+from live.processes import EngineError
 
 pytestmark = pytest.mark.live
 
@@ -65,7 +66,7 @@ def test_one_byte_is_one_token(dynamo: Dynamo) -> None:
 
 def test_a_refused_request_says_what_the_engine_answered(dynamo: Dynamo) -> None:
     """A request that the engine refuses raises with the engine's own words."""
-    with pytest.raises(DynamoError, match="answered 4"):
+    with pytest.raises(EngineError, match="answered 4"):
         dynamo.complete("x", max_tokens=-1)
 
 

@@ -113,11 +113,12 @@ def _never_good(site: Site) -> Alert:
 
 
 def _identity_lost(site: Site) -> Alert:
-    known = 'inferometer_identity_level{inferometer_identity_level="uid"}'
+    known = 'inferometer_identity_level{inferometer_identity_level=~"partial|uid"}'
+    any_of = "max without (inferometer_identity_level)"
     return Alert(
         IDENTITY,
         Severity.TICKET,
-        f"{known} == 0 and ignoring (pod) max_over_time({known}[{site.span(DAY)}]) == 1",
+        f"{any_of} ({known}) == 0 and ignoring (pod) {any_of} (max_over_time({known}[{site.span(DAY)}])) == 1",
         10 * MINUTE,
         "{{ $labels.instance }} does not know who holds its GPUs",
         """

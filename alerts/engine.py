@@ -74,9 +74,10 @@ def _blind() -> Alert:
         "{{ with $labels.k8s_pod_name }}{{ . }}{{ else }}{{ $labels.server_address }}{{ end }} answers and tells nothing",
         """
         The page of {{ with $labels.k8s_pod_name }}{{ $labels.k8s_namespace_name }}/{{ . }}{{ else }}{{ $labels.server_address }}
-        {{- end }} (port {{ $labels.server_port }}), seen from {{ $labels.instance }}, answers and has no family of an
-        inference engine: no latency, no token and no queue of it is known, and no alert on them can fire. vLLM does so with
-        --disable-log-stats. inferometer check engine URL says what is on the page and what is missing.
+        {{- end }} (port {{ $labels.server_port }}), seen from {{ $labels.instance }}, answers and tells nothing of an inference
+        engine{{ with $labels.inference_engine_blind_reason }} ({{ . }}){{ end }}: no latency, no token and no queue of it is
+        known, and no alert on them can fire. vLLM does so with --disable-log-stats. inferometer check engine URL says what is on
+        the page and what is missing.
         """,
     )
 

@@ -142,8 +142,8 @@ _NOW = Row(
         ),
         _tile(
             "Engines that say nothing",
-            "Engines that answer with a page on which no known family stands (`inference_engine_blind`): they may serve, "
-            "and nobody would see how. Ask `inferometer check engine URL`.",
+            "Engines that answer and tell nothing of their requests (`inference_engine_blind`, with the reason): they may "
+            "serve, and nobody would see how. Ask `inferometer check engine URL`.",
             f"sum({now('inference_engine_blind', OWNER)})",
             COUNT,
             steps=(Step(1, "orange"),),

@@ -42,11 +42,20 @@ TRAFFIC = Row(
             title="Requests finished per second, by reason",
             description=(
                 "Why they finished, as the engines say it (`inference_requests_finished_total`). Many that end at their "
-                "length limit are cut off answers; many aborts are users who did not wait."
+                "length limit are cut off answers."
             ),
             queries=(Query(f"sum by (inference_finish_reason) ({rate(FINISHED)})", "{{inference_finish_reason}}"),),
             unit=REQUESTS_PER_SECOND,
             stacked=True,
+        ),
+        Lines(
+            title="Requests given up per second, by model",
+            description=(
+                "Requests whose client hung up (`inference_requests_aborted_total`). Of vLLM it is derived, and at least so "
+                "many: vLLM does not count them."
+            ),
+            queries=(Query(f"sum {BY_MODEL} ({rate('inference_requests_aborted_total')})", MODEL_LEGEND),),
+            unit=REQUESTS_PER_SECOND,
         ),
         Lines(
             title="Tokens generated per second, by model",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All outgoing HTTP: total deadlines, bounded bodies, trust, tokens, one kept connection, no secret in any message."""
+"""All outgoing HTTP: total deadlines, bounded bodies, trust, credentials, one kept connection, no secret in any message."""
 
 import http.client
 import ssl
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from inferometer.credentials import Authorization, Bearer, Tls
 from inferometer.model import EMPTY, Reason, Trouble
 from inferometer.wire import (
     CHUNK,
@@ -23,8 +24,6 @@ from inferometer.wire import (
 )
 
 Tell = Callable[[str, int, int], None]  # URL, requests, bytes received
-
-TOKEN_AGE = 60.0  # seconds; a bound token lives ten minutes at least and is renewed at 80 % of its life (KEP-1205)
 
 
 class Response(NamedTuple):
@@ -45,6 +44,7 @@ class Client:
         max_body: bytes of a body after decompression, and of one line of a stream.
         trust: certificates for https; None takes the system's.
         token_file: a bearer token, read again each minute and after a 401.
+        authorization: the same with anything else that goes into the Authorization header.
         headers: sent with every request.
         tell: is told of every request and of every byte that it brings; of a stream's bytes as they come.
     """
@@ -54,15 +54,17 @@ class Client:
         *,
         deadline: float,
         max_body: int,
-        trust: ssl.SSLContext | None = None,
+        trust: ssl.SSLContext | Tls | None = None,
         token_file: str = "",
+        authorization: Authorization | None = None,
         headers: Mapping[str, str] = EMPTY,
         tell: Tell | None = None,
     ) -> None:
         self.deadline = deadline
         self.max_body = max_body
         self._trust = trust
-        self._token = _Token(token_file) if token_file else None
+        self._authorization = Bearer(token_file) if token_file else authorization
+        self._trusted: ssl.SSLContext | None = None  # by the kept connection
         self._headers = dict(headers)
         self._tell = tell
         self._kept: Wire | None = None
@@ -166,23 +168,41 @@ class Client:
             kept, self._kept = self._kept, None
         if kept is None:
             return None
-        if kept.origin == asked.origin and kept.is_quiet():
+        if kept.origin == asked.origin and kept.is_quiet() and self._still_trusts(asked):
             kept.until = until
             return kept
         self._hang_up(kept)
         return None
 
     def _open(self, asked: Request, until: float) -> Wire:
-        if asked.origin.scheme == "https" and self._trust is None:
-            self._trust = ssl.create_default_context()
+        server_name = self._trust.server_name if isinstance(self._trust, Tls) else ""
         with Troubles(asked.url, self.deadline):
-            wire = Wire(asked.origin, self._trust, until)
+            context = self._context(asked)
+            wire = Wire(asked.origin, context, until, server_name)
+        self._trusted = context
         with self._lock:
             if not self._closed:
                 self._wires.add(wire)
                 return wire
         wire.hang_up()
         raise Trouble(Reason.REFUSED, f"{shown(asked.url)}: the client is closed")
+
+    def _context(self, asked: Request) -> ssl.SSLContext | None:
+        """Give what a connection is to be made with now; nothing where it is in the clear."""
+        if asked.origin.scheme != "https":
+            return None
+        if isinstance(self._trust, Tls):
+            return self._trust.context()
+        if self._trust is None:
+            self._trust = ssl.create_default_context()
+        return self._trust
+
+    def _still_trusts(self, asked: Request) -> bool:
+        """Tell whether the kept connection was made with what would be taken now."""
+        try:
+            return self._context(asked) is self._trusted
+        except Trouble:  # `_open` will say it
+            return False
 
     def _count(self, url: str, requests: int, wire: Wire) -> None:
         if self._tell is not None:
@@ -194,12 +214,12 @@ class Client:
         wire.hang_up()
 
     def _authorized(self, asked: Request) -> Request:
-        if self._token is None:
+        if self._authorization is None:
             return asked
-        return asked._replace(headers={**asked.headers, "Authorization": f"Bearer {self._token.current()}"})
+        return asked._replace(headers={**asked.headers, "Authorization": self._authorization.current()})
 
     def _has_new_token(self) -> bool:
-        return self._token is not None and self._token.renew()
+        return self._authorization is not None and self._authorization.renew()
 
 
 class Lines(Iterator[bytes]):
@@ -252,46 +272,3 @@ class Lines(Iterator[bytes]):
         refuse_cut(response)
         if pending:
             yield bytes(pending)
-
-
-class _Token:
-    """A bearer token in a file that somebody else renews."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._value = ""
-        self._read_at = float("-inf")
-
-    def current(self) -> str:
-        """Give the token, at most a minute old. Raises Trouble MISSING, PERMISSION or MALFORMED, never with its text."""
-        if time.monotonic() - self._read_at >= TOKEN_AGE:
-            self.renew()
-        return self._value
-
-    def renew(self) -> bool:
-        """Read the file now and say whether the token is another one."""
-        remedy = "mount the service account's token, or name another file"
-        try:
-            with open(self._path, "rb") as file:  # noqa: PTH123  # Path.read_bytes has no bound
-                value = file.read(CHUNK).decode("ascii", "replace").strip()
-        except PermissionError:
-            raise Trouble(Reason.PERMISSION, f"{self._path}: not readable", remedy) from None
-        except OSError:
-            raise Trouble(Reason.MISSING, f"{self._path}: no token there", remedy) from None
-        if not value or not value.isascii() or not value.isprintable() or " " in value:
-            raise Trouble(Reason.MALFORMED, f"{self._path}: does not hold one token", remedy)
-        changed, self._value, self._read_at = value != self._value, value, time.monotonic()
-        return changed
-
-
-def trust_file(ca_file: str) -> ssl.SSLContext:
-    """Trust the PEM certificates in `ca_file` and no others. Raises Trouble MISSING, PERMISSION or MALFORMED."""
-    remedy = "name a readable file of PEM certificates"
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except FileNotFoundError:
-        raise Trouble(Reason.MISSING, f"{ca_file}: no such file", remedy) from None
-    except PermissionError:
-        raise Trouble(Reason.PERMISSION, f"{ca_file}: not readable", remedy) from None
-    except OSError:  # with ssl.SSLError
-        raise Trouble(Reason.MALFORMED, f"{ca_file}: not a file of PEM certificates", remedy) from None

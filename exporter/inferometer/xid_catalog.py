@@ -9,6 +9,7 @@ recommendation is a workflow or nothing, what the code says.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 APPLICATION = "application"  # what runs on the GPU brought it on itself, or is all that has to be restarted
@@ -156,6 +157,7 @@ _BY_CODE = {entry.code: entry for entry in CATALOG}
 _LAST = 172  # of the codes that the catalogue knows, if only as unused
 
 
+@lru_cache(256)  # asked for every counter of every GPU, at every tick
 def entry(code: int) -> Entry:
     """Give what is known of a code; of 999, "the driver does not say which", and of what is newer than this, nothing is."""
     known = _BY_CODE.get(code)

@@ -127,6 +127,9 @@ def test_the_schema_is_strict_everywhere() -> None:
         ("hostAccess.kernellog", True),
         ("maxUnavailable", "0%"),
         ("image.digest", "sha256:12"),
+        ("engineSecrets.0", "Gateway"),
+        ("engineSecrets.0", "../gateway"),
+        ("config.engines.credentials.0", {"name": "a", "tokenFile": "/t"}),
     ],
 )
 def test_the_schema_refuses(key: str, value: object) -> None:
@@ -300,6 +303,21 @@ def test_more_of_the_node_is_seen_where_somebody_says_so() -> None:
     # Kubernetes refuses `allowPrivilegeEscalation: false` beside it, and no runtime minds the rest.
     security = container["securityContext"]
     assert security == {"privileged": True, "readOnlyRootFilesystem": True, "runAsUser": 0, "runAsGroup": 0}
+
+
+def test_the_secrets_of_engines_are_mounted_where_their_credentials_look() -> None:
+    """Each by its name, read-only; one that is not there keeps no agent from starting."""
+    (configmap,) = of_kind(golden("everything"), "ConfigMap")
+    entries = yaml.safe_load(configmap["data"]["inferometer.yaml"])["engines"]["credentials"]
+    files = [value for entry in entries for key, value in entry.items() if key in ("token_file", "password_file")]
+    pod = pod_of(golden("everything"))
+    secrets = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
+    mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    assert files
+    for file in files:
+        mount = mounts[str(Path(file).parent)]
+        assert mount["readOnly"]
+        assert secrets[mount["name"]] == {"secretName": Path(file).parent.name, "optional": True}
 
 
 def test_a_capability_comes_with_the_monitor_of_mig_alone() -> None:

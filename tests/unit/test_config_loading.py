@@ -131,7 +131,7 @@ def test_the_variables_of_kubernetes_services_are_not_ours() -> None:
         ("node: {name: 5}", "c.yaml:1: node.name: must be a text, not a number; put it in quotes"),
         ("engines: {enabled: yes}", "c.yaml:1: engines.enabled: must be true or false, not a text"),
         ("engines: {targets: {url: a}}", "c.yaml:1: engines.targets: must be a list, not a section"),
-        ("engines: {discovery: 5}", "c.yaml:1: engines.discovery: must hold keys, not a number; its keys are enabled, labels, port_names"),
+        ("engines: {discovery: 5}", "c.yaml:1: engines.discovery: must hold keys, not a number; its keys are enabled, labels, port_names, images"),
         ("identity:\n  team_keys:\n  - a\n  - 5", "c.yaml:2: identity.team_keys: must be a list of texts; item 1 is a number"),
         ("otlp: {headers: [a]}", "c.yaml:1: otlp.headers: must be a mapping of names to texts, not a list"),
         ("- a", "c.yaml: must hold keys, not a list; its keys are " + ", ".join(Config.__dataclass_fields__)),

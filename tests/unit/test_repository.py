@@ -165,3 +165,5 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     assert run | names(groups["test"]) | names(groups["static"]) | names(groups["build"]) <= locked("dev.txt")
     assert names(groups["dynamo"]) <= locked("dynamo.txt")
     assert names(groups["bench"]) <= locked("bench.txt")
+    for other in ("fuzz", "vllm", "triton"):
+        assert names(groups[other]) <= locked(f"{other}.txt")

@@ -29,9 +29,14 @@ def get(url: str, accept: str = OPENMETRICS) -> str:
 
 def scrape(url: str) -> Page:
     """Scrape an agent; a series that stands twice fails."""
+    return read(get(f"{url}/metrics"))
+
+
+def read(text: str) -> Page:
+    """Read an OpenMetrics page; a series that stands twice fails."""
     page: dict[Series, float] = {}
     parse: Any = text_string_to_metric_families  # the library has no types
-    for family in parse(get(f"{url}/metrics")):
+    for family in parse(text):
         for sample in family.samples:
             series = (sample.name, frozenset(_bound(sample.labels).items()))
             assert series not in page, f"{series} stands twice"

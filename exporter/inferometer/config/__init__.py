@@ -12,6 +12,7 @@ from inferometer.config.schema import (
     Amd,
     Claims,
     Config,
+    Credentials,
     Devices,
     Discovery,
     Engines,
@@ -21,6 +22,7 @@ from inferometer.config.schema import (
     Log,
     Node,
     Nvidia,
+    Objective,
     Otlp,
     PodResources,
     Pods,
@@ -30,6 +32,7 @@ from inferometer.config.schema import (
     Server,
     Size,
     Slices,
+    Slo,
     TargetConfig,
 )
 
@@ -39,6 +42,7 @@ __all__ = [
     "Claims",
     "Config",
     "ConfigError",
+    "Credentials",
     "Devices",
     "Discovery",
     "Engines",
@@ -48,6 +52,7 @@ __all__ = [
     "Log",
     "Node",
     "Nvidia",
+    "Objective",
     "Otlp",
     "PodResources",
     "Pods",
@@ -58,6 +63,7 @@ __all__ = [
     "Server",
     "Size",
     "Slices",
+    "Slo",
     "TargetConfig",
     "load",
 ]

@@ -283,6 +283,19 @@ class Identity:
         "Resources of device plugins whose ids count besides those of NVIDIA's, GKE's and AMD's plugins, such as "
         "`example.com/gpu`.",
     )
+    infrastructure_namespaces: tuple[str, ...] = _key(
+        (
+            "kube-system",
+            "gpu-operator",
+            "nvidia-gpu-operator",
+            "nvidia-device-plugin",
+            "nvidia-dra-driver-gpu",
+            "dra-driver-nvidia-gpu",
+            "kube-amd-gpu",
+        ),
+        "Namespaces in which only the cluster's operators may make pods. What a DaemonSet runs there owns no GPU: it has one so "
+        "that others can use it, or to look at it. A pod of any other namespace is an owner, whatever its name.",
+    )
     processes: Processes = _section(Processes)
     team_keys: tuple[str, ...] = _key(
         ("team", "inferometer/team", "app.kubernetes.io/part-of"),
@@ -303,6 +316,38 @@ class TargetConfig:
     namespace: str = _key("", "Namespace of the pod that serves it, to join it to its GPUs.")
     pod: str = _key("", "Name of the pod that serves it.")
     headers: Mapping[str, str] = _key({}, "Headers to send.", secret=True)
+    credentials: str = _key("", "Name of the entry of engines.credentials that it asks for.")
+    period: Seconds = _key(
+        Seconds(0),
+        "Time between scrapes. More often than snapshots are made it is not scraped. 0: `period`.",
+        minimum=0,
+    )
+    deadline: Seconds = _key(Seconds(0), "Longest wait for its page. 0: engines.deadline.", minimum=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What is shown to an engine that asks for it, and whom to trust. Files are read again when they change."""
+
+    name: str = _key("", "What targets and pods call it.", required=True)
+    token_file: str = _key("", "File of a bearer token.")
+    username: str = _key("", "User of basic authentication.")
+    password_file: str = _key("", "File of that user's password.")
+    ca_file: str = _key("", "File of the certificates to trust, and no others. Empty: the system's.")
+    server_name: str = _key(
+        "",
+        "Whom the server's certificate has to be for. A pod is asked by its address, which few certificates name. Empty: "
+        "the host of the URL.",
+    )
+    certificate_file: str = _key("", "File of the client certificate to show.")
+    key_file: str = _key("", "File of the client certificate's key.")
+    insecure_tls: bool = _key(False, "Take any certificate: who answers in the engine's place is shown the token too.")
+    namespaces: tuple[str, ...] = _key(
+        (),
+        "Namespaces whose pods may choose it by the annotation `inferometer/credentials`; `*` is all of them. Empty: only "
+        "engines.targets may.",
+    )
+    labels: tuple[str, ...] = _key((), "Labels (`key` or `key=value`) that such a pod must have besides, all of them.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +368,10 @@ class Discovery:
     port_names: tuple[str, ...] = _key(
         ("vllm", "engine-metrics", "inference-metrics"), "A container port of one of these names is an engine's."
     )
+    images: bool = _key(
+        True,
+        "A container whose image is a known engine's, and that declares a port which is usual for it, serves an engine.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,11 +380,42 @@ class Engines:
 
     enabled: bool = _key(True, "Scrape engines.")
     targets: tuple[TargetConfig, ...] = _key((), "Engines that no pod announces.")
+    credentials: tuple[Credentials, ...] = _key((), "What engines ask for that are not open to everybody.")
     discovery: Discovery = _section(Discovery)
     deadline: Seconds = _key(Seconds(3), "Longest wait for one page, from connect to last byte.", minimum=0.01)
+    backoff: Seconds = _key(
+        Seconds(30),
+        "Longest time between scrapes of an engine that answers too late, or wrongly; each such answer doubles it. One that "
+        "nobody listens for is asked at every period.",
+        minimum=0,
+    )
     max_page: Size = _key(Size(4 << 20), "Largest page, after decompression.", minimum=1024)
     max_samples: int = _key(20_000, "Most samples of one page.", minimum=1)
     max_targets: int = _key(64, "Most engines scraped on one node; more are dropped and counted.", minimum=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A latency that engines are to keep."""
+
+    name: str = _key("", "What it is called, `inference.slo.name` on its series.", required=True)
+    metric: Literal["ttft", "tpot", "itl", "e2e"] = _key(
+        "ttft",
+        "The latency: time to first token, time per output token, inter-token latency, or of the whole request.",
+        required=True,
+    )
+    threshold: Seconds = _key(Seconds(2), "What it is to stay below.", required=True, minimum=0)
+    model: str = _key("*", "Models that it is for; `*` stands for any characters.")
+    namespace: str = _key("*", "Namespaces of the engines' pods that it is for; `*` stands for any characters.")
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """Service levels. An engine's histogram tells how many requests kept a threshold only where it has a bound there."""
+
+    objectives: tuple[Objective, ...] = _key(
+        (), "Thresholds to hold against the bounds that each engine really has: docs/engines.md."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +478,7 @@ class Config:
     devices: Devices = _section(Devices)
     identity: Identity = _section(Identity)
     engines: Engines = _section(Engines)
+    slo: Slo = _section(Slo)
     otlp: Otlp = _section(Otlp)
     accounting: Accounting = _section(Accounting)
     limits: Limits = _section(Limits)

@@ -2,7 +2,19 @@
 """The nouns: immutable values that flow from the sources through the join to the views. Imports nothing of ours."""
 
 from inferometer.model.metrics import EMPTY, Aggregation, Attribute, Binding, Instrument, Metric, Stability
-from inferometer.model.picture import Attribution, Engine, Holding, Owner, Role, Share, Snapshot, SourceHealth, Tenure
+from inferometer.model.picture import (
+    Attribution,
+    Balance,
+    Engine,
+    Holding,
+    Owner,
+    Role,
+    Share,
+    Snapshot,
+    SourceHealth,
+    Start,
+    Tenure,
+)
 from inferometer.model.reading import Clock, Frame, Frames, Reason, Source, Trouble
 from inferometer.model.values import Histogram, Point, Reading, Resource, Value, series_of
 from inferometer.model.worlds import (
@@ -33,6 +45,7 @@ __all__ = [
     "Allocation",
     "Attribute",
     "Attribution",
+    "Balance",
     "Binding",
     "Claim",
     "Clock",
@@ -63,6 +76,7 @@ __all__ = [
     "Source",
     "SourceHealth",
     "Stability",
+    "Start",
     "Sxid",
     "Target",
     "Tenure",

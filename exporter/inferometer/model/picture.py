@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from inferometer.model.reading import Reason
 from inferometer.model.values import Point, Resource
@@ -94,7 +95,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An engine endpoint with the identity that the join found for it."""
+    """An engine endpoint with the identity that the join found for it.
+
+    `blind` is why its page tells nothing, as in `inference.engine.blind`. `missing` and `unknown` are the families by which
+    its page differs from what is known, `complaints` why objectives cannot be measured, each with the metric it is about.
+    """
 
     target: Target
     engine: str
@@ -103,6 +108,49 @@ class Engine:
     version: str
     models: tuple[str, ...]
     owner: Owner | None
+    resource: Resource
+    blind: str = ""
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    complaints: tuple[tuple[str, str], ...] = ()
+
+
+class Balance(NamedTuple):
+    """What one page says of the requests of one engine that counts every one of them in one of these places.
+
+    `attributes` is aligned with those of `inference.requests.aborted`. `first` are the requests that had a first token,
+    `finished` those that ended as the engine says, `aborted` those of them that were given up, `pending` those that run
+    or wait. `at` is when the page was read and `start` when its counters began, in Unix seconds.
+    """
+
+    attributes: tuple[str | None, ...]
+    resource: Resource
+    at: float
+    first: float
+    finished: float
+    aborted: float
+    pending: float
+    start: float | None = None
+
+
+class Start(NamedTuple):
+    """How far one engine's start is; times are Unix seconds, 0 is not yet or not told.
+
+    `engine` is the pod's UID and the endpoint. `scheduled`, `started` and `ready` are the pod's and its container's own,
+    `unready` is since when the pod is not ready. `first` are the first tokens that the page counts, read at `at`; None
+    without a page. `latest` and `model` are aligned with the attributes of the two metrics, but for the phase; None until the
+    page tells the model.
+    """
+
+    engine: tuple[str, str]
+    scheduled: float
+    started: float
+    ready: float
+    unready: float
+    first: float | None
+    at: float
+    latest: tuple[str | None, ...] | None
+    model: tuple[str | None, ...] | None
     resource: Resource
 
 
@@ -139,6 +187,8 @@ class Snapshot:
     ] = ()  # GPUs in MIG mode, then: their instances' time is owned, their energy is nobody's
     energies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # GPU -> joules that it counts
     engines: tuple[Engine, ...] = ()
+    balances: tuple[Balance, ...] = ()
+    starting: tuple[Start, ...] | None = None  # None: the pods cannot be read now
     sources: tuple[SourceHealth, ...] = ()
     sequence: int = 0  # of the newest frame in it
     failures: tuple[tuple[str, str, int, Reason], ...] = ()  # source, instance, sequence and reason of failed reads

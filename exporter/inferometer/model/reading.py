@@ -7,6 +7,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
+from inferometer.model.worlds import Target
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -28,17 +30,21 @@ class Reason(StrEnum):
 
 
 class Trouble(Exception):  # noqa: N818  # it is raised, counted and shown to people; "Error" would say less
-    """A source could not read. `message` names the place, `remedy` says what to do."""
+    """A source could not read. `message` names the place, `remedy` says what to do.
 
-    def __init__(self, reason: Reason, message: str, remedy: str = "") -> None:
+    `answer` names what came instead, where somebody answered: one of the source's few words.
+    """
+
+    def __init__(self, reason: Reason, message: str, remedy: str = "", answer: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.remedy = remedy
+        self.answer = answer
 
     def bare(self) -> "Trouble":
         """Give one that says the same, to be kept: a raised one holds on to its traceback, and to all that was being read."""
-        return Trouble(self.reason, self.message, self.remedy)
+        return Trouble(self.reason, self.message, self.remedy, self.answer)
 
     def told(self) -> str:
         """Say what is wrong and what to do, as one line for a person."""
@@ -107,7 +113,8 @@ class Frames:
     `now` is Unix seconds, for stamps. `steady` is monotonic seconds, for durations, and `ages` are the seconds since each
     source's newest good frame, valid or not: a clock that is set never makes or loses time. `exports` counts pushes by
     outcome since the agent started, `dropped` what limits dropped ahead of the sources at this tick. `requests` are those to
-    the API server since then, by verb and resource: how often, and bytes received.
+    the API server since then, by verb and resource: how often, and bytes received. `targets` are the engines' endpoints that are
+    read, by instance.
     """
 
     now: float
@@ -118,6 +125,7 @@ class Frames:
     exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     requests: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
+    targets: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
 
 
 Clock = Callable[[], float]

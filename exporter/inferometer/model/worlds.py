@@ -8,6 +8,13 @@ from types import MappingProxyType
 from inferometer.model.metrics import no_words
 from inferometer.model.values import Reading
 
+_NO_TIMES: Mapping[str, float] = MappingProxyType({})
+
+
+def no_times() -> Mapping[str, float]:
+    """Give the shared empty mapping."""
+    return _NO_TIMES
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -148,11 +155,17 @@ class DeviceReport:
     calls: Mapping[str, tuple[int, float]] = field(default_factory=lambda: MappingProxyType({}))
     fields: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # field -> seconds, the slowest
     restarts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # of the sampler, by cause
+    # Numbers of NVLinks that have been up since the source was there, by GPU UUID.
+    linked: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A DRA ResourceClaim allocation, as far as the node shows it (resource.k8s.io/v1)."""
+    """A DRA ResourceClaim allocation, as far as the node shows it (resource.k8s.io/v1).
+
+    `sharing` is the strategy that the device is configured with, in the words of `gpu.sharing.strategy`; `group` is the
+    PodGroup that the claim is reserved for.
+    """
 
     namespace: str
     name: str
@@ -162,11 +175,16 @@ class Claim:
     uid: str | None = None
     request: str | None = None
     share_id: str | None = None
+    sharing: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One device that a claim was given: a `DeviceRequestAllocationResult` (resource.k8s.io/v1)."""
+    """One device that a claim was given: a `DeviceRequestAllocationResult` (resource.k8s.io/v1).
+
+    `sharing` is the strategy that its driver was told (`TimeSlicing`, `MPS`); empty where the claim and its class say nothing.
+    """
 
     request: str
     driver: str
@@ -177,21 +195,20 @@ class Grant:
     skipped: bool = False  # the kubelet does not prepare it (KEP-5945), and does not know of it
     consumed: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # capacity, KEP-5075
     nodes: tuple[str, ...] = ()  # device files that its CDI specification names, where that was read
+    sharing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AllocatedClaim:
     """What the API server, or the node's own files, say of a claim that a local pod uses: what the kubelet leaves out.
 
-    `sharing` is the strategy that the claim is configured with (`TimeSlicing`, `MPS`); `groups` are the PodGroups that it is
-    reserved for (KEP-5729). `complete` is False where the teller does not know of admin access.
+    `groups` are the PodGroups that it is reserved for (KEP-5729). `complete` is False where the teller does not know of admin access.
     """
 
     namespace: str
     name: str
     uid: str
     grants: tuple[Grant, ...]
-    sharing: str = ""
     groups: tuple[str, ...] = ()
     complete: bool = True
 
@@ -266,6 +283,7 @@ class Pod:
     containers: tuple[str, ...] = ()  # restartable init containers (KEP-753), then the others
     init_containers: tuple[str, ...] = ()  # all of them, in their order: schedulers count through them
     ports: tuple[Port, ...] = ()
+    images: Mapping[str, str] = field(default_factory=no_words)  # container -> image, as the spec names it
     container_ids: Mapping[str, str] = field(
         default_factory=no_words
     )  # id without its runtime -> container, of all kinds
@@ -275,6 +293,11 @@ class Pod:
     extended_requests: tuple[tuple[str, str], ...] = ()  # container, request of that claim
     runtime_class: str = ""
     group: str = ""  # PodGroup
+    scheduler: str = ""
+    scheduled: float = 0.0  # Unix seconds; 0 is not, or not told
+    ready: float = 0.0  # Unix seconds since when it is
+    unready: float = 0.0  # Unix seconds since when it is not
+    started: Mapping[str, float] = field(default_factory=no_times)  # running container, never restarted -> Unix seconds
 
     @property
     def manifest(self) -> str:
@@ -294,6 +317,10 @@ class Target:
     pod_uid: str = ""
     container: str = ""  # only when it is certain
     headers: Mapping[str, str] = field(default_factory=no_words, repr=False)  # may hold secrets
+    credentials: str = ""  # name of the entry of engines.credentials
+    period: float = 0.0  # seconds between scrapes; 0 is the agent's own
+    deadline: float = 0.0  # seconds that a scrape may take; 0 is that of all engines
+    found: str = ""  # how, for people: `image vllm/vllm-openai`
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,3 +341,6 @@ class EngineReport:
     unmapped: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # series not believed, by doubt
+    unknown: tuple[str, ...] = ()  # of the unmapped, families that no dialect of the page has ever heard of
+    details: Mapping[str, str] = field(default_factory=no_words)  # attributes of the engine's info that the page tells
+    balanced: bool = False  # who had a first token and is not running, waiting or finished hung up

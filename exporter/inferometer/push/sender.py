@@ -7,7 +7,8 @@ import zlib
 from typing import Protocol
 
 from inferometer import __version__
-from inferometer.client import Client, trust_file
+from inferometer.client import Client
+from inferometer.credentials import trust_file
 from inferometer.model import Reason, Trouble
 from inferometer.push.answer import Verdict, judge_http
 from inferometer.push.settings import Settings

@@ -2,6 +2,7 @@
 """Which form of /metrics a client gets: Accept and Accept-Encoding, with their q-values (RFC 9110 sections 12.4 and 12.5)."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -29,6 +30,8 @@ _SERVED = {
     ("*/*", ""): TEXT,
 }
 
+_SPOKEN = 32  # headers whose meaning is remembered: a client says the same at every scrape
+
 
 class _Choice(NamedTuple):
     value: str
@@ -50,6 +53,7 @@ def _choices(header: str) -> Iterator[_Choice]:
             yield _Choice(value, parameters, quality)
 
 
+@lru_cache(_SPOKEN)
 def choose_form(accept: str) -> Form:
     """Choose by Accept: the highest q-value that can be served, the first of equals, as Prometheus' own libraries do.
 
@@ -63,6 +67,7 @@ def choose_form(accept: str) -> Form:
     return form
 
 
+@lru_cache(_SPOKEN)
 def accepts_gzip(accept_encoding: str) -> bool:
     """Say whether the client takes gzip, and likes it no less than the plain page."""
     qualities = {choice.value: choice.quality for choice in _choices(accept_encoding)}

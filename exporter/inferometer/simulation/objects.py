@@ -43,7 +43,9 @@ def pod_object(world: World, pod: LivePod, version: int) -> dict[str, Any]:
         },
         "status": {
             "phase": "Running",
-            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": created}],
+            "conditions": [
+                {"type": kind, "status": "True", "lastTransitionTime": created} for kind in ("PodScheduled", "Ready")
+            ],
             "hostIP": "127.0.0.1",
             "podIP": "127.0.0.1",
             "podIPs": [{"ip": "127.0.0.1"}],

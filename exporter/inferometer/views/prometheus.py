@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate
-from operator import itemgetter
-from typing import cast
+from itertools import accumulate, compress, count, pairwise
+from operator import is_not, itemgetter
+from typing import NamedTuple, cast
 
 from inferometer.catalog import prometheus_unit
 from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot
@@ -38,14 +38,29 @@ _TYPES = {
 _IDENTIFYING = frozenset({"service.name", "service.namespace", "service.instance.id"})
 
 
+_LEAST = 8 * 1024  # characters of a part without its numbers: a few dozen make a page
+_MOST = 8192  # numbers of a page that are kept: those of devices; most of engines' are others every time
+
+
+class Part(NamedTuple):
+    """A part of a page. In pages of one form the same stamp means the same text."""
+
+    stamp: int
+    text: bytes
+
+
 class Exposition:
-    """Renders snapshots as pages; it remembers the newest page's layout and nothing else. Threads may share one."""
+    """Renders snapshots as pages; it remembers the newest page's layout and numbers. Threads may share one."""
 
     def __init__(self) -> None:
         self._layout = _Layout.of(Resource(()), (), None)
 
     def render(self, snapshot: Snapshot, *, openmetrics: bool) -> bytes:
-        """Give the page in UTF-8: OpenMetrics 1.0.0, or text 0.0.4. The same snapshot gives the same bytes.
+        """Give the page in UTF-8: OpenMetrics 1.0.0, or text 0.0.4. The same snapshot gives the same bytes."""
+        return b"".join(part.text for part in self.parts(snapshot, openmetrics=openmetrics))
+
+    def parts(self, snapshot: Snapshot, *, openmetrics: bool) -> list[Part]:
+        """Give the page in parts, of which most are, from one snapshot to the next, what they were.
 
         There are no timestamps and no `_created` lines, and infos are gauges in both forms. The node's resource becomes
         one `target_info`; other resources have none, since a point's identity is on the point.
@@ -55,9 +70,12 @@ class Exposition:
         if not layout.fits(snapshot.node, points):
             layout = self._layout = _Layout.of(snapshot.node, points, layout)
         page = layout.page(openmetrics=openmetrics).copy()
-        page[2::3] = map(repr, layout.numbers(points))
+        page[2::3], stamps = layout.written(points)
         # A lone surrogate, which only a hostile source can send, becomes `?`: one value must not take the page.
-        return "".join(page).encode("utf-8", "replace")
+        return [
+            Part(stamp, "".join(page[begin:end]).encode("utf-8", "replace"))
+            for stamp, (begin, end) in zip(stamps, pairwise((*layout.cuts, len(page))), strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,8 @@ class _Layout:
 
     `metrics` and `attributes` are the points'. What stands before each number is in two: `texts`, which the buckets of a
     series share, and `edges`, which those of equal bounds do. `starts` says before which of them a family begins. `pages`
-    are the finished texts by form.
+    are the finished texts by form, and `cuts` say where in these each part begins.
+    `newest` has the newest page's numbers, those as they were written, and the stamps of its parts.
     """
 
     node: Resource
@@ -78,6 +97,8 @@ class _Layout:
     edges: list[str]
     starts: list[tuple[int, Metric]]
     pages: dict[bool, list[str]] = field(default_factory=dict)
+    cuts: list[int] = field(default_factory=list)
+    newest: list[tuple[list[float], list[str], list[int]]] = field(default_factory=list)
 
     @classmethod
     def of(cls, node: Resource, points: Sequence[Point], before: "_Layout | None") -> "_Layout":
@@ -94,7 +115,9 @@ class _Layout:
             edges += _edges(bounds)
         histograms = [i for i, point in enumerate(points) if isinstance(point.value, Histogram)]
         metrics, attributes_of = list(map(_METRIC, points)), list(map(_ATTRIBUTES, points))
-        return cls(node, metrics, attributes_of, histograms, _bounds(points, histograms), texts, edges, starts)
+        bounds_of = _bounds(points, histograms)
+        cuts = _cuts(texts, starts)
+        return cls(node, metrics, attributes_of, histograms, bounds_of, texts, edges, starts, cuts=cuts)
 
     def lines(self) -> dict[_Series, Sequence[str]]:
         """Give the texts of each series."""
@@ -117,6 +140,29 @@ class _Layout:
             and _bounds(points, self.histograms) == self.bounds
         )
 
+    def written(self, points: Sequence[Point]) -> tuple[list[str], list[int]]:
+        """Give every number of the page in order, written, and the parts' stamps.
+
+        Only what is not the very number that it was is written anew.
+        """
+        numbers = self.numbers(points)
+        if len(numbers) > _MOST:
+            return list(map(repr, numbers)), [next(_stamps) for _ in self.cuts]
+        if not self.newest:
+            words, stamps = list(map(repr, numbers)), [next(_stamps) for _ in self.cuts]
+        else:
+            before, olds, stamps = self.newest[0]
+            words = olds.copy()  # another thread may be at the same
+            for i in compress(range(len(numbers)), map(is_not, numbers, before)):
+                words[i] = repr(numbers[i])
+            parts = pairwise((*(cut // 3 for cut in self.cuts), len(words)))
+            stamps = [
+                stamp if words[begin:end] == olds[begin:end] else next(_stamps)
+                for stamp, (begin, end) in zip(stamps, parts, strict=True)
+            ]
+        self.newest[:] = ((numbers, words, stamps),)
+        return words, stamps
+
     def numbers(self, points: Sequence[Point]) -> list[float]:
         """Give every number of the page in order; a histogram's are its buckets, which cumulate, its sum and count."""
         numbers = list(map(_VALUE, points))
@@ -138,6 +184,19 @@ class _Layout:
             page[1::3] = self.edges
             self.pages[openmetrics] = page
         return self.pages[openmetrics]
+
+
+_stamps = count()  # of the whole process: no two texts share one
+
+
+def _cuts(texts: Sequence[str], starts: Sequence[tuple[int, Metric]]) -> list[int]:
+    """Give where in a page a part begins: with a family, when the part before is long enough."""
+    lengths = list(accumulate(map(len, texts), initial=0))
+    cuts = [0]
+    for i, _ in starts:
+        if lengths[i] - lengths[cuts[-1] // 3] >= _LEAST:
+            cuts.append(3 * i)
+    return cuts
 
 
 def _bounds(points: Sequence[Point], histograms: Sequence[int]) -> list[tuple[float, ...]]:

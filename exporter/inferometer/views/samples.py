@@ -28,21 +28,23 @@ class Sample(NamedTuple):
 Samples = Mapping[Series, Sample]
 
 # What the table needs, and nothing else: a page can hold tens of thousands of series.
-NEEDED = (
-    catalog.AGENT_INFO,
-    catalog.GPU_INFO,
-    catalog.MIG_INFO,
-    catalog.OWNER_INFO,
-    catalog.OWNER_TIME,
-    catalog.GPU_HEALTH_CAUSE,
-    catalog.GPU_UTILIZATION,
-    catalog.GPU_SM_ACTIVITY,
-    catalog.MIG_SM_ACTIVITY,
-    catalog.POWER,
-    catalog.ENERGY,
-    catalog.ENGINE_INFO,
-    catalog.TOKENS,
-    catalog.SOURCE_UP,
+NEEDED = frozenset(
+    (
+        catalog.AGENT_INFO,
+        catalog.GPU_INFO,
+        catalog.MIG_INFO,
+        catalog.OWNER_INFO,
+        catalog.OWNER_TIME,
+        catalog.GPU_HEALTH_CAUSE,
+        catalog.GPU_UTILIZATION,
+        catalog.GPU_SM_ACTIVITY,
+        catalog.MIG_SM_ACTIVITY,
+        catalog.POWER,
+        catalog.ENERGY,
+        catalog.ENGINE_INFO,
+        catalog.TOKENS,
+        catalog.SOURCE_UP,
+    )
 )
 _NAMES = frozenset(metric.prometheus for metric in NEEDED)
 

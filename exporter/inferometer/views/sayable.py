@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import isfinite
-from operator import attrgetter
+from operator import itemgetter
+from typing import cast
 
 from inferometer.model import Histogram, Point, Value
 
-_VALUE = attrgetter("value")
+_VALUE = itemgetter(2)  # Point.value, read in C
 
 # OTLP counts are unsigned 64-bit and Prometheus' are doubles; below 2**63 both hold, and no real count comes near.
 _MAX_COUNT = 1 << 63
@@ -22,10 +23,11 @@ def sayable(points: Sequence[Point]) -> Sequence[Point]:
     unless a source let something slip, the very same sequence is given back.
     """
     values: list[Value] = list(map(_VALUE, points))
-    numbers = [value for value in values if value.__class__ is float]
-    others = [value for value in values if value.__class__ is not float]
+    kinds = set(map(type, values))  # one for all, or two: this runs over every point of every snapshot
+    numbers = values if kinds == {float} else [value for value in values if value.__class__ is float]
+    others = () if kinds == {float} else [value for value in values if value.__class__ is not float]
     # One sum tells of any number that is not finite, and of a sum that overflows; only then is each looked at.
-    if isfinite(sum(numbers)) and all(map(_is_sayable, others)):
+    if isfinite(sum(cast("list[float]", numbers))) and all(map(_is_sayable, others)):
         return points
     return [point for point in points if _is_sayable(point.value)]
 

@@ -76,6 +76,18 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Secrets that the configuration refers to. */ -}}
+{{- range (($config.engines | default dict).credentials | default list) -}}
+{{- $entry := . -}}
+{{- range list "token_file" "password_file" "ca_file" "certificate_file" "key_file" -}}
+{{- $file := get $entry . -}}
+{{- $secret := regexReplaceAll "^/etc/inferometer-secrets/([^/]+)/.*$" $file "${1}" -}}
+{{- if and $file (ne $secret $file) (not (has $secret $.Values.engineSecrets)) -}}
+{{- $found = append $found (printf "config.engines.credentials has %s in its %s and engineSecrets has no %s: list the Secret, or name a file that is mounted." $file . $secret) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Where the agents run. */ -}}
 {{- if and .Values.gpuNodeLabels (dig "nodeAffinity" nil (.Values.affinity | default dict)) -}}
 {{- $found = append $found "gpuNodeLabels and affinity.nodeAffinity both choose the nodes: set gpuNodeLabels to [], or use nodeSelector to narrow them." -}}

@@ -3,12 +3,14 @@
 
 import gzip
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from inferometer.model import Resource, Snapshot
 from inferometer.server import Published
+from inferometer.views.prometheus import Part
 
 
 def snapshot(at: float) -> Snapshot:
@@ -42,6 +44,48 @@ def test_a_page_is_rendered_on_first_demand_and_once() -> None:
     assert published.page("text") is plain
     assert published.page("text", gzipped=True) is packed
     assert rendered == [2]
+
+
+def test_a_page_in_parts_is_one_page() -> None:
+    """Compressed or not it is its parts in a row, in one gzip member: not every client reads a second one."""
+    parts = [Part(1, b"first " * 1000), Part(2, b""), Part(3, b"second")]
+    published = Published({"text": lambda _: parts})
+    published.publish(snapshot(1))
+
+    packed = published.page("text", gzipped=True)
+
+    assert packed is not None
+    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    assert (member.decompress(packed), member.eof, member.unused_data) == (b"first " * 1000 + b"second", True, b"")
+    assert published.page("text") == gzip.decompress(packed)
+
+
+def test_a_part_that_stays_is_not_compressed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only parts with a new stamp are compressed, and the page is the newest; each form has its own."""
+    pages = {1.0: [Part(1, b"one" * 99), Part(2, b"two" * 99)], 2.0: [Part(1, b"one" * 99), Part(3, b"three" * 99)]}
+    forms = {"text": lambda shown: pages[shown.at], "openmetrics": lambda _: [Part(1, b"another text")]}
+    published = Published(forms)
+    flushed: list[int] = []
+
+    class Deflater:
+        def __init__(self, level: int, wbits: int) -> None:
+            self._real = compressobj(level, wbits=wbits)
+
+        def compress(self, text: bytes) -> bytes:
+            flushed.append(len(text))
+            return self._real.compress(text)
+
+        def flush(self, mode: int) -> bytes:
+            return self._real.flush(mode)
+
+    compressobj = zlib.compressobj
+    monkeypatch.setattr(zlib, "compressobj", Deflater)
+    for at, text in ((1.0, b"one" * 99 + b"two" * 99), (2.0, b"one" * 99 + b"three" * 99)):
+        published.publish(snapshot(at))
+        assert gzip.decompress(published.page("text", gzipped=True) or b"") == text
+        assert gzip.decompress(published.page("openmetrics", gzipped=True) or b"") == b"another text"
+
+    assert flushed == [297, 297, len(b"another text"), 495]
 
 
 def test_readers_at_once_share_one_rendering_and_renderers_never_overlap() -> None:

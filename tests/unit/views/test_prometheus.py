@@ -150,11 +150,11 @@ def test_a_part_has_its_stamp_as_long_as_it_says_the_same(monkeypatch: pytest.Mo
     """A number that moved changes the stamp of its own part only; one that was read again, and is the same, none."""
     monkeypatch.setattr(prometheus, "_LEAST", 100)
     exposition = Exposition()
-    first = exposition.parts(SNAPSHOT, openmetrics=True)
+    first = list(exposition.parts(SNAPSHOT, openmetrics=True))
     again = tuple(p._replace(value=float(repr(p.value))) if isinstance(p.value, float) else p for p in SNAPSHOT.points)
     moved = (again[0]._replace(value=0.125), *again[1:])
 
-    same, other = (exposition.parts(replace(SNAPSHOT, points=each), openmetrics=True) for each in (again, moved))
+    same, other = (list(exposition.parts(replace(SNAPSHOT, points=each), openmetrics=True)) for each in (again, moved))
 
     assert len(first) > 3
     assert same == first

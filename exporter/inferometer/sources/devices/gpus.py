@@ -253,7 +253,7 @@ class Gpus:
                     return answered, True
                 if "users" not in frame and self._roll.take(int(frame["gpu"]), frame):
                     answered.add(int(frame["gpu"]))
-            except (KeyError, IndexError, TypeError, ValueError) as error:
+            except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 raise troubles.malformed(error, self._words.api) from error
         return answered, False
 
@@ -286,6 +286,12 @@ class Gpus:
         where = child.busy()
         how = child.how_it_ended()
         if not child.was_killed:
+            # What has been under way for long hangs: it was another call that crashed, where there is another.
+            since = time.monotonic() - self._config.deadline / 4
+            hung = {word: call for word, call in where.items() if call[1] < since}
+            if len(hung) < len(where):
+                self._blame(hung, self._config.kill_after)
+                where = {word: call for word, call in where.items() if word not in hung}
             self._blame(where, _CRASH_PROBE)
         self._departures.end(child, grace=1)
         self._restarts["crash"] += 1

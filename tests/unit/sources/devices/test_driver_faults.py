@@ -199,6 +199,24 @@ def test_a_crash_costs_its_gpu_and_no_other_gpu_a_single_read(
     assert not report.failed
 
 
+def test_a_crash_beside_a_hang_is_not_waited_for_as_the_hang_is(driver: Driver, opened: Open) -> None:
+    """What has been under way for long hung, and did not crash: the GPU that did comes back while the other hangs on."""
+    driver.is_now(HEALTHY)
+    source = opened(deadline=0.6, kill_after=60.0)
+    read_until(source, lambda report: len(speaking(report)) == 4)
+    hang = Fault("hang", "gpu0", "nvmlDeviceGetUUID")
+    driver.is_now(replace(HEALTHY, faults=(hang,)))
+    read_until(source, lambda report: set(report.unresponsive) == {"GPU-0"})
+
+    driver.is_now(replace(HEALTHY, faults=(hang, CRASH)))
+    read_until(source, lambda report: set(report.unresponsive) == {"GPU-0", "GPU-1"})
+    driver.is_now(replace(HEALTHY, faults=(hang,)))
+
+    report = read_until(source, lambda report: set(report.unresponsive) == {"GPU-0"})
+    assert "GPU-1" in speaking(report)
+    assert report.restarts["crash"] == 1
+
+
 def test_a_second_crash_within_a_minute_is_waited_for(driver: Driver, opened: Open) -> None:
     """The first is mended at once; then the source is in trouble, which names the call, until its back-off is over."""
     driver.is_now(HEALTHY)

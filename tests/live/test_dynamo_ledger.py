@@ -15,7 +15,7 @@ from whole.pages import scrape, values
 
 pytestmark = pytest.mark.live
 
-# A worker tells neither outcomes nor tokens; the frontend counts who hung up as an error, and no prompt tokens.
+# A worker tells neither outcomes nor tokens; the frontend counts who hung up among those that finished, and no prompt tokens.
 WORKER = Bounds(untold={"finished", "prompt tokens", "completion tokens"})
 FRONTEND = Bounds(untold={"prompt tokens"}, counts_all=True)
 
@@ -84,6 +84,7 @@ def test_who_hangs_up_is_known_by_the_first_token(scene: Scene) -> None:
     agrees(scene)
 
     assert scene.agent.told().hung_up == 4
+    assert scene.agent.told(ROUTER).finished["abort"] == 4
 
 
 def test_what_runs_is_seen_while_it_runs(scene: Scene) -> None:
@@ -113,14 +114,15 @@ def test_what_runs_is_seen_while_it_runs(scene: Scene) -> None:
     ("options", "provider", "untold"),
     [
         (("--engine-type", "sglang"), "sglang", {"prompt tokens", "completion tokens"}),
+        (("--engine-type", "trtllm"), "trtllm", WORKER.untold),
         (("--data-parallel-size", "2"), "vllm", WORKER.untold),
     ],
-    ids=["sglang", "two ranks"],
+    ids=["sglang", "trtllm", "two ranks"],
 )
 def test_a_worker_of_another_kind(
     tmp_path: Path, options: tuple[str, ...], provider: str, untold: Collection[str]
 ) -> None:
-    """A worker that speaks as SGLang, or for two ranks: the same requests give the same numbers."""
+    """A worker that speaks as SGLang, as TensorRT-LLM, or for two ranks: the same requests give the same numbers."""
     if not is_installed():
         pytest.skip(".venv-dynamo is missing: run `make setup-dynamo`")
     with (

@@ -39,6 +39,7 @@ def recognised(text: str, insisted: str = "") -> tuple[str, str, str]:
         ("dynamo/real_dynamo1.6.1_frontend_after.txt", ("dynamo", "", "router")),
         ("dynamo/real_dynamo1.6.1_mocker_worker_idle.txt", ("dynamo", "", "engine")),
         ("dynamo/real_dynamo1.6.1_mocker_worker_after.txt", ("dynamo", "vllm", "engine")),
+        ("dynamo/real_dynamo1.6.1_mocker_trtllm_after.txt", ("dynamo", "trtllm", "engine")),
         ("production_stack/realcode_HEAD_router_metrics.txt", ("production_stack", "vllm", "router")),
         ("sglang/realcode_v0.5.23_metrics_collector.txt", ("sglang", "sglang", "engine")),
         ("trtllm_serve/derived_trtllm_serve_main_collector.txt", ("trtllm", "trtllm", "engine")),

@@ -193,3 +193,22 @@ def test_a_summary_is_not_turned_into_a_histogram() -> None:
     page = f'# TYPE {name} summary\n{name}{{{labels},quantile="0.5"}} 9\n{name}_count{{{labels}}} 1\n{name}_sum{{{labels}}} 9\n'
     report = read(page)
     assert (report.engine, report.readings, report.unmapped, report.unknown) == ("triton", (), (name,), ())
+
+
+def test_who_hangs_up_on_dynamos_frontend_is_no_error() -> None:
+    """A cancelled request is an abort, whatever else it was; other types of error, and successes, say no more than the status."""
+    name = "dynamo_frontend_requests_total"
+    outcomes = {"": ("success", 5), "cancelled": ("error", 2), "not_found": ("error", 3), "unavailable": ("error", 4)}
+    report = read(
+        "".join(
+            f'{name}{{endpoint="{endpoint}",error_type="{kind}",model="m",request_type="stream",status="{status}"}} {n}\n'
+            for kind, (status, n) in outcomes.items()
+            for endpoint in ("chat_completions", "completions")
+        )
+    )
+
+    assert {dict(r.attributes)["inference.finish_reason"]: r.value for r in report.readings} == {
+        "success": 10,
+        "abort": 4,
+        "error": 14,
+    }

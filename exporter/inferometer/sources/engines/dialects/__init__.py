@@ -4,7 +4,7 @@
 from inferometer import catalog
 from inferometer.model import Binding
 from inferometer.sources.engines.dialect import Dialect
-from inferometer.sources.engines.dialects.dynamo import DYNAMO_FRONTEND, DYNAMO_WORKER
+from inferometer.sources.engines.dialects.dynamo import DYNAMO_FRONTEND, DYNAMO_WORKER, MOCKER_TRTLLM
 from inferometer.sources.engines.dialects.epp import EPP
 from inferometer.sources.engines.dialects.kserve import KSERVE
 from inferometer.sources.engines.dialects.llamacpp import LLAMACPP
@@ -37,7 +37,7 @@ DIALECTS: tuple[Dialect, ...] = (
 )
 
 # What may run behind a page of a dialect with `hosts`.
-BACKENDS: tuple[Dialect, ...] = (VLLM, SGLANG, TRTLLM, LMDEPLOY, TRITON_TRTLLM, TRITON_VLLM)
+BACKENDS: tuple[Dialect, ...] = (VLLM, SGLANG, TRTLLM, LMDEPLOY, TRITON_TRTLLM, TRITON_VLLM, MOCKER_TRTLLM)
 
 # Engines whose names others borrow, the best known first.
 LIKE_VLLM: tuple[Dialect, ...] = (VLLM, SGLANG, TRTLLM, LMDEPLOY)
@@ -54,11 +54,7 @@ def _bindings(dialect: Dialect) -> tuple[Binding, ...]:
             call=", ".join(name + _selector(family) for name in family.called(dialect.prefixes[:1])),
             source=dialect.name,
             attributes={
-                **{
-                    label.attribute: f"label {label.name}"
-                    for label in (*dialect.labels, *family.labels)
-                    if label.attribute in family.metric.keys
-                },
+                **_labels(dialect, family),
                 **dict(family.fixed),
                 **_CONSTANT,
             },
@@ -66,6 +62,16 @@ def _bindings(dialect: Dialect) -> tuple[Binding, ...]:
         )
         for family in dialect.families
     )
+
+
+def _labels(dialect: Dialect, family: Family) -> dict[str, str]:
+    """Say which labels an attribute comes from; of several the last that a series has counts."""
+    said: dict[str, str] = {}
+    for label in (*dialect.labels, *family.labels):
+        if label.attribute in family.metric.keys:
+            before = said.get(label.attribute)
+            said[label.attribute] = f"{before} or {label.name}" if before else f"label {label.name}"
+    return said
 
 
 def _selector(family: Family) -> str:
@@ -76,7 +82,7 @@ def _selector(family: Family) -> str:
 
 _CONSTANT = {catalog.OPERATION.key: catalog.OPERATION.values[0]}
 
-# Whose families the reference page lists. Triton's vLLM says vLLM's again.
+# Whose families the reference page lists. Triton's vLLM and Dynamo's mocker say vLLM's again.
 _LISTED = (
     *(VLLM, SGLANG, TRTLLM, TRITON_TRTLLM, TRITON, NIM, TGI, LLAMACPP, LMDEPLOY, KSERVE),
     *(DYNAMO_WORKER, DYNAMO_FRONTEND, EPP),

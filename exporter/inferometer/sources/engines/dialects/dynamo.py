@@ -5,9 +5,12 @@ The frontend measures the requests that its workers count too: what it says has 
 A worker's page is off unless `DYN_SYSTEM_PORT` is set; its work handler refuses requests that its engine never sees.
 """
 
+from dataclasses import replace
+
 from inferometer import catalog
-from inferometer.sources.engines.dialect import Dialect, Kind, sign
+from inferometer.sources.engines.dialect import Dialect, Kind, Timing, sign
 from inferometer.sources.engines.dialects.shared import OUTPUT, PER_EVENT
+from inferometer.sources.engines.dialects.vllm import VLLM
 from inferometer.sources.engines.family import ANY, Family, Label, where
 
 _MODEL = Label("model", catalog.MODEL.key, (("unknown_model", ""),))  # who asks for what is not served
@@ -29,7 +32,11 @@ DYNAMO_FRONTEND = Dialect(
         Family(
             ("frontend_requests_total",),
             catalog.ROUTER_FINISHED,
-            labels=(Label("status", catalog.FINISH_REASON.key),),
+            labels=(
+                Label("status", catalog.FINISH_REASON.key),
+                # Who hung up is an error of this type; the other types say no more than the status.
+                Label("error_type", catalog.FINISH_REASON.key, (("cancelled", "abort"), ("*", ""))),
+            ),
             added=ANY,
         ),
         Family(("frontend_output_tokens_total",), catalog.ROUTER_TOKENS, fixed=OUTPUT),
@@ -75,4 +82,16 @@ DYNAMO_WORKER = Dialect(
     port=8081,
     images=("ai-dynamo/*-runtime",),
     other_ports=(9090, 8000),  # its operator's workers, and a frontend of the same image
+)
+
+# The mocker that plays a TensorRT-LLM says what it says as a vLLM, under another prefix: never tokens, nor outcomes.
+MOCKER_TRTLLM = replace(
+    VLLM,
+    name="trtllm",
+    signs=(sign("trtllm:", "model_name"),),
+    backend="trtllm",
+    timing=Timing.UNTOLD,
+    balanced=False,
+    prefixes=("trtllm:",),
+    partial=True,
 )

@@ -135,3 +135,25 @@ def _aborted(report: EngineReport) -> set[tuple[str, object]]:
         for reading in report.readings
         if reading.metric is catalog.REQUESTS_ABORTED
     }
+
+
+def test_an_engine_that_two_targets_name_is_counted_once() -> None:
+    """One port with two paths: a series stands once on a page, and the first target's is it."""
+    twice = [Target("h:8000/a", "http://h:8000/a"), Target("h:8000/b", "http://h:8000/b")]
+    state, readers = State(), [Reader(target) for target in twice]
+    for k, body in enumerate([page(0, 0), page(8, 5), page(8, 5)]):
+        engines = [reader.read(body) for reader in readers]
+        state, snapshot = account(state, join(frames(engines=engines, passed=k * 5), CONTEXT), Rules())
+    assert [p.value for p in snapshot.points if p.metric is catalog.REQUESTS_ABORTED] == [3]
+
+
+def test_a_pod_that_is_described_otherwise_is_the_same_engine() -> None:
+    """Labels of a pod that runs may change: the count goes on, as one series, and says the newest description."""
+    state, reader = State(), Reader(TARGET)
+    for k, (body, version) in enumerate([(page(0, 0), "1"), (page(8, 5), "1"), (page(8, 5), "1"), (page(9, 5), "2")]):
+        pod = replace(POD, labels={"app.kubernetes.io/version": version})
+        picture = join(frames(pods=[pod], engines=[reader.read(body)], passed=k * 5), CONTEXT)
+        state, snapshot = account(state, picture, Rules())
+    (point,) = [p for p in snapshot.points if p.metric is catalog.REQUESTS_ABORTED]
+    assert point.value == 3
+    assert ("service.version", "2") in point.resource.attributes

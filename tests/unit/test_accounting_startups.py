@@ -152,3 +152,16 @@ def test_a_time_that_is_none_is_not_known(time: object) -> None:
     """A pod is never refused for it."""
     status = {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": time}]}
     assert project({"metadata": {"uid": "u", "namespace": "ns", "name": "p"}, "status": status}).ready == 0.0
+
+
+def test_an_engine_that_two_targets_name_starts_once() -> None:
+    """One port with two paths is one engine: no series stands twice, and the histogram has one start."""
+    targets = [replace(TARGET, instance=f"ns/a:8000/{path}", url=f"http://10.0.0.7:8000/{path}") for path in "ab"]
+    state = State()
+    for k, (pod, first) in enumerate([(RUNNING, 0), (READY, 0), (READY, 1)]):
+        seen = frames(pods=[pod], engines=[Reader(each).read(page(first)) for each in targets], passed=5.0 * k)
+        seen = replace(seen, targets={each.instance: each for each in targets})
+        state, snapshot = account(state, join(seen, CONTEXT), Rules())
+    points = [p.attributes for p in snapshot.points if p.metric is catalog.STARTUP_LATEST]
+    assert len(points) == len(set(points)) > 0
+    assert counted(snapshot)["start"] == (1, 30.0)

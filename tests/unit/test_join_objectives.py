@@ -16,6 +16,7 @@ from inferometer.join.objectives import BETWEEN, BEYOND, EXACT, place
 from inferometer.model import Metric, Pod, Snapshot, Target
 from inferometer.sources.engines.advice import how_to_bound, how_to_show
 from inferometer.sources.engines.reader import Reader
+from inferometer.views.prometheus import Exposition
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "engines"
 TARGET = Target("ns/a:8000", "http://10.0.0.7:8000/metrics", namespace="ns", pod="a", pod_uid="uid-a")
@@ -57,6 +58,30 @@ def test_the_bounds_beside_it_are_those_of_the_engine() -> None:
         ("o0.5", "upper"): 0.5,
         ("o3000", "lower"): 2560,
     }
+
+
+def test_both_bounds_of_an_exact_threshold_can_be_said() -> None:
+    """They are the engine's own numbers: a view says floats, and not the configuration's kind of them."""
+    page = snapshot(Objective("o", "ttft", Seconds(0.5)))
+    assert Exposition().render(page, openmetrics=False).count(b"\ninference_slo_bound_seconds{") == 2
+
+
+@pytest.mark.parametrize(
+    ("threshold", "bounds", "expected"),
+    [
+        (0.3, (0.1, 0.2, 0.30000000000000004), (EXACT, 0.30000000000000004)),
+        (0.00015, (0.00015000000000000001,), (EXACT, 0.00015000000000000001)),
+        (0.7, (0.7 - 2**-53,), (EXACT, 0.7 - 2**-53)),
+        (0.300001, (0.1, 0.3, 0.5), (BETWEEN, 0.5)),
+        (0.0, (0.0, 1.0), (EXACT, 0.0)),
+    ],
+)
+def test_a_bound_that_an_engine_has_computed_is_the_one_that_it_means(
+    threshold: float, bounds: tuple[float, ...], expected: tuple[str, float]
+) -> None:
+    """What arithmetic has added to a bound makes no threshold lie beside it; it is told as it stands on the page."""
+    found = place(threshold, bounds)
+    assert (found.state, found.upper) == expected
 
 
 @pytest.mark.parametrize(

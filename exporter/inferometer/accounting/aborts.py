@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.accounting.linger import Rules, keep
-from inferometer.model import Balance, Point, Resource, Snapshot
+from inferometer.model import Balance, Point, Snapshot
 
-Key = tuple[tuple[str | None, ...], Resource]  # the attributes of the series, whose it is
+Key = tuple[str | None, ...]  # the attributes of the series: what else describes the engine may change
 
 
 class Aborts(NamedTuple):
@@ -39,12 +39,13 @@ class Aborts(NamedTuple):
 def count(before: Mapping[Key, Aborts], snapshot: Snapshot, rules: Rules) -> tuple[dict[Key, Aborts], int]:
     """Count what the engines' newest pages say; give it, and how many counts of engines that are gone the limit dropped.
 
-    A page that stands in several snapshots counts once.
+    A page that stands in several snapshots counts once; of two targets that are one engine the first counts.
     """
-    now = {}
+    now: dict[Key, Aborts] = {}
     for balance in snapshot.balances:
-        key = (balance.attributes, balance.resource)
-        now[key] = _next(before.get(key), balance)
+        key = balance.attributes
+        if key not in now:
+            now[key] = _next(before.get(key), balance)
     gone = (
         (key, each._replace(ended=snapshot.steady if each.ended is None else each.ended))
         for key, each in before.items()
@@ -57,8 +58,8 @@ def count(before: Mapping[Key, Aborts], snapshot: Snapshot, rules: Rules) -> tup
 def points_of(aborts: Mapping[Key, Aborts]) -> list[Point]:
     """Give the counts; that of an engine which is gone is stamped when it last counted."""
     return [
-        Point(catalog.REQUESTS_ABORTED, attributes, each.total, each.latest.at, each.start, resource)
-        for (attributes, resource), each in aborts.items()
+        Point(catalog.REQUESTS_ABORTED, attributes, each.total, each.latest.at, each.start, each.latest.resource)
+        for attributes, each in aborts.items()
     ]
 
 

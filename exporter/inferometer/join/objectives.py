@@ -22,6 +22,7 @@ MEASURED_BY: Mapping[str, Metric] = MappingProxyType(
 )
 EXACT, BETWEEN, BEYOND = catalog.SLO_STATE.values
 _LOWER, _UPPER = catalog.SLO_SIDE.values
+_ROUNDING = 1e-9  # of a threshold: far more than arithmetic adds to a bound, far less than anybody means
 
 
 class Place(NamedTuple):
@@ -39,10 +40,16 @@ class Place(NamedTuple):
 
 
 def place(threshold: float, bounds: Sequence[float]) -> Place:
-    """Find a threshold among ascending finite bounds, all in seconds."""
-    at = bisect_left(bounds, threshold)
+    """Find a threshold among ascending finite bounds, all in seconds.
+
+    A bound that an engine has computed, such as 0.30000000000000004, is the one that it is meant to be.
+    """
+    near = abs(threshold) * _ROUNDING
+    at = bisect_left(bounds, threshold - near)
     upper = bounds[at] if at < len(bounds) else None
-    return Place(threshold if upper == threshold else bounds[at - 1] if at else None, upper)
+    if upper is not None and upper <= threshold + near:
+        return Place(upper, upper)
+    return Place(bounds[at - 1] if at else None, upper)
 
 
 class Measured(NamedTuple):

@@ -41,6 +41,7 @@ def _starts(
     node: Resource,
     common: Mapping[str, str],
 ) -> Iterator[Start]:
+    seen: set[tuple[str | None, ...]] = set()
     for instance, target in frames.targets.items():
         pod = pods.find(target.namespace, target.pod, target.pod_uid) if target.pod or target.pod_uid else None
         if pod is None:
@@ -54,6 +55,9 @@ def _starts(
         report, at, attributes, resource = told
         get = {**attributes, **common, catalog.MODEL.key: report.models[0]}.get
         latest = tuple([get(key) or None for key in catalog.STARTUP_LATEST.keys])
+        if latest in seen:  # two targets may be one engine: one port with two paths
+            continue
+        seen.add(latest)
         model = tuple([get(key) or None for key in catalog.STARTUP_DURATION.keys])
         yield Start(engine, *times, _first(report), at, latest, model, resource)
 

@@ -107,3 +107,14 @@ def test_an_engine_whose_statistics_are_off_is_said_with_what_turns_them_on(tmp_
     finding = found[f"engine 127.0.0.1:{peer.port} page"]
     assert (finding["state"], "statistics_off" in finding["reason"]) == ("missing", True)
     assert "--disable-log-stats" in finding["remedy"]
+
+
+def test_a_page_that_says_nothing_of_its_engine_is_called_blind() -> None:
+    """One page by itself too: with the reason, and with what would make the engine speak."""
+    pages = Path(__file__).parents[1] / "fixtures" / "engines" / "vllm"
+    off, on = [(pages / f"real_v0.32.0_cpu_{name}.txt").read_bytes() for name in ("disable_log_stats.after", "after60")]
+    told = [json.loads(run("check", "--json", "engine", "-", stdin=page).stdout)["blind"] for page in (off, on)]
+    assert told == ["statistics_off", ""]
+    shown = run("check", "engine", "-", stdin=off).stdout
+    assert "blind    statistics_off\n" in shown
+    assert "--disable-log-stats" in shown

@@ -12,10 +12,11 @@ from inferometer.cli.output import Failure, write
 from inferometer.cli.settings import settle
 from inferometer.client import Client
 from inferometer.config import Engines, Objective
+from inferometer.join.blindness import STATISTICS_OFF, blindness
 from inferometer.join.objectives import MEASURED_BY, complain, measure
-from inferometer.model import Reason, Target, Trouble
+from inferometer.model import EngineReport, Reason, Target, Trouble
 from inferometer.sources.engines.access import accesses, refuse_target
-from inferometer.sources.engines.advice import how_to_bound
+from inferometer.sources.engines.advice import how_to_bound, how_to_show
 from inferometer.sources.engines.reader import PageDescription, Reader, describe
 from inferometer.views.json import dump
 from inferometer.views.text import clean
@@ -38,8 +39,9 @@ def execute(arguments: argparse.Namespace) -> int:
         # What a malformed page's remedy tells to do is this very command.
         remedy = [] if trouble.reason is Reason.MALFORMED else filter(None, [trouble.remedy])
         raise Failure(1, f"{shown(arguments.page)}: {trouble.message}", *remedy) from None
-    objectives = _objectives(page, content_type, config.slo.objectives)
-    write(dump(_document(found, objectives)) + "\n" if arguments.json else _text(found, objectives))
+    report = Reader(Target("", ""), max_samples=1_000_000).read(page, content_type)
+    objectives, blind = _objectives(report, config.slo.objectives), blindness(report)
+    write(dump(_document(found, objectives, blind)) + "\n" if arguments.json else _text(found, objectives, blind))
     return 0
 
 
@@ -75,11 +77,8 @@ def _read(place: str, engines: Engines, credentials: str) -> tuple[bytes, str]:
     return page, ""
 
 
-def _objectives(page: bytes, content_type: str, objectives: tuple[Objective, ...]) -> list[str]:
+def _objectives(report: EngineReport, objectives: tuple[Objective, ...]) -> list[str]:
     """Say which objectives an engine's histograms cannot tell, whatever namespace they are for, and what would help."""
-    if not objectives:
-        return []
-    report = Reader(Target("", ""), max_samples=1_000_000).read(page, content_type)
     said: dict[str, None] = {}
     for each in measure([replace(each, namespace="*") for each in objectives], report, ""):
         if text := complain(each):
@@ -88,11 +87,12 @@ def _objectives(page: bytes, content_type: str, objectives: tuple[Objective, ...
     return list(said)
 
 
-def _document(found: PageDescription, objectives: list[str]) -> dict[str, object]:
+def _document(found: PageDescription, objectives: list[str], blind: str) -> dict[str, object]:
     """Give the JSON document.
 
-    It is `{engine, backend, kind, version, models, details, mapped, unmapped, unknown, missing, likely, objectives}`.
+    It is `{engine, backend, kind, version, models, blind, details, mapped, unmapped, unknown, missing, likely, objectives}`.
     `mapped` and `likely` are lists of `{family, metric}`, `objectives` of sentences on those that cannot be measured.
+    `blind` is why the page says nothing of its engine, and empty where it does.
     """
     return {
         "engine": found.engine,
@@ -100,6 +100,7 @@ def _document(found: PageDescription, objectives: list[str]) -> dict[str, object
         "kind": found.kind,
         "version": found.version,
         "models": list(found.models),
+        "blind": blind,
         "details": dict(found.details),
         "mapped": _pairs(found.mapped),
         "unmapped": list(found.unmapped),
@@ -114,7 +115,7 @@ def _pairs(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
     return [{"family": family, "metric": metric} for family, metric in pairs]
 
 
-def _text(found: PageDescription, objectives: list[str]) -> str:
+def _text(found: PageDescription, objectives: list[str], blind: str) -> str:
     """Write the same for a reader."""
     lines = [
         f"engine   {found.engine}"
@@ -124,6 +125,8 @@ def _text(found: PageDescription, objectives: list[str]) -> str:
         f"models   {', '.join(found.models) or 'the page does not tell'}",
     ]
     lines += [f"{'':7}  {attribute} {value}" for attribute, value in found.details]
+    lines += [f"blind    {blind}"] if blind else []
+    lines += [f"{'':7}  {how_to_show(found.engine)}"] if blind == STATISTICS_OFF else []
     width = max((len(family) for family, _ in (*found.mapped, *found.likely)), default=0)
     lines += _listed("mapped", [f"{family:{width}}  {metric}" for family, metric in found.mapped])
     lines += _listed("objectives that cannot be measured", objectives)

@@ -205,6 +205,7 @@ def test_check_engine_explains_a_page() -> None:
         "kind",
         "version",
         "models",
+        "blind",
         "details",
         "mapped",
         "unmapped",

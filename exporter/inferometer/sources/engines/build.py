@@ -31,10 +31,11 @@ Factors = Mapping[Labels, int]  # slots by labels
 
 
 class Speaker(NamedTuple):
-    """Who says what is read: the `subject` of the readings, the name of the engine, its dialect, the page's layout."""
+    """Who says what is read: the `subject` of the readings, the engine's name and the page's host's, dialect, layout."""
 
     subject: str
     provider: str
+    host: str
     dialect: Dialect
     layout: Layout
 
@@ -66,7 +67,9 @@ def build(speaker: Speaker, family: Family, series: Iterable[Series], doubts: li
 
 def _attributes(speaker: Speaker, family: Family, labels: Mapping[str, str]) -> Labels | None:
     """Give a series' attributes in its metric's order, None where it is not read. Other labels are left out."""
-    found = {catalog.PROVIDER.key: speaker.provider, catalog.OPERATION.key: _OPERATION, **dict(family.fixed)}
+    # What a host counts beside its engine is its own under either name, also before the engine has said a word.
+    provider = speaker.host if family.beside else speaker.provider
+    found = {catalog.PROVIDER.key: provider, catalog.OPERATION.key: _OPERATION, **dict(family.fixed)}
     for label in (*speaker.dialect.labels, *family.labels):
         value = label.translate(labels.get(label.name, ""))
         if value is None:

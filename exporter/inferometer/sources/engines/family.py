@@ -112,7 +112,8 @@ class Family:
             versions have it.
         optional: only engines that run with some option have it, so that its absence says nothing.
         unless: families (without prefix) that say the same in more detail: this one is read where none of them has samples.
-        beside: what a page's host says is read although the engine behind it says the same, because it counts others.
+        beside: what a page's host says is read although the engine behind it says the same, because it counts others; it is
+            told under the host's name, which is there before the engine says anything.
         prefixed: its names follow the dialect's prefix.
         option: the engine's own option that changes a histogram's bounds.
         versions: which versions have it, for people.

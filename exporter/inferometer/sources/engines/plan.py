@@ -73,7 +73,7 @@ def compile_plan(layout: Layout, page: Recognition, subject: str) -> Plan:
     for dialect in page.dialects:
         said = frozenset(metric for metric, _ in outputs)
         models = frozenset(page.models) if dialect.narrow and len(page.dialects) > 1 else None
-        speaker = Speaker(subject, page.backend or page.engine, dialect, layout)
+        speaker = Speaker(subject, page.backend or page.engine, page.engine, dialect, layout)
         part = _part(speaker, gather(layout, dialect, models), said)
         doubts += part.doubts
         for output in part.outputs:

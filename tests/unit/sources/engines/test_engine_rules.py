@@ -212,3 +212,13 @@ def test_who_hangs_up_on_dynamos_frontend_is_no_error() -> None:
         "abort": 4,
         "error": 14,
     }
+
+
+def test_what_a_host_counts_keeps_its_name_when_its_engine_begins_to_speak() -> None:
+    """A Dynamo worker's page has nothing of its engine before the first request: the worker's own counter goes on as it was."""
+    worker = 'dynamo_component_x{dynamo_component="b",dynamo_endpoint="e"} 1\ndynamo_rejection_request_total 2\n'
+
+    before, after = [one(read(text), catalog.REQUESTS_REJECTED) for text in (worker, worker + VLLM)]
+
+    assert before == after
+    assert dict(one(read(worker + VLLM), catalog.REQUESTS_RUNNING).attributes)["gen_ai.provider.name"] == "vllm"

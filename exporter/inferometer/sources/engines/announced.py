@@ -59,7 +59,7 @@ def announced_by(pod: Pod, settings: config.Engines) -> Iterator[Target]:
     if pod.phase != "Running" or not pod.ip or not found or signs.declined:
         return
     said = {**signs.theirs, **signs.ours}
-    engine = said.get("engine") or pod.labels.get(_OURS + "engine", "")
+    engine = signs.ours.get("engine") or pod.labels.get(_OURS + "engine", "")
     if engine and engine not in BY_NAME:
         raise Refused(f"inferometer/engine names no engine that is known: {engine[:40]!r}")
     if engine:  # who insists on one knows better than the images' names

@@ -130,6 +130,12 @@ def test_only_our_own_key_insists_on_an_engine() -> None:
     assert found(pod(labels={"inferometer/engine": "sglang"}, ports=two)).targets[0].engine == "sglang"
 
 
+def test_prometheus_has_no_annotation_for_an_engine() -> None:
+    """`prometheus.io/engine` is nobody's word for it: it neither names one nor gets the pod refused."""
+    discovered = found(pod(annotations={"inferometer/port": "8000", "prometheus.io/engine": "gasoline"}))
+    assert [target.engine for target in discovered.targets] == [""]
+
+
 def test_several_ports_are_several_targets() -> None:
     """Listed in the annotation by number or name, or found by name: each once."""
     ports = (Port("a", "vllm", 8000), Port("b", "engine-metrics", 8001), Port("c", "web", 80))

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from inferometer import config
+from inferometer import catalog, config
 from inferometer.app.engines import Engines
+from inferometer.app.pipeline import Pipeline
 from inferometer.board import Board, Poller
 from inferometer.model import EngineReport, Pod, Port
 from peer import Peer, answer, in_turn, peer_with
@@ -148,3 +149,21 @@ def test_scrapes_that_are_left_out_are_counted_once() -> None:
         assert counts == [0, 1, 3, 7]
         here.engines.follow(())
         assert here.engines.newly_spared() == 0
+
+
+def test_the_pipeline_keeps_to_the_limit_on_models() -> None:
+    """Of two models on one page the second is `other` where one may have series of its own."""
+    page = PAGE + b'vllm:num_requests_running{engine="0",model_name="n"} 2\n'
+    with peer_with(in_turn(answer(page))) as peer:
+        settings = config.Engines(targets=(config.TargetConfig(f"http://127.0.0.1:{peer.port}/metrics"),), max_models=1)
+        devices = config.Devices(nvidia=config.Nvidia(enabled=False))
+        identity = config.Identity(podresources=config.PodResources(enabled=False), pods=config.Pods(source="off"))
+        pipeline = Pipeline(config.Config(engines=settings, devices=devices, identity=identity), {})
+        try:
+            snapshot = pipeline.step(patience=10)
+        finally:
+            pipeline.close()
+
+    model = catalog.REQUESTS_RUNNING.keys.index(catalog.MODEL.key)
+    running = {p.attributes[model]: p.value for p in snapshot.points if p.metric is catalog.REQUESTS_RUNNING}
+    assert running == {"m": 1, "other": 2}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fold: what owners held, and every counter of our own. Pure: the same states and snapshots give the same points."""
 
-from inferometer.accounting.fold import State, account
+from inferometer.accounting.fold import State, account, cap
 from inferometer.accounting.linger import Rules
 
-__all__ = ["Rules", "State", "account"]
+__all__ = ["Rules", "State", "account", "cap"]

@@ -9,9 +9,9 @@ from operator import itemgetter
 from types import MappingProxyType
 
 from inferometer import catalog
-from inferometer.accounting import aborts, failures, held, starts, startups, xids
+from inferometer.accounting import aborts, caps, failures, held, starts, startups, xids
 from inferometer.accounting.linger import Rules
-from inferometer.model import Histogram, Instrument, Metric, Point, Snapshot, series_of
+from inferometer.model import Frames, Histogram, Instrument, Metric, Point, Snapshot, series_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,15 @@ class State:
     reports: xids.State = field(default_factory=xids.State)
     given_up: Mapping[aborts.Key, aborts.Aborts] = field(default_factory=lambda: MappingProxyType({}))
     starting: startups.State = field(default_factory=startups.State)
+    capped: caps.State = field(default_factory=caps.State)
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
+
+
+def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames]:
+    """Make one of what engines say of values beyond the limits, ahead of the join: a page of any number of models has a few series."""
+    capped, folded, excess = caps.cap(state.capped, frames, rules)
+    dropped = _sum(state.dropped, {"ended": excess}) if excess else state.dropped
+    return replace(state, capped=capped, dropped=dropped), folded
 
 
 def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snapshot]:
@@ -61,6 +69,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         reports=reported,
         given_up=given_up,
         starting=starting,
+        capped=state.capped,
         dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot)),
     )
     shown = held.shown(holding, snapshot, rules)

@@ -17,6 +17,7 @@ V = TypeVar("V")
 class Rules:
     """How long ended counters stay, in seconds, and how many at most (law 4), and what bounds the counters of XIDs.
 
+    `max_models` and `max_reasons` are how many models, and how many reasons of one kind, engines may have series for.
     `remember` is how long the counters of a device that is away are kept, for when it is back.
     `max_codes` is how many codes of a GPU may have a counter besides those that alerts name, `max_sxids` how many counters
     there may be of NVSwitches. `same_xid` is how many seconds apart NVML and the kernel's log may tell one XID, besides what
@@ -29,6 +30,8 @@ class Rules:
     max_sxids: int = 256
     same_xid: float = 10.0
     remember: float = 86_400.0
+    max_models: int = 100
+    max_reasons: int = 50
 
 
 def keep(

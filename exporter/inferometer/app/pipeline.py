@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from inferometer import __version__
-from inferometer.accounting import Rules, State, account
+from inferometer.accounting import Rules, State, account, cap
 from inferometer.app.dra import Dra
 from inferometer.app.engines import Engines
 from inferometer.board import Board, Poller
@@ -67,7 +67,12 @@ class Pipeline:
         self.state = state or State()
         self._board = Board()
         self._poller = Poller(self._board, config.period)
-        self._rules = Rules(config.accounting.linger, config.accounting.max_ended)
+        self._rules = Rules(
+            config.accounting.linger,
+            config.accounting.max_ended,
+            max_models=config.engines.max_models,
+            max_reasons=config.engines.max_reasons,
+        )
         node = node_name(config, environ)
         self._context = Context(
             node=node_resource(config, environ, node),
@@ -147,7 +152,8 @@ class Pipeline:
             **dropped,
         }
         frames = replace(self._board.frames(exports, limits, self._traffic.counts), targets=self._engines.targets)
-        joined = join(frames, self._context)
+        self.state, capped = cap(self.state, frames, self._rules)
+        joined = join(capped, self._context)
         self.state, snapshot = account(self.state, joined, self._rules)
         return snapshot
 

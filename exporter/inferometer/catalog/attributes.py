@@ -263,7 +263,7 @@ LEVEL = Attribute("inferometer.identity.level", "How much is known of owners", (
 LIMIT = Attribute(
     "inferometer.limit",
     "Which limit; `processes`, processes beyond those whose pod is looked for; `xid`, XIDs beyond what is kept of one GPU; `xid_unresolved`, XIDs in the kernel's log of an address that no GPU "
-    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `engine_backoff`, scrapes left out because an engine had answered too late or wrongly; `claims_blanked`, containers whose claims the kubelet left out of its answer, and for which its last one stands in; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
+    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `engine_backoff`, scrapes left out because an engine had answered too late or wrongly; `claims_blanked`, containers whose claims the kubelet left out of its answer, and for which its last one stands in; `models` and `reasons`, values on engines' pages that became `other`; `unfoldable`, series of such values that cannot be added up; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
     "`driver_call`, a call that failed this once",
 )
 VERSION = Attribute("inferometer.version", "Version of the agent")
@@ -281,3 +281,13 @@ DRIVER_FIELD = Attribute("inferometer.driver.field", "Field of nvmlDeviceGetFiel
 SIMULATED = Attribute(
     "inferometer.simulated", "Present, and true, on everything that a simulated node feeds", ("true",)
 )
+
+# Attributes that whoever asks an engine, or configures it, can make values for, each with the limit that their number has.
+OPEN = {
+    MODEL.key: "models",
+    FINISH_REASON.key: "reasons",
+    WAIT_REASON.key: "reasons",
+    REJECT_REASON.key: "reasons",
+    LOAD_PHASE.key: "reasons",
+}
+OTHER = "other"  # what values beyond that limit become

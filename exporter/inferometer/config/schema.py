@@ -392,6 +392,13 @@ class Engines:
     max_page: Size = _key(Size(4 << 20), "Largest page, after decompression.", minimum=1024)
     max_samples: int = _key(20_000, "Most samples of one page.", minimum=1)
     max_targets: int = _key(64, "Most engines scraped on one node; more are dropped and counted.", minimum=1)
+    max_models: int = _key(
+        100,
+        "Most models of one node that have series of their own, adapters served as models among them; what comes later is "
+        "`other`, and counted.",
+        minimum=1,
+    )
+    max_reasons: int = _key(50, "Most reasons of each kind (finish, wait, reject, load phase), likewise.", minimum=1)
 
 
 @dataclass(frozen=True, slots=True)

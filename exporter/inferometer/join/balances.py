@@ -8,6 +8,7 @@ from inferometer.model import Balance, EngineReport, Histogram, Reading, Resourc
 
 _KEYS = tuple(key for key in catalog.REQUESTS_ABORTED.keys if key != catalog.FINISH_REASON.key)
 _PLACES = (catalog.TIME_TO_FIRST_TOKEN, catalog.REQUESTS_FINISHED, catalog.REQUESTS_RUNNING, catalog.REQUESTS_WAITING)
+_FOLDED = frozenset((key, catalog.OTHER) for key in (catalog.MODEL.key, catalog.FINISH_REASON.key))
 _GIVEN_UP = (catalog.FINISH_REASON.key, "abort")
 
 _Own = tuple[tuple[str, str], ...]  # the attributes that tell the engine cores of one page apart
@@ -18,17 +19,21 @@ def find_balances(
 ) -> Iterator[Balance]:
     """Give a balance for each model and rank of a page that says of all four places how many requests are there.
 
-    A page of which a series was not believed may lack a part of a sum, and gives none. `named` has the engine's attributes.
+    A page of which a series was not believed may lack a part of a sum, and gives none; nor does what limits made one, which
+    counts from another time, and loses a part when a model goes. `named` has the engine's attributes.
     """
     if not report.balanced or report.dropped:
         return
     engines: dict[_Own, list[Reading]] = {}
+    folded: set[_Own] = set()
     for reading in report.readings:
         if reading.metric in _PLACES:
             own = tuple([pair for pair in reading.attributes if pair[0] in _KEYS])
             engines.setdefault(own, []).append(reading)
+            if not _FOLDED.isdisjoint(reading.attributes):
+                folded.add(own)
     for own, readings in engines.items():
-        if {reading.metric for reading in readings} == set(_PLACES):
+        if own not in folded and {reading.metric for reading in readings} == set(_PLACES):
             get = {**named, **dict(own), catalog.ABORT_EVIDENCE.key: "derived"}.get
             yield _balance(tuple([get(key) or None for key in catalog.REQUESTS_ABORTED.keys]), resource, at, readings)
 

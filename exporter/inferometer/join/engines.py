@@ -21,7 +21,7 @@ from inferometer.model import Balance, Engine, EngineReport, Frames, Owner, Pod,
 class Engines(NamedTuple):
     """What there is of engines besides points.
 
-    `doubts` are the series of their pages that were not believed, as `Snapshot.drops`; `left_out` counts the series that were
+    `doubts` are the series of their pages that were not believed, or not told apart, as `Snapshot.drops`; `left_out` counts the series that were
     left out for the limit's sake.
     """
 
@@ -46,6 +46,8 @@ def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> E
             left_out += cost
             continue
         doubts += [(f"page_{doubt}", frame.sequence, number) for doubt, number in report.dropped.items()]
+
+        doubts += [(limit, frame.sequence, number) for limit, number in report.folded.items()]
 
         target = report.target
         pod, owner = _whose(target, pods)

@@ -344,3 +344,7 @@ class EngineReport:
     unknown: tuple[str, ...] = ()  # of the unmapped, families that no dialect of the page has ever heard of
     details: Mapping[str, str] = field(default_factory=no_words)  # attributes of the engine's info that the page tells
     balanced: bool = False  # who had a first token and is not running, waiting or finished hung up
+    named: tuple[
+        tuple[str, str], ...
+    ] = ()  # what the page says of attributes that anybody can make values for, each once
+    folded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # what limits cost, by limit

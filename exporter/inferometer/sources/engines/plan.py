@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from inferometer import catalog
 from inferometer.model import Instrument, Metric, Reading
 from inferometer.sources.engines.build import Output, Speaker, build, key_of
 from inferometer.sources.engines.combined import OffError
@@ -26,7 +27,8 @@ class Plan(NamedTuple):
 
     `mapped` pairs family names with metric names, `unmapped` are the other families, `unknown` those of them that the
     dialect has never heard of. `missing` are families that an engine of the page's age should have. `dropped` counts
-    by doubt. `balanced` says that who had a first token and is in no other count hung up.
+    by doubt. `balanced` says that who had a first token and is in no other count hung up. `named` are the values of the
+    attributes in `catalog.OPEN`, each once.
     """
 
     outputs: tuple[Output, ...] = ()
@@ -36,6 +38,7 @@ class Plan(NamedTuple):
     missing: tuple[str, ...] = ()
     dropped: Mapping[str, int] = MappingProxyType({})
     balanced: bool = False
+    named: tuple[tuple[str, str], ...] = ()
 
     def read(self, values: Sequence[float]) -> tuple[tuple[Reading, ...], Mapping[str, int]]:
         """Read a page's values; give the readings, and how many series were dropped for which doubt."""
@@ -83,9 +86,10 @@ def compile_plan(layout: Layout, page: Recognition, subject: str) -> Plan:
             outputs[key] = None if key in outputs else output
         mapped |= {(name, dialect.families[i].metric.name): None for i, name in part.names.items()}
         missing |= dict.fromkeys(_missing(on_page, dialect, part.names))
+    read = [output for output in outputs.values() if output is not None]
     unmapped = sorted(on_page.keys() - {name for name, _ in mapped})
     return Plan(
-        tuple([output for output in outputs.values() if output is not None]),
+        tuple(read),
         tuple(mapped),
         tuple(unmapped),
         tuple(
@@ -94,7 +98,16 @@ def compile_plan(layout: Layout, page: Recognition, subject: str) -> Plan:
         tuple(missing),
         MappingProxyType(Counter(doubts)),
         any(_is_balanced(each, on_page) for each in page.dialects),
+        _named(page, read),
     )
+
+
+def _named(page: Recognition, outputs: Sequence[Output]) -> tuple[tuple[str, str], ...]:
+    """Give the values that a page names, of attributes whose values are nobody's closed set."""
+    pairs = dict.fromkeys((catalog.MODEL.key, model) for model in page.models)
+    for output in outputs:
+        pairs |= {pair: None for pair in output.identity.attributes if pair[0] in catalog.OPEN}
+    return tuple(pairs)
 
 
 def _is_balanced(dialect: Dialect, on_page: Mapping[str, None]) -> bool:

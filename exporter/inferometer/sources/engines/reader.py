@@ -65,6 +65,7 @@ class Reader:
             plan.unknown,
             page.details,
             plan.balanced,
+            plan.named,
         )
 
 

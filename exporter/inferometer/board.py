@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from inferometer.model import Clock, Frame, Frames, Reason, Source, Trouble
+from inferometer.model import Clock, Frame, Frames, Keeping, Reason, Source, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ class Board:
             outcomes=tuple(frame for _, frame in newest),
             good=tuple(frame for _, (frame, arrived) in good if steady - arrived <= 2 * frame.period),
             ages=MappingProxyType({key: steady - arrived for key, (_, arrived) in good}),
+            behind=MappingProxyType({key: frame.behind for key, (frame, _) in good if frame.behind}),
             exports=exports,
             dropped=dropped,
             requests=requests,
@@ -151,8 +152,9 @@ class _Reader:
 
     def _report(self, took: float, value: object, trouble: Trouble | None) -> None:
         name, instance = self.key
+        behind = self.source.behind() if isinstance(self.source, Keeping) else 0.0
         self._board.put(
-            Frame(name, instance, next(_sequences), self._clock(), took, self.source.period, value, trouble)
+            Frame(name, instance, next(_sequences), self._clock(), took, self.source.period, value, trouble, behind)
         )
         # Logged when it fails, when it fails otherwise, and when it recovers; never once a tick (law 9).
         if trouble is not None and self._failing != trouble.reason:

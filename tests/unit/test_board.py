@@ -34,6 +34,13 @@ class Scripted:
         self.closed.set()
 
 
+class Outdated(Scripted):
+    """A source that tells what it could not renew."""
+
+    def behind(self) -> float:
+        return 42.0
+
+
 class Watch:
     """Time that a test moves."""
 
@@ -306,3 +313,12 @@ def test_a_removed_source_that_still_reads_puts_nothing_on_the_board(board: Boar
 
     assert source.closed.wait(5)
     assert board.frames().outcomes == ()
+
+
+def test_a_source_that_could_not_renew_what_it_tells_says_so(board: Board, poller: Poller) -> None:
+    """How far it is behind stands beside its age; a source that tells only what it has read is never behind."""
+    poller.add(Outdated(lambda: "old", "keeping"))
+    poller.add(Scripted(lambda: "new", "reading"))
+    poller.tick()
+
+    assert board.frames().behind == {("keeping", ""): 42.0}

@@ -99,9 +99,10 @@ def test_another_context_has_a_picture_of_its_own() -> None:
 
 
 def test_each_source_of_the_map_has_an_age() -> None:
-    """What has never been read has none; what is silent grows old, whether or not it still counts."""
+    """What has never been read has none; what is silent, or answers with what it could not renew, grows old."""
     seen = frames(devices=[gpu(0)], allocations=[HELD], pods=[POD])
-    seen = replace(seen, ages={**seen.ages, ("claims", ""): 40.0, ("engine", "e:1"): 3.0})
+    ages = {**seen.ages, ("claims", ""): 40.0, ("slices", ""): 1.0, ("engine", "e:1"): 3.0}
+    seen = replace(seen, ages=ages, behind={("slices", ""): 300.0})
 
     found = labelled(join(seen, fresh()), catalog.IDENTITY_AGE)
 
@@ -109,6 +110,7 @@ def test_each_source_of_the_map_has_an_age() -> None:
         "podresources": 0.0,
         "pods": 0.0,
         "claims": 40.0,
+        "slices": 301.0,
     }
 
 

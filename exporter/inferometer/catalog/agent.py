@@ -44,7 +44,8 @@ IDENTITY_AGE = metric(
     G,
     (SOURCE,),
     MAX,
-    "Age of what each source of the map of who holds what said last. The oldest is how old the map is.",
+    "Time since each source of the map of who holds what last answered, or since it has failed to renew what it still tells. The "
+    "largest is how old the map is.",
 )
 IDENTITY_LEVEL = metric(
     "inferometer.identity.level",

@@ -137,6 +137,7 @@ def _put_identity(draft: Draft, frames: Frames, level: str) -> None:
     """Put how old and how complete the map of who holds what is: it is made of what each of its sources said last."""
     for source in SOURCES:
         if (age := frames.ages.get((source, ""))) is not None:
+            age += frames.behind.get((source, ""), 0.0)
             draft.put(catalog.IDENTITY_AGE, {catalog.SOURCE.key: source}, age)
     for possible in catalog.LEVEL.values:
         draft.put(catalog.IDENTITY_LEVEL, {catalog.LEVEL.key: possible}, float(possible == level))

@@ -15,7 +15,7 @@ from inferometer.model.picture import (
     Start,
     Tenure,
 )
-from inferometer.model.reading import Clock, Frame, Frames, Reason, Source, Trouble
+from inferometer.model.reading import Clock, Frame, Frames, Keeping, Reason, Source, Trouble
 from inferometer.model.values import Histogram, Point, Reading, Resource, Value, series_of
 from inferometer.model.worlds import (
     AllocatedClaim,
@@ -59,6 +59,7 @@ __all__ = [
     "Histogram",
     "Holding",
     "Instrument",
+    "Keeping",
     "KernelReport",
     "Metric",
     "Owner",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from inferometer.model.worlds import Target
 
@@ -88,12 +88,21 @@ class Source(Protocol[T_co]):
         ...
 
 
+@runtime_checkable
+class Keeping(Protocol):
+    """A source that goes on telling what it read before when it cannot read it again."""
+
+    def behind(self) -> float:
+        """Give for how many seconds it has failed to renew what it tells; 0 where it has not."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Frame(Generic[T]):
     """What one source read at one time: `value`, or the trouble it had.
 
     `at` is Unix seconds when the read ended and `took` its duration. `sequence` rises from frame to frame, and
-    no two frames of a process share one.
+    no two frames of a process share one. `behind` is for how many seconds the source has failed to renew what it still tells.
     """
 
     source: str
@@ -104,6 +113,7 @@ class Frame(Generic[T]):
     period: float
     value: T | None = None
     trouble: Trouble | None = None
+    behind: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,7 @@ class Frames:
     """The board's state at one tick: the newest outcome of every source, and the newest good frame while it is valid.
 
     `now` is Unix seconds, for stamps. `steady` is monotonic seconds, for durations, and `ages` are the seconds since each
-    source's newest good frame, valid or not: a clock that is set never makes or loses time. `exports` counts pushes by
+    source's newest good frame, valid or not: a clock that is set never makes or loses time. `behind` is each such frame's. `exports` counts pushes by
     outcome since the agent started, `dropped` what limits dropped ahead of the sources at this tick. `requests` are those to
     the API server since then, by verb and resource: how often, and bytes received. `targets` are the engines' endpoints that are
     read, by instance.
@@ -122,6 +132,7 @@ class Frames:
     outcomes: tuple[Frame[object], ...] = ()
     good: tuple[Frame[object], ...] = ()
     ages: Mapping[tuple[str, str], float] = field(default_factory=lambda: MappingProxyType({}))
+    behind: Mapping[tuple[str, str], float] = field(default_factory=lambda: MappingProxyType({}))
     exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     requests: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))

@@ -62,6 +62,7 @@ class Claims:
         self._client: Client | None = None
         # Of the reading thread alone:
         self._read: dict[tuple[str, str], Read] = {}
+        self._failing_since: float | None = None  # monotonic: what is still told could not be renewed since then
         self._told = ""
 
     def aim(self, wanted: frozenset[Wanted]) -> bool:
@@ -92,8 +93,16 @@ class Claims:
         known |= {(claim.namespace, claim.name): claim for claim in found}
         if troubles and not known:
             raise troubles[0].bare()
+        if not any(read.trouble and read.claim for read in self._read.values()):
+            self._failing_since = None
+        elif self._failing_since is None:
+            self._failing_since = time.monotonic()
         self._tell(troubles, found=bool(found))
         return tuple(claim for _, claim in sorted(known.items()))
+
+    def behind(self) -> float:
+        """Give for how many seconds a claim that is told could not be asked for again."""
+        return 0.0 if self._failing_since is None else time.monotonic() - self._failing_since
 
     def close(self) -> None:
         """Hang up."""

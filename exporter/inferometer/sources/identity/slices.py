@@ -76,6 +76,7 @@ class Slices:
         self._pause = 0.0
         self._missed = 0.0
         self._trouble: Trouble | None = None
+        self._failing_since: float | None = None  # monotonic
         self._told = ""
 
     def aim(self, named: frozenset[Named], hardware: frozenset[str] | None) -> bool:
@@ -113,6 +114,10 @@ class Slices:
             raise trouble.bare()
         return tuple(self._known.values())
 
+    def behind(self) -> float:
+        """Give for how many seconds what is told could not be renewed."""
+        return 0.0 if self._failing_since is None else time.monotonic() - self._failing_since
+
     def close(self) -> None:
         """Hang up."""
         if self._client is not None:
@@ -125,10 +130,12 @@ class Slices:
             first, longest = BACKOFF
             self._pause = min(longest, max(first, 2 * self._pause))
             asked = trouble.pause if isinstance(trouble, Busy) else 0.0
+            self._failing_since = now if self._failing_since is None else self._failing_since
             with self._lock:
                 self._trouble, self._due = trouble.bare(), [now + max(self._pause, asked)]
             self._tell(trouble.told() if self._known is not None else "")
             return
+        self._failing_since = None
         with self._lock:
             # While a driver rewrites its pool what it said before holds, as a claim on it does.
             kept = {place: device for place, device in (self._known or {}).items() if place[:2] in pools.partial}

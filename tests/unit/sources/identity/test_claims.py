@@ -164,10 +164,12 @@ def test_what_is_known_holds_while_the_api_server_is_away(
     api.put_claim(claim("x"))
     source.aim(wanted(("x", "uid-x")))
     source.read()
+    assert source.behind() == 0.0
     api.claim_fault = 500
 
     assert [c.name for c in source.read()] == ["x"]
     assert len(api.claims_asked) == 2
+    assert source.behind() < source.behind()  # it is not renewed, and says for how long
 
 
 def test_the_token_file_vanishes(api: ApiServer, source: Claims, tmp_path: Path) -> None:

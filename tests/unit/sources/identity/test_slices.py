@@ -216,9 +216,11 @@ def test_what_is_known_holds_while_the_api_server_is_away(
     assert len(source.read()) == len(source.read()) == 8
     assert len(api.slices_asked) == 3
     assert len(caplog.messages) == 1
+    assert source.behind() < source.behind()
     api.slice_fault = None
     api.slices.clear()
     assert source.read() == ()
+    assert source.behind() == 0.0
 
 
 def test_a_pool_that_is_being_rewritten_is_asked_for_again(api: ApiServer, source: Slices) -> None:

@@ -23,7 +23,7 @@ def hold_little() -> None:
 
 # Containers that are made and not freed until the collector looks. A tick makes some thousands and frees as many, without it:
 # at Python's own 700 it would look at them at every tick, for nothing.
-_YOUNG = 3_000
+_YOUNG = 10_000
 
 
 def settle() -> None:

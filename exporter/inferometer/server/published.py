@@ -4,13 +4,13 @@
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from inferometer.model import Snapshot
 from inferometer.views.prometheus import Part
 
-Render = Callable[[Snapshot], bytes | Sequence[Part]]
+Render = Callable[[Snapshot], bytes | Iterable[Part]]
 
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's way to say: with gzip's header and trailer
 _LEVEL = 1  # three times faster than level 6 for a sixth more bytes, on pages of this kind
@@ -78,7 +78,7 @@ class Published:
             return zlib.compress(page, _LEVEL, wbits=_GZIP) if gzipped else page
         return self._pack(form, page) if gzipped else b"".join(part.text for part in page)
 
-    def _pack(self, form: str, parts: Sequence[Part]) -> bytes:
+    def _pack(self, form: str, parts: Iterable[Part]) -> bytes:
         """Compress a page; a part that is what it was is not compressed again.
 
         After a full flush nothing refers to what was before it (zlib's manual, Z_FULL_FLUSH), so parts can be put together.

@@ -9,7 +9,7 @@ https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate, compress, count, pairwise
@@ -38,7 +38,8 @@ _TYPES = {
 _IDENTIFYING = frozenset({"service.name", "service.namespace", "service.instance.id"})
 
 
-_LEAST = 8 * 1024  # characters of a part without its numbers: a few dozen make a page
+_LEAST = 8 * 1024  # characters of a part, without its numbers,
+_PARTS = 64  # and how many parts a longer page has
 _MOST = 8192  # numbers of a page that are kept: those of devices; most of engines' are others every time
 
 
@@ -59,8 +60,10 @@ class Exposition:
         """Give the page in UTF-8: OpenMetrics 1.0.0, or text 0.0.4. The same snapshot gives the same bytes."""
         return b"".join(part.text for part in self.parts(snapshot, openmetrics=openmetrics))
 
-    def parts(self, snapshot: Snapshot, *, openmetrics: bool) -> list[Part]:
+    def parts(self, snapshot: Snapshot, *, openmetrics: bool) -> Iterator[Part]:
         """Give the page in parts, of which most are, from one snapshot to the next, what they were.
+
+        One is made when it is asked for: a page whole, and its bytes, would be many times what is sent.
 
         There are no timestamps and no `_created` lines, and infos are gauges in both forms. The node's resource becomes
         one `target_info`; other resources have none, since a point's identity is on the point.
@@ -71,11 +74,9 @@ class Exposition:
             layout = self._layout = _Layout.of(snapshot.node, points, layout)
         page = layout.page(openmetrics=openmetrics).copy()
         page[2::3], stamps = layout.written(points)
-        # A lone surrogate, which only a hostile source can send, becomes `?`: one value must not take the page.
-        return [
-            Part(stamp, "".join(page[begin:end]).encode("utf-8", "replace"))
-            for stamp, (begin, end) in zip(stamps, pairwise((*layout.cuts, len(page))), strict=True)
-        ]
+        for stamp, (begin, end) in zip(stamps, pairwise((*layout.cuts, len(page))), strict=True):
+            # A lone surrogate, which only a hostile source can send, becomes `?`: one value must not take the page.
+            yield Part(stamp, "".join(page[begin:end]).encode("utf-8", "replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,10 @@ _stamps = count()  # of the whole process: no two texts share one
 def _cuts(texts: Sequence[str], starts: Sequence[tuple[int, Metric]]) -> list[int]:
     """Give where in a page a part begins: with a family, when the part before is long enough."""
     lengths = list(accumulate(map(len, texts), initial=0))
+    least = max(_LEAST, lengths[-1] // _PARTS)
     cuts = [0]
     for i, _ in starts:
-        if lengths[i] - lengths[cuts[-1] // 3] >= _LEAST:
+        if lengths[i] - lengths[cuts[-1] // 3] >= least:
             cuts.append(3 * i)
     return cuts
 

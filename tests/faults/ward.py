@@ -154,7 +154,7 @@ class Ward:
 
         self.until(is_left_alone)
 
-    def until(self, holds: Callable[[Page], bool], seconds: float = 30.0) -> tuple[Page, int]:
+    def until(self, holds: Callable[[Page], bool], seconds: float = 60.0) -> tuple[Page, int]:
         """Step until a page is as wanted; give it, and how many periods that took."""
         end = time.monotonic() + seconds
         for count in range(1, 10_000):

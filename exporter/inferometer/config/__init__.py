@@ -1,39 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration: one YAML file plus `INFEROMETER_` variables become nested frozen dataclasses.
 
-The keys are declared once, in `schema`; the loader (`loader`), the JSON Schema (`json_schema`), the commented defaults
+The keys are declared once, in `schema` and `engines`; the loader (`loader`), the JSON Schema (`json_schema`), the commented defaults
 (`example`) and the reference page derive from them.
 """
 
+from inferometer.config.declare import Seconds, Size
 from inferometer.config.document import Problem
+from inferometer.config.engines import Credentials, Discovery, Engines, Objective, Slo, TargetConfig
 from inferometer.config.loader import ConfigError, load
 from inferometer.config.schema import (
     Accounting,
     Amd,
     Claims,
     Config,
-    Credentials,
     Devices,
-    Discovery,
-    Engines,
     Identity,
     KernelLog,
     Limits,
     Log,
     Node,
     Nvidia,
-    Objective,
     Otlp,
     PodResources,
     Pods,
     Processes,
     Release,
-    Seconds,
     Server,
-    Size,
     Slices,
-    Slo,
-    TargetConfig,
 )
 
 __all__ = [

@@ -6,8 +6,9 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from inferometer.config.declare import Seconds, Size
 from inferometer.config.quantities import format_seconds, format_size
-from inferometer.config.schema import Config, Seconds, Size
+from inferometer.config.schema import Config
 
 PREFIX = "INFEROMETER_"
 ITEM = "[]"  # stands for any index in the path of a list's item

@@ -5,7 +5,7 @@ import re
 from math import isfinite
 from types import MappingProxyType
 
-from inferometer.config.schema import Seconds, Size
+from inferometer.config.declare import Seconds, Size
 
 # The patterns are shared with the JSON Schema, hence no Python-only syntax.
 SECONDS = "^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+$"

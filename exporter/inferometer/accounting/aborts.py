@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from inferometer import catalog
-from inferometer.accounting.linger import Rules, keep
+from inferometer.accounting.linger import Rules, keep_departed
 from inferometer.model import Balance, Point, Snapshot
 
 Key = tuple[str | None, ...]  # the attributes of the series: what else describes the engine may change
@@ -46,12 +46,7 @@ def count(before: Mapping[Key, Aborts], snapshot: Snapshot, rules: Rules) -> tup
         key = balance.attributes
         if key not in now:
             now[key] = _next(before.get(key), balance)
-    gone = (
-        (key, each._replace(ended=snapshot.steady if each.ended is None else each.ended))
-        for key, each in before.items()
-        if key not in now
-    )
-    staying, excess = keep(gone, lambda each: each.ended or 0.0, snapshot.steady, rules)
+    staying, excess = keep_departed(before, now, snapshot.steady, rules)
     return {**now, **staying}, excess
 
 

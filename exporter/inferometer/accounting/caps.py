@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from inferometer import catalog
-from inferometer.accounting.linger import Rules, keep
+from inferometer.accounting.linger import Rules, departed, keep_departed
 from inferometer.accounting.sums import Adding, Sums
 from inferometer.model import EngineReport, Frame, Frames
 
@@ -49,7 +49,7 @@ class State:
 
 
 def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames, int]:
-    """Fold what each page says of values beyond the limits; give also how much the limit on what has ended made us forget."""
+    """Fold what each page says of values beyond the limits; give also how much the limit on what ended made us forget."""
     reports = [(i, frame, frame.value) for i, frame in enumerate(frames.good) if isinstance(frame.value, EngineReport)]
     named = dict.fromkeys(name for _, _, report in reports for name in report.named if name[1] != catalog.OTHER)
     places, excess = _admit(state.places, named, rules, frames.steady)
@@ -64,12 +64,8 @@ def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames, int]
         if page.told is not report:
             good[i] = replace(frame, value=page.told)
     added, forgotten = adding.ended(pages, frames.steady, rules)
-    gone = (
-        (instance, page._replace(report=None, told=None, ended=frames.steady if page.ended is None else page.ended))
-        for instance, page in state.pages.items()
-        if instance not in pages
-    )
-    kept, unseen = keep(gone, lambda page: page.ended or 0.0, frames.steady, rules)
+    emptied = {name: page._replace(report=None, told=None) for name, page in state.pages.items() if name not in pages}
+    kept, unseen = keep_departed(emptied, pages, frames.steady, rules)
     after = State(places, {**pages, **kept}, added)
     return after, replace(frames, good=tuple(good)), excess + forgotten + unseen
 
@@ -79,18 +75,9 @@ def _admit(
 ) -> tuple[dict[Name, Place], int]:
     """Give each value its place: one that is new has series of its own while there is room for its kind."""
     places = {name: before.get(name) for name in named}
-    gone = {
-        name: place._replace(ended=steady if place.ended is None else place.ended)
-        for name, place in before.items()
-        if name not in places
-    }
+    gone = dict(departed(before, places, steady))
     mine = {name: place for name, place in gone.items() if place.own and steady - (place.ended or 0.0) <= rules.linger}
-    others, excess = keep(
-        ((name, place) for name, place in gone.items() if not place.own),
-        lambda place: place.ended or 0.0,
-        steady,
-        rules,
-    )
+    others, excess = keep_departed({name: place for name, place in gone.items() if not place.own}, (), steady, rules)
     taken = Counter(key for key, _ in mine)
     taken.update(key for (key, _), place in places.items() if place and place.own)
     now: dict[Name, Place] = {}

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from inferometer.accounting.linger import Rules, keep
+from inferometer.accounting.linger import Rules, keep_departed
 from inferometer.model import Snapshot
 
 Key = tuple[str, str, str]  # source, instance, reason
@@ -13,12 +13,12 @@ Key = tuple[str, str, str]  # source, instance, reason
 class Failures(NamedTuple):
     """How many reads of a source failed for one reason.
 
-    `start` is Unix seconds: when it was surely 0. `gone` is monotonic seconds: since when the source is not there.
+    `start` is Unix seconds: when it was surely 0. `ended` is monotonic seconds: since when the source is not there.
     """
 
     total: int
     start: float
-    gone: float | None = None
+    ended: float | None = None
 
 
 def count(
@@ -31,13 +31,8 @@ def count(
     The count of a source that is no more stays for the linger: after a reload, or as a pod of the same name, it is back.
     """
     alive = {(s.source, s.instance) for s in snapshot.sources}
-    lasting = {key: failures._replace(gone=None) for key, failures in errors.items() if key[:2] in alive}
-    gone = [
-        (key, failures if failures.gone is not None else failures._replace(gone=snapshot.steady))
-        for key, failures in errors.items()
-        if key not in lasting
-    ]
-    staying, excess = keep(gone, lambda item: item.gone or 0.0, snapshot.steady, rules)
+    lasting = {key: failures._replace(ended=None) for key, failures in errors.items() if key[:2] in alive}
+    staying, excess = keep_departed(errors, lasting, snapshot.steady, rules)
     after = {**lasting, **staying}
     for source, instance, sequence, reason in snapshot.failures:
         if sequence > counted:

@@ -34,7 +34,7 @@ class State:
 
 
 def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames]:
-    """Make one of what engines say of values beyond the limits, ahead of the join: a page of any number of models has a few series."""
+    """Make one of what engines say of values beyond the limits, ahead of the join: a page of many models has a few series."""
     capped, folded, excess = caps.cap(state.capped, frames, rules)
     dropped = _sum(state.dropped, {"ended": excess}) if excess else state.dropped
     return replace(state, capped=capped, dropped=dropped), folded

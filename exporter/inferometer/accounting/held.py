@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from inferometer import catalog
-from inferometer.accounting.linger import Rules, is_shown, keep
+from inferometer.accounting.linger import Rules, is_shown, keep_departed
 from inferometer.model import Point, Share, Snapshot
 
 Attributes = tuple[str | None, ...]
@@ -83,14 +83,9 @@ def hold(
     for share in snapshot.undivided:
         if share.device in snapshot.energies or book.has_energy(share):
             book.enter(share, 0.0, _spent(share.device, energies, snapshot) or 0.0, timed=False)
-    ended = (
-        (key, each._replace(ended=snapshot.steady if each.ended is None else each.ended))
-        for key, each in {**held, **book.over}.items()
-        if key not in book.running
-    )
     devices = {device.uuid for device in snapshot.devices}
-    staying, excess = keep(
-        ended, lambda item: item.ended or 0.0, snapshot.steady, rules, lambda key: key[_DEVICE] not in devices
+    staying, excess = keep_departed(
+        {**held, **book.over}, book.running, snapshot.steady, rules, lambda key: key[_DEVICE] not in devices
     )
     return {**book.running, **staying}, excess
 

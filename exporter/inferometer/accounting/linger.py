@@ -5,12 +5,25 @@ What ended because its device is away is remembered for longer, unseen: a driver
 the agent runs, and the device comes back under the same UUID with the counters that it had.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
+
+
+class Ending(Protocol):
+    """What may be over; `ended` is monotonic seconds: since when, None while it lasts."""
+
+    @property
+    def ended(self) -> float | None:
+        """Since when it is over."""
+        ...
+
+    def _replace(self, *, ended: float | None) -> Self: ...
+
 
 K = TypeVar("K")
 V = TypeVar("V")
+E = TypeVar("E", bound=Ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,24 @@ def keep(
     if excess:
         staying.sort(key=lambda pair: since(pair[1]))
     return dict(staying[excess:]), excess
+
+
+def departed(before: Mapping[K, E], there: Container[K], steady: float) -> Iterator[tuple[K, E]]:
+    """Give what was there before and is not any more, ended at the latest now (monotonic seconds)."""
+    for key, item in before.items():
+        if key not in there:
+            yield key, item if item.ended is not None else item._replace(ended=steady)
+
+
+def keep_departed(
+    before: Mapping[K, E],
+    there: Container[K],
+    steady: float,
+    rules: Rules,
+    is_away: Callable[[K], bool] = lambda _: False,
+) -> tuple[dict[K, E], int]:
+    """Keep what has departed as long as the rules say; give it, and how many the limit dropped: see `keep`."""
+    return keep(departed(before, there, steady), lambda item: item.ended or 0.0, steady, rules, is_away)
 
 
 def is_shown(ended: float | None, steady: float, rules: Rules) -> bool:

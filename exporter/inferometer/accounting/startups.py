@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from inferometer import catalog
-from inferometer.accounting.linger import Rules, keep
+from inferometer.accounting.linger import Rules, keep_departed
 from inferometer.model import Histogram, Point, Snapshot, Start
 
 BOUNDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)  # seconds
@@ -72,12 +72,7 @@ def follow(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, int]:
         if start.model is not None:
             startup = _enter(startup, start.model, state.series, series, snapshot.at)
         engines[start.engine] = startup
-    gone = (
-        (key, each._replace(ended=snapshot.steady if each.ended is None else each.ended))
-        for key, each in state.series.items()
-        if key not in series
-    )
-    staying, excess = keep(gone, lambda each: each.ended or 0.0, snapshot.steady, rules)
+    staying, excess = keep_departed(state.series, series, snapshot.steady, rules)
     return State(engines, {**series, **staying}), excess
 
 

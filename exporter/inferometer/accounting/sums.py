@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from inferometer import catalog
-from inferometer.accounting.linger import Rules, keep
+from inferometer.accounting.linger import Rules, keep_departed
 from inferometer.accounting.starts import fell
 from inferometer.model import Aggregation, Histogram, Instrument, Metric, Reading, Value
 
@@ -152,12 +152,7 @@ def _age(
 ) -> tuple[dict[Key, E], int]:
     """Give what is there, and for the linger what was; also how much of that the limit made us forget."""
     there = {key: each for key, each in before.items() if each.ended is None and is_there(key)}
-    gone = (
-        (key, each._replace(ended=steady if each.ended is None else each.ended))
-        for key, each in before.items()
-        if key not in now and key not in there
-    )
-    kept, excess = keep(gone, lambda each: each.ended or 0.0, steady, rules)
+    kept, excess = keep_departed(before, {**there, **now}, steady, rules)
     return {**there, **now, **kept}, excess
 
 

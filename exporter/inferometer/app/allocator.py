@@ -7,9 +7,8 @@ from contextlib import suppress
 
 # glibc's malloc.h. An arena for each thread that allocates is 4 MiB that are reserved by use and never given back.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_LARGE = (
-    128 * 1024
-)  # glibc's own first choice; setting it keeps it from growing to 32 MiB with the pages that are freed
+# glibc's own first choice; setting it keeps it from growing to 32 MiB with the pages that are freed.
+_LARGE = 128 * 1024
 
 
 def hold_little() -> None:

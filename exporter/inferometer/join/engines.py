@@ -21,8 +21,8 @@ from inferometer.model import Balance, Engine, EngineReport, Frames, Owner, Pod,
 class Engines(NamedTuple):
     """What there is of engines besides points.
 
-    `doubts` are the series of their pages that were not believed, or not told apart, as `Snapshot.drops`; `left_out` counts the series that were
-    left out for the limit's sake.
+    `doubts` are the series of their pages that were not believed, or not told apart, as `Snapshot.drops`; `left_out` counts
+    the series that were left out for the limit's sake.
     """
 
     engines: tuple[Engine, ...]
@@ -46,7 +46,6 @@ def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> E
             left_out += cost
             continue
         doubts += [(f"page_{doubt}", frame.sequence, number) for doubt, number in report.dropped.items()]
-
         doubts += [(limit, frame.sequence, number) for limit, number in report.folded.items()]
 
         target = report.target
@@ -111,8 +110,7 @@ def _put_unread(draft: Draft, frames: Frames, pods: Pods, context: Context) -> N
 def _whose(target: Target, pods: Pods) -> tuple[Pod | None, Owner | None]:
     if not target.pod and not target.pod_uid:
         return None, None
-    named = (target.namespace, target.pod, target.pod_uid)
-    return pods.find(*named), pods.owner(*named)
+    return pods.serving(target), pods.owner(target.namespace, target.pod, target.pod_uid)
 
 
 def _engine_attributes(report: EngineReport, owner: Owner | None) -> dict[str, str | None]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from inferometer.config import Identity
 from inferometer.join.workloads import queue_of, workload_of
-from inferometer.model import Owner, Pod, Whereabouts
+from inferometer.model import Owner, Pod, Target, Whereabouts
 
 ENDED = ("Succeeded", "Failed")
 
@@ -42,6 +42,11 @@ class Pods:
     def find(self, namespace: str, name: str, uid: str = "") -> Pod | None:
         """Find a pod by UID, else by name."""
         return self._by_uid.get(uid) if uid else self._by_name.get((namespace, name))
+
+    def serving(self, target: Target) -> Pod | None:
+        """Find the pod that serves an engine's endpoint; None where none is named, or it is not there."""
+        named = target.pod or target.pod_uid
+        return self.find(target.namespace, target.pod, target.pod_uid) if named else None
 
     def alive(self) -> tuple[Pod, ...]:
         """Give the pods that have not ended, in a stable order."""

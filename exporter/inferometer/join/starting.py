@@ -43,7 +43,7 @@ def _starts(
 ) -> Iterator[Start]:
     seen: set[tuple[str | None, ...]] = set()
     for instance, target in frames.targets.items():
-        pod = pods.find(target.namespace, target.pod, target.pod_uid) if target.pod or target.pod_uid else None
+        pod = pods.serving(target)
         if pod is None:
             continue
         times = (pod.scheduled, _started(pod, target), pod.ready, pod.unready)

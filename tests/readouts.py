@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two GPUs, whole and divided, and what a report says of devices: for the tests of the NVIDIA source."""
+"""Two GPUs, whole and divided, and what a report says of devices: for the tests of the GPUs' sources."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ from e2e.drivers import VENDOR, text_of
 from e2e.node import Node
 from e2e.nvidia import NVIDIA
 from inferometer.proto import podresources_pb2
-from whole.pages import Page, values
+from whole.pages import HOLDING, Page, values
 
 # The name of an instance that a claim is to make: GPU's minor number, profile, profile's number, placement.
 _TO_BE_MADE = re.compile(r"gpu-(\d+)-mig-.+-(\d+)-(\d+)")
@@ -38,22 +38,9 @@ class Held(NamedTuple):
     role: str | None = "owner"
 
 
-_LABELS = (
-    "hw_id",
-    "k8s_namespace_name",
-    "k8s_pod_name",
-    "k8s_pod_uid",
-    "k8s_container_name",
-    "k8s_resourceclaim_name",
-    "k8s_resourceclaim_uid",
-    "k8s_resourceclaim_request",
-    "role",
-)
-
-
 def told(page: Page) -> set[Held]:
     """What the agent says."""
-    return {Held(*labels) for labels in values(page, "gpu_owner_info", *_LABELS)}
+    return {Held(*labels) for labels in values(page, "gpu_owner_info", *(*HOLDING, "role"))}
 
 
 def true(node: Node) -> set[Held]:

@@ -31,7 +31,7 @@ from kubelet.certificates import issue
 from kubelet.podresources import Kubelet, always, recorded
 from live.dynamo import Dynamo
 from otlp_receiver import HttpReceiver
-from whole.pages import ROUTE_ONLY, Page, received, scrape, values
+from whole.pages import HOLDING, ROUTE_ONLY, Page, received, scrape, values
 
 pytestmark = pytest.mark.live
 
@@ -142,18 +142,6 @@ def page_where(world: World, is_so: Callable[[Page], bool], seconds: float = 20.
 def complete(page: Page) -> bool:
     """Whether owners are told from observers: every source has answered."""
     return ("owner",) in {(k[0],) for k in values(page, "gpu_owner_info", "role", *HOLDING)}
-
-
-HOLDING = [
-    "hw_id",
-    "k8s_namespace_name",
-    "k8s_pod_name",
-    "k8s_pod_uid",
-    "k8s_container_name",
-    "k8s_resourceclaim_name",
-    "k8s_resourceclaim_uid",
-    "k8s_resourceclaim_request",
-]
 
 
 def test_devices_are_what_the_c_library_says(world: World) -> None:

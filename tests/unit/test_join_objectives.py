@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from frames import CONTEXT, frames
@@ -117,9 +117,16 @@ def test_without_objectives_there_are_no_series() -> None:
 
 
 @given(st.floats(0, 1e4), st.lists(st.floats(0, 1e4), unique=True).map(sorted))
+@example(9999.999999999998, [10000.0])
+@example(0.3, [0.25, 0.1 + 0.2, 0.5])
 def test_a_threshold_lies_between_the_bounds_that_are_named(threshold: float, bounds: list[float]) -> None:
-    """Whatever the bounds: the nearest on either side, and exact only where it is one."""
+    """Whatever the bounds: exact where one is it, but for what arithmetic adds; else the nearest on either side."""
     found = place(threshold, bounds)
-    assert found.lower == max((b for b in bounds if b <= threshold), default=None)
-    assert found.upper == min((b for b in bounds if b >= threshold), default=None)
-    assert (found.state == EXACT) is (threshold in bounds)
+    near = threshold * 1e-9
+    meant = [b for b in bounds if threshold - near <= b <= threshold + near]
+    if meant:
+        assert (found.state, found.lower, found.upper) == (EXACT, min(meant), min(meant))
+        return
+    assert found.lower == max((b for b in bounds if b < threshold), default=None)
+    assert found.upper == min((b for b in bounds if b > threshold), default=None)
+    assert found.state != EXACT

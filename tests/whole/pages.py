@@ -12,6 +12,18 @@ from prometheus_client.openmetrics.parser import (  # noqa: TID251  # the oracle
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
+# What tells holdings apart on `gpu_owner_info`.
+HOLDING = (
+    "hw_id",
+    "k8s_namespace_name",
+    "k8s_pod_name",
+    "k8s_pod_uid",
+    "k8s_container_name",
+    "k8s_resourceclaim_name",
+    "k8s_resourceclaim_uid",
+    "k8s_resourceclaim_request",
+)
+
 Series = tuple[str, frozenset[tuple[str, str]]]
 Page = Mapping[Series, float]
 

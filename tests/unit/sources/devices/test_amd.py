@@ -19,6 +19,7 @@ from inferometer.config import Seconds
 from inferometer.model import DeviceReport, Reason, Trouble
 from inferometer.sources.devices.amd.source import Amd
 from inferometer.sources.devices.release import Release
+from readouts import values
 
 pytestmark = pytest.mark.skipif(find_spec("amdsmi") is None, reason="the Python package amdsmi is not installed")
 
@@ -63,18 +64,6 @@ def opened(rocm: Path) -> Iterator[Open]:
     for source in sources:
         source.close()
     wait_until(lambda: not ({p.pid for p in psutil.Process().children()} - before))
-
-
-def values(report: DeviceReport, uuid: str) -> dict[str, float]:
-    """Give a GPU's readings by metric and attribute values."""
-    found = {}
-    for reading in report.readings:
-        if reading.subject == uuid:
-            key = "/".join([reading.metric.name, *(value for _, value in reading.attributes)])
-            assert key not in found
-            assert isinstance(reading.value, float)
-            found[key] = reading.value
-    return found
 
 
 def until(source: Amd, holds: Callable[[DeviceReport], bool]) -> DeviceReport:

@@ -4,8 +4,7 @@
 import base64
 import shutil
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +16,15 @@ from inferometer.sources.engines.access import accesses
 from inferometer.sources.engines.scrape import Engine
 from kubelet.certificates import Certificates, issue
 from peer import answer, in_turn, peer_of, peer_with
+from scraping import trouble
 
 PAGE = b'# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine="0",model_name="m"} 1\n'
 DENIED = answer(b"no", status=b"401 Unauthorized")
 
 
-@contextmanager
-def engine(url: str, **entry: Any) -> Iterator[Engine]:
+def engine(url: str, **entry: Any) -> closing[Engine]:
     access = accesses((config.Credentials(name="c", **entry),))["c"]
-    source = Engine(Target("ns/pod:8000", url, credentials="c"), config.Engines(), 0.01, access)
-    try:
-        yield source
-    finally:
-        source.close()
-
-
-def trouble(source: Engine) -> Trouble:
-    with pytest.raises(Trouble) as caught:
-        source.read()
-    return caught.value
+    return closing(Engine(Target("ns/pod:8000", url, credentials="c"), config.Engines(), 0.01, access))
 
 
 def sent(asked: list[bytes]) -> list[str]:

@@ -5,36 +5,25 @@ import gzip
 import socket
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from inferometer import config
-from inferometer.model import Reason, Target, Trouble
+from inferometer.model import Reason, Target
 from inferometer.sources.engines.access import accesses
 from inferometer.sources.engines.scrape import Engine
 from peer import HEAD, Behaviour, Peer, answer, endless, in_turn, peer_with, silent
+from scraping import trouble
 
 PAGE = b'# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine="0",model_name="m"} 1\n'
 
 
-@contextmanager
-def engine(url: str, credentials: config.Credentials | None = None, **settings: Any) -> Iterator[Engine]:
+def engine(url: str, credentials: config.Credentials | None = None, **settings: Any) -> closing[Engine]:
     name = credentials.name if credentials else ""
     access = accesses((credentials,)).get(name) if credentials else None
-    source = Engine(Target("ns/pod:8000", url, credentials=name), config.Engines(**settings), 0.01, access)
-    try:
-        yield source
-    finally:
-        source.close()
-
-
-def trouble(source: Engine) -> Trouble:
-    with pytest.raises(Trouble) as caught:
-        source.read()
-    return caught.value
+    return closing(Engine(Target("ns/pod:8000", url, credentials=name), config.Engines(**settings), 0.01, access))
 
 
 def dripping(peer: Peer, connection: socket.socket) -> None:

@@ -3,8 +3,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -20,20 +19,20 @@ PAGE = b'# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engin
 BROKEN = answer(b"", status=b"500 Internal Server Error")
 
 
-@contextmanager
-def engine(url: str, period: float = 0.01, **more: Any) -> Iterator[Engine]:
+def engine(url: str, period: float = 0.01, **more: Any) -> closing[Engine]:
     target = {name: more.pop(name) for name in ("period_of_target", "deadline_of_target") if name in more}
-    source = Engine(
-        Target(
-            "ns/pod:8000", url, period=target.get("period_of_target", 0), deadline=target.get("deadline_of_target", 0)
-        ),
-        config.Engines(**more),
-        period,
+    return closing(
+        Engine(
+            Target(
+                "ns/pod:8000",
+                url,
+                period=target.get("period_of_target", 0),
+                deadline=target.get("deadline_of_target", 0),
+            ),
+            config.Engines(**more),
+            period,
+        )
     )
-    try:
-        yield source
-    finally:
-        source.close()
 
 
 def fail(source: Engine) -> Reason:

@@ -4,7 +4,7 @@
 import gzip
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from inferometer import config
-from inferometer.model import EngineReport, Reason, Source, Target, Trouble
+from inferometer.model import EngineReport, Reason, Source, Target
 from inferometer.sources.engines.scrape import Engine
+from scraping import trouble
 
 PAGE = (Path(__file__).parents[3] / "fixtures/engines/vllm/real_v0.32.0_cpu_after60.txt").read_bytes()
 
@@ -72,19 +73,8 @@ def serving() -> Iterator[tuple[_Site, str]]:
             thread.join(5)
 
 
-@contextmanager
-def engine(url: str, settings: config.Engines | None = None, **target: Any) -> Iterator[Engine]:
-    source = Engine(Target("ns/pod:8000", url, **target), settings or config.Engines(), 5.0)
-    try:
-        yield source
-    finally:
-        source.close()
-
-
-def trouble(source: Engine) -> Trouble:
-    with pytest.raises(Trouble) as caught:
-        source.read()
-    return caught.value
+def engine(url: str, settings: config.Engines | None = None, **target: Any) -> closing[Engine]:
+    return closing(Engine(Target("ns/pod:8000", url, **target), settings or config.Engines(), 5.0))
 
 
 def test_a_page_becomes_a_report_of_its_target() -> None:

@@ -14,7 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # needs the C compiler, and what it builds, as PROGRAM=PACKAGE.
 families=(
   'builder ocb=go.opentelemetry.io/collector/cmd/builder'
-  'collector otelcol=.'
+  # Without service discoveries, as Prometheus below: its receiver of scrapes compiles them all.
+  'collector -tags=remove_all_sd otelcol=.'
   'alertmanager alertmanager=github.com/prometheus/alertmanager/cmd/alertmanager amtool=github.com/prometheus/alertmanager/cmd/amtool'
   'helm helm=helm.sh/helm/v4/cmd/helm'
   # Of the service discoveries only files, HTTP and Kubernetes: the clients of 24 clouds are most of what it would compile.
@@ -30,6 +31,7 @@ families=(
   'device-plugin -cgo -extldflags=-Wl,-z,lazy nvidia-device-plugin=github.com/NVIDIA/k8s-device-plugin/cmd/nvidia-device-plugin'
   'dra-nvidia -cgo -extldflags=-Wl,-z,lazy gpu-kubelet-plugin=sigs.k8s.io/dra-driver-nvidia-gpu/cmd/gpu-kubelet-plugin'
   'dra-example dra-example-kubeletplugin=sigs.k8s.io/dra-example-driver/cmd/dra-example-kubeletplugin'
+  'victoriametrics victoria-metrics=github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics'
   'llm-d-sim llm-d-inference-sim=github.com/llm-d/llm-d-inference-sim/cmd/llm-d-inference-sim'
 )
 flags=(-trimpath -buildvcs=false '-ldflags=-s -w')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Prometheus 3, Alertmanager and Collector, as tests start them and ask them."""
+"""A real Prometheus 3, VictoriaMetrics, Alertmanager and Collector, as tests start them and ask them."""
 
 import json
 import re
@@ -136,6 +136,53 @@ class Prometheus(_Server):
 def _sample(metric: Mapping[str, str], time: float, value: str) -> Sample:
     labels = frozenset((key, text) for key, text in metric.items() if key != "__name__")
     return Sample(metric.get("__name__", ""), labels, time, float(value))
+
+
+_VICTORIA_READY = (re.compile(r'msg":"started server at http://127\.0\.0\.1:(?P<port>\d+)/'),)
+
+
+class VictoriaMetrics(_Server):
+    """A VictoriaMetrics of one node, which names what it gets by OTLP as Prometheus would.
+
+    Args:
+        directory: for its configuration, storage and log.
+        scrape: `scrape_configs`, as in Prometheus' configuration file.
+        relabel: a file of rules that it applies to all that it takes in.
+    """
+
+    def __init__(
+        self, directory: Path, *, scrape: Sequence[Mapping[str, Any]] = (), relabel: Path | None = None
+    ) -> None:
+        self._file = directory / "scrape.yaml"
+        self._content = {"global": {"scrape_interval": "500ms"}, "scrape_configs": list(scrape)}
+        arguments = (
+            f"-promscrape.config={self._file}",
+            f"-storageDataPath={directory / 'data'}",
+            "-httpListenAddr=127.0.0.1:0",
+            "-opentelemetry.usePrometheusNaming",
+            "-search.latencyOffset=0s",  # of 30 s by default, in which what has arrived is not shown
+            "-search.disableCache",  # a test asks for what came within the last second
+            "-memory.allowedBytes=64MB",
+            "-loggerFormat=json",
+            *([] if relabel is None else [f"-relabelConfig={relabel}"]),
+        )
+        super().__init__("victoria-metrics", directory, arguments, _VICTORIA_READY)
+
+    @property
+    def otlp_url(self) -> str:
+        """Where it takes OTLP metrics."""
+        return f"{self.url}/opentelemetry/v1/metrics"
+
+    def query(self, expression: str) -> list[Sample]:
+        """Evaluate now. Raises ProgramError."""
+        post(f"{self.url}/internal/force_flush")  # what came a moment ago is searched too
+        data = get_json(f"{self.url}/api/v1/query", [("query", expression), ("step", "10s")])["data"]
+        return [_sample(entry["metric"], *entry["value"]) for entry in data["result"]]
+
+    def metadata(self) -> dict[str, tuple[str, str]]:
+        """What it knows of each metric: its type and its unit."""
+        told = get_json(f"{self.url}/api/v1/metadata")["data"]
+        return {name: (entries[0]["type"], entries[0]["unit"]) for name, entries in told.items()}
 
 
 _ALERTMANAGER_READY = (re.compile(r'msg="Listening on" .*address=127\.0\.0\.1:(?P<port>\d+)'),)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Collector configuration that is shipped, run by a real Collector, between a real agent and a real Prometheus."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import EVERYTHING, agent_on, kept
 from integration.backends import Collector, Prometheus
-from integration.programs import Needs, call
+from integration.programs import Needs, Program, call
 from whole.agents import await_that
 from whole.pages import scrape
 from whole.routes import names, same, still
@@ -56,6 +57,54 @@ def test_what_the_collector_writes_is_what_is_scraped(
 
     assert names(stored) == names(page)
     assert still(stored) == still(page)
+
+
+# What was scraped has Prometheus' names already. Prometheus translates them once more by default, to another name where
+# the unit is a rate: _bytes_per_second_per_second.
+AS_SCRAPED = {"translation_strategy": "UnderscoreEscapingWithoutSuffixes"}
+
+_SCRAPING = """
+receivers:
+  prometheus:
+    config:
+      scrape_configs:
+        - job_name: inferometer
+          scrape_interval: 500ms
+          static_configs: [{targets: ["${env:AGENT}"]}]
+exporters:
+  otlp_http:
+    metrics_endpoint: ${env:PROMETHEUS}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    metrics: {receivers: [prometheus], exporters: [otlp_http]}
+"""
+
+
+def test_what_the_collector_scrapes_is_what_is_pushed(node: SimulatedNode, tmp_path: Path) -> None:
+    """The Collector's own receiver of scrapes has nothing against /metrics, and hands on what the agent pushes itself."""
+    configuration = tmp_path / "scraping.yaml"
+    configuration.write_text(_SCRAPING, encoding="utf-8")
+    with (
+        prometheus_in(tmp_path / "pushed") as pushed,
+        Prometheus(tmp_path / "scraped", options=["--web.enable-otlp-receiver"], more={"otlp": AS_SCRAPED}) as scraped,
+        agent_on(node, endpoint=pushed.otlp_url) as agent,
+        Program(
+            "otelcol",
+            tmp_path / "collector",
+            [f"--config={configuration}"],
+            [re.compile(r"Everything is ready\.")],
+            {"AGENT": agent.url.removeprefix("http://"), "PROMETHEUS": scraped.otlp_url},
+        ) as collector,
+    ):
+        one, other = same(lambda: kept(scraped.query(EVERYTHING)), lambda: kept(pushed.query(EVERYTHING)))
+        (up,) = scraped.query("up")
+        said = [line for line in collector.log.splitlines() if "\twarn\t" in line or "\terror\t" in line]
+
+    assert up.value == 1
+    assert said == []
+    assert names(one) == names(other)
+    assert still(one) == still(other)
 
 
 def test_a_series_ends_through_the_collector_too(node: SimulatedNode, tmp_path: Path) -> None:

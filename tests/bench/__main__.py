@@ -14,7 +14,7 @@ PARTS = (
     Part("page", parse.measure_to_outputs),
     Part("engines", engines.measure),
     Part("identity", identity.measure),
-    Part("dense", budgets.measure),
+    Part("dense_node", budgets.measure),
     Part("devices", devices.measure),
 )
 

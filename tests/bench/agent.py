@@ -11,8 +11,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,6 @@ from bench.measure import MissingPartError
 from bench.memory import held
 
 _PATIENCE = 30.0
-_CLIENTS = 8
 
 
 @contextmanager
@@ -48,6 +47,12 @@ class Cost(NamedTuple):
 
     cpu: float
     at: float
+
+
+def spent(processes: Iterable[psutil.Process]) -> Cost:
+    """Give what processes have used until now."""
+    times = [process.cpu_times() for process in processes]
+    return Cost(sum(each.user + each.system for each in times), time.monotonic())
 
 
 class Running:
@@ -84,9 +89,9 @@ class Running:
 
     def cpu(self, seconds: float, period: float) -> float:
         """Give the share of one core that all processes together use, being scraped."""
-        before = self._spent()
+        before = spent(self.processes())
         self.scrape_for(seconds, period)
-        after = self._spent()
+        after = spent(self.processes())
         return (after.cpu - before.cpu) / (after.at - before.at)
 
     def memory(self, seconds: float, period: float) -> float:
@@ -97,17 +102,26 @@ class Running:
             most = max(most, held(process.pid for process in self.processes()))
         return most
 
-    def latencies(self, gap: float, rounds: int) -> list[float]:
+    def latencies(self, clients: int, gap: float, rounds: int) -> list[float]:
         """Give the seconds of all answers to clients of a process each that ask at the same moments."""
-        begin = time.monotonic() + 1.0
+        begin = time.monotonic() + 1.0 + 0.1 * clients
         arguments = [self.host, str(self.port), repr(begin), repr(gap), str(rounds)]
         command = [sys.executable, "-m", "bench.scraper", *arguments]
-        clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(_CLIENTS)]
-        return [took for client in clients for took in json.loads(client.communicate()[0])]
+        asking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(clients)]
+        return [took for client in asking for took in json.loads(client.communicate()[0])]
 
-    def _spent(self) -> Cost:
-        times = [process.cpu_times() for process in self.processes()]
-        return Cost(sum(each.user + each.system for each in times), time.monotonic())
+    @contextmanager
+    def slow_clients(self, count: int) -> Iterator[None]:
+        """Have clients that ask for the page and do not take it, until the block ends."""
+        with ExitStack() as stack:
+            for _ in range(count):
+                client = stack.enter_context(socket.socket())
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.settimeout(_PATIENCE)
+                client.connect((self.host, self.port))
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n")
+            time.sleep(1.0)
+            yield
 
 
 @contextmanager

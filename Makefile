@@ -167,7 +167,15 @@ fuzz: setup setup-fuzz ## look for pages that the reader of engines' pages fails
 bench: setup ## one JSON object per measure (BENCH=encode,parse selects)
 	@$(MAKE) --no-print-directory setup-bench \
 	  || { test "$${CI:-}" != true && echo 'make setup-bench failed: the devices are measured without another exporter' >&2; }
+	@$(MAKE) --no-print-directory tools TOOLS=collector \
+	  || { test "$${CI:-}" != true && echo 'make tools failed: the dense node is measured without a Collector' >&2; }
 	@BENCH='$(BENCH)' PYTHONPATH=tests $(BIN)/python -m bench
+
+.PHONY: performance
+performance: setup ## docs/performance.md of a whole bench, or of rows that one has printed (ROWS=file)
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; rows='$(ROWS)'; \
+	test -n "$$rows" || { rows=$$scratch/rows; $(MAKE) --no-print-directory bench | tee /dev/stderr | grep '^{' > "$$rows"; }; \
+	PYTHONPATH=tests $(BIN)/python -m bench.performance < "$$rows" > "$$scratch/page" && cp "$$scratch/page" docs/performance.md
 
 # --- what is generated --------------------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ def measure() -> Iterator[Row]:
     ):
         running.scrape_for(15, 1)
         yield Row("dense_node.engines.x10", running.cpu(20, 1) / each_second, "times the CPU", goal=11)
+    collecting.find()
 
 
 @contextmanager

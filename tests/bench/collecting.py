@@ -29,16 +29,22 @@ class Collector:
         return [self._process]
 
 
-@contextmanager
-def collector(places: Places, *, period: int, engines: int) -> Iterator[Collector]:
-    """Run it until the block ends, scraping every page and pushing each period. Raises MissingPartError."""
+def find() -> str:
+    """Give where it is. Raises MissingPartError where it is not built."""
     found = subprocess.run((_BUILD, "--path", "otelcol"), capture_output=True, text=True, check=False)
     if found.returncode:
         raise MissingPartError(f"otelcol: {found.stderr.strip()}")
+    return found.stdout.strip()
+
+
+@contextmanager
+def collector(places: Places, *, period: int, engines: int) -> Iterator[Collector]:
+    """Run it until the block ends, scraping every page and pushing each period. Raises MissingPartError."""
+    program = find()
     folder = Path(places.token).parent
     file, log = folder / f"otelcol-{period}.json", folder / f"otelcol-{period}.log"
     file.write_text(json.dumps(_configuration(places, period, engines)))  # JSON is YAML
-    with log.open("wb") as said, subprocess.Popen([found.stdout.strip(), f"--config={file}"], stderr=said) as started:
+    with log.open("wb") as said, subprocess.Popen([program, f"--config={file}"], stderr=said) as started:
         try:
             _await_ready(started, log)
             yield Collector(psutil.Process(started.pid))

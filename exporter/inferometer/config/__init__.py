@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration: one YAML file plus `INFEROMETER_` variables become nested frozen dataclasses.
 
-The keys are declared once, in `schema` and `engines`; the loader (`loader`), the JSON Schema (`json_schema`), the commented defaults
+The keys are declared once, in `schema`, `engines` and `server`; the loader (`loader`), the JSON Schema (`json_schema`), the commented defaults
 (`example`) and the reference page derive from them.
 """
 
@@ -26,9 +26,9 @@ from inferometer.config.schema import (
     Pods,
     Processes,
     Release,
-    Server,
     Slices,
 )
+from inferometer.config.server import Server, ServerAuth, ServerTls
 
 __all__ = [
     "Accounting",
@@ -55,6 +55,8 @@ __all__ = [
     "Release",
     "Seconds",
     "Server",
+    "ServerAuth",
+    "ServerTls",
     "Size",
     "Slices",
     "Slo",

@@ -10,22 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from inferometer.config.declare import ENDPOINT_OR_EMPTY, LISTEN, URL_OR_EMPTY, Seconds, Size, key, section
+from inferometer.config.declare import ENDPOINT_OR_EMPTY, URL_OR_EMPTY, Seconds, Size, key, section
 from inferometer.config.engines import Engines, Slo
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """The HTTP endpoint."""
-
-    listen: str = key(
-        "0.0.0.0:9466",
-        "Address and port of /metrics, /healthz, /readyz and the status page.",
-        pattern=LISTEN,
-        form="ADDRESS:PORT, such as 127.0.0.1:9466 or [::]:9466",
-    )
-    max_connections: int = key(64, "Connections served at once; more are refused.", minimum=1)
-    timeout: Seconds = key(Seconds(10), "A client slower than this is cut off.", minimum=0.1)
+from inferometer.config.server import Server
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ COMPUTED = (
         (catalog.SAMPLER_RESTARTS, "the sampler processes that were started again"),
         (catalog.API_REQUESTS, "requests to the API server"),
         (catalog.API_RECEIVED, "answers of the API server"),
+        (catalog.SERVER_REFUSALS, "requests that the endpoint did not serve"),
+        (catalog.SERVER_FILE_ERRORS, "the files that server.tls and server.auth name"),
     ),
     *(
         Binding(

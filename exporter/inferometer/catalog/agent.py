@@ -11,7 +11,9 @@ from inferometer.catalog.attributes import (
     LIMIT,
     OUTPUT,
     REASON,
+    REFUSAL,
     RESTART_CAUSE,
+    SERVER_FILE,
     SOURCE,
     VERSION,
 )
@@ -59,6 +61,22 @@ IDENTITY_LEVEL = metric(
 SERIES = metric("inferometer.series", "{series}", G, (), SUM, "Series in the snapshot.")
 DROPPED = metric("inferometer.dropped", "{item}", C, (LIMIT,), SUM, "What a limit dropped, by limit.")
 EXPORTS = metric("inferometer.exports", "{export}", C, (OUTPUT, REASON), SUM, "Pushes, by outcome.")
+SERVER_REFUSALS = metric(
+    "inferometer.server.refusals",
+    "{request}",
+    C,
+    (REFUSAL,),
+    SUM,
+    "Requests, and connections without one, that the endpoint turned away, by reason.",
+)
+SERVER_FILE_ERRORS = metric(
+    "inferometer.server.file.errors",
+    "{error}",
+    C,
+    (SERVER_FILE,),
+    SUM,
+    "New contents of the endpoint's files that could not be used: the certificate before stays, tokens and users let nobody in.",
+)
 ENGINE_FAMILIES = metric(
     "inferometer.engine.families",
     "{family}",

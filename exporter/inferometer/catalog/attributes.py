@@ -268,7 +268,20 @@ LIMIT = Attribute(
 )
 VERSION = Attribute("inferometer.version", "Version of the agent")
 OUTPUT = Attribute("inferometer.output", "Output route", ("otlp",))
-API_VERB = Attribute("inferometer.api.verb", "Verb, as RBAC names it", ("get", "list", "watch"))
+REFUSAL = Attribute(
+    "inferometer.server.refusal",
+    "Why the endpoint turned somebody away: without credentials; with wrong ones; who is known and may not; without a good "
+    "client certificate, where one is asked for; the API server, or a file, does not tell; too many passwords were being tried; "
+    "no TLS handshake; too many connections; too slow; no valid request; no snapshot that is new enough; a defect of ours",
+    (
+        *("no_credentials", "bad_credentials", "forbidden", "certificate", "undecided", "limited"),
+        *("handshake", "busy", "slow", "malformed", "unready", "defect"),
+    ),
+)
+SERVER_FILE = Attribute(
+    "inferometer.server.file", "What the endpoint has the file for", ("certificate", "tokens", "users")
+)
+API_VERB = Attribute("inferometer.api.verb", "Verb, as RBAC names it", ("get", "list", "watch", "create"))
 API_RESOURCE = Attribute("inferometer.api.resource", "Resource of the Kubernetes API, such as pods")
 RESTART_CAUSE = Attribute(
     "inferometer.restart.cause",

@@ -15,7 +15,7 @@ from inferometer.join.health import examine, worst
 from inferometer.join.owned import SOURCES, find_owned
 from inferometer.join.reports import find, merge, no_driver
 from inferometer.join.rules import FAILED
-from inferometer.join.traffic import put_traffic
+from inferometer.join.traffic import put_refusals, put_traffic
 from inferometer.join.users import put_processes, put_vgpus
 from inferometer.join.uses import put_intruders, put_uses
 from inferometer.join.valid import good, items
@@ -68,6 +68,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
     _put_agent(draft, sources)
     _put_identity(draft, frames, ownership.level)
     put_traffic(draft, frames.requests)
+    put_refusals(draft, frames.refusals, frames.unusable)
 
     return Snapshot(
         at=frames.now,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent costs the API server, on the points."""
+"""What the agent costs the API server, and whom its endpoint turned away, on the points."""
 
 from collections.abc import Mapping
 
@@ -13,3 +13,11 @@ def put_traffic(draft: Draft, requests: Mapping[tuple[str, str], tuple[int, int]
         attributes = {catalog.API_VERB.key: verb, catalog.API_RESOURCE.key: resource}
         draft.put(catalog.API_REQUESTS, attributes, float(count))
         draft.put(catalog.API_RECEIVED, attributes, float(received))
+
+
+def put_refusals(draft: Draft, refusals: Mapping[str, int], unusable: Mapping[str, int]) -> None:
+    """Put how often the endpoint turned somebody away, by reason, and how often a file of its own could not be used."""
+    for reason, count in refusals.items():
+        draft.put(catalog.SERVER_REFUSALS, {catalog.REFUSAL.key: reason}, float(count))
+    for file, count in unusable.items():
+        draft.put(catalog.SERVER_FILE_ERRORS, {catalog.SERVER_FILE.key: file}, float(count))

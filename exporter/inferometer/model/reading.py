@@ -124,7 +124,8 @@ class Frames:
     source's newest good frame, valid or not: a clock that is set never makes or loses time. `behind` is each such frame's. `exports` counts pushes by
     outcome since the agent started, `dropped` what limits dropped ahead of the sources at this tick. `requests` are those to
     the API server since then, by verb and resource: how often, and bytes received. `targets` are the engines' endpoints that are
-    read, by instance.
+    read, by instance. `refusals` counts whom our own endpoint turned away, by reason, `unusable` how often a file of its own
+    could not be used, by what it is, both since the agent started.
     """
 
     now: float
@@ -137,6 +138,8 @@ class Frames:
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     requests: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
     targets: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
+    refusals: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    unusable: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 Clock = Callable[[], float]

@@ -14,6 +14,7 @@ from inferometer.model import Clock
 QPS = 5.0  # questions a second on average
 BURST = 50.0  # questions at once
 
+_CREATED = frozenset({"tokenreviews", "subjectaccessreviews"})  # questions that are put by making an object of them
 _ROOTS = MappingProxyType({"api": 2, "apis": 3})  # words of a path up to its resource: the version, with the group
 
 
@@ -57,7 +58,7 @@ class Traffic:
 
 
 def what_is_asked(url: str) -> tuple[str, str]:
-    """Name the verb (`get`, `list`, `watch`) and the resource of a URL as RBAC does.
+    """Name the verb (`get`, `list`, `watch`, `create`) and the resource of a URL as RBAC does.
 
     Source: kubernetes.io/docs/reference/using-api/api-concepts, "Resource URIs".
     """
@@ -68,6 +69,8 @@ def what_is_asked(url: str) -> tuple[str, str]:
     if len(path) > 2 and path[0] == "namespaces":
         path = path[2:]
     resource = path[0] if path else ""
+    if resource in _CREATED:
+        return "create", resource
     if "watch" in parse_qs(parts.query):
         return "watch", resource
     return ("get" if len(path) > 1 else "list"), resource

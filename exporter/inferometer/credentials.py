@@ -130,7 +130,7 @@ class Tls:
     def context(self) -> ssl.SSLContext:
         """Give the newest. Raises Trouble MISSING, PERMISSION or MALFORMED, which name the file."""
         with self._lock:
-            files = tuple(map(_stamp, filter(None, (self._ca_file, self._certificate_file, self._key_file))))
+            files = tuple(map(stamp, filter(None, (self._ca_file, self._certificate_file, self._key_file))))
             if self._context is None or files != self._made_of:
                 self._context, self._made_of = self._make(), files
             return self._context
@@ -141,20 +141,21 @@ class Tls:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self._certificate_file:
-            _show(context, self._certificate_file, self._key_file)
+            show_certificate(context, self._certificate_file, self._key_file)
         return context
 
 
-def _stamp(path: str) -> object:
-    """Tell one content of a file from the next: mounted secrets change by a link to another folder."""
+def stamp(path: str) -> object:
+    """Tell one content of a file from the next, None where there is none: mounted secrets change by a link to another folder."""
     try:
-        found = os.stat(path)  # noqa: PTH116  # one call for three numbers
+        found = os.stat(path)  # noqa: PTH116  # one call for all numbers
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size  # a change of rights is one, too
 
 
-def _show(context: ssl.SSLContext, certificate_file: str, key_file: str) -> None:
+def show_certificate(context: ssl.SSLContext, certificate_file: str, key_file: str) -> None:
+    """Have a context show a certificate with its chain. Raises Trouble MISSING, PERMISSION or MALFORMED."""
     remedy = "name readable PEM files of a certificate and its own key, without a passphrase"
     for path in (certificate_file, key_file):
         try:

@@ -9,15 +9,19 @@ from typing import Literal
 
 from inferometer import app
 from inferometer.app.simulated import point_at
-from inferometer.config import Config, Seconds
+from inferometer.config import Config, Seconds, Server
 from inferometer.simulation.node import SimulatedNode
 
 
 @contextmanager
 def agent_on(
-    node: SimulatedNode, *, endpoint: str = "", protocol: Literal["grpc", "http/protobuf"] = "http/protobuf"
+    node: SimulatedNode,
+    *,
+    endpoint: str = "",
+    protocol: Literal["grpc", "http/protobuf"] = "http/protobuf",
+    server: Server | None = None,
 ) -> Iterator[app.Agent]:
-    """Run an agent on a simulated node; it is scraped, and pushes where `endpoint` is given."""
+    """Run an agent on a simulated node; it is scraped, as `server` says, and pushes where `endpoint` is given."""
     base = Config()
     config, stand = point_at(node.endpoints, base)
     nvidia = replace(config.devices.nvidia, medium_period=Seconds(0.2), slow_period=Seconds(0.2))
@@ -25,7 +29,7 @@ def agent_on(
         config,
         period=Seconds(0.2),
         devices=replace(config.devices, nvidia=nvidia),
-        server=replace(base.server, listen="127.0.0.1:0"),
+        server=replace(server or base.server, listen="127.0.0.1:0"),
         otlp=replace(base.otlp, endpoint=endpoint, protocol=protocol, interval=Seconds(0.2)),
     )
     agent = app.Agent(config, environ={}, stand=stand)

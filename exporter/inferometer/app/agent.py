@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from inferometer.app.allocator import hold_little, settle
+from inferometer.app.endpoint import is_moved, make_server
 from inferometer.app.outputs import Window, forms
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand
 from inferometer.config import Config, ConfigError, load
 from inferometer.model import Snapshot, Trouble
 from inferometer.push import Push
-from inferometer.server import Published, Server
+from inferometer.server import Published, Server, Tally
 from inferometer.sources.devices.release import Pause
 from inferometer.sources.identity.traffic import Traffic
 from inferometer.views.otlp import Encoder
@@ -68,7 +69,8 @@ class Agent:
         self._pause = Pause()  # of the driver; it outlives a configuration
         self._traffic = Traffic(config.period)  # so does this
         self._due = time.monotonic()  # when the tick in progress began, or the next one is to
-        self._server = Server(config.server, self._published, self._alive)
+        self._tally = Tally()  # and this
+        self._server = self._make_server(config)
         self._encoder = Encoder()
         self._oversized = 0  # points that the encoder had dropped at the last tick
         self._push = self._make_push(config)
@@ -123,6 +125,9 @@ class Agent:
             return False, f"no tick for {late:.0f} s: the process no longer works"
         return True, "ok"
 
+    def _make_server(self, config: Config) -> Server:
+        return make_server(config, self._environ, self._published, self._alive, self._tally, self._traffic)
+
     def _make_push(self, config: Config) -> Push:
         return Push(config.otlp, self._environ, self._encoder.requests, lambda: self._published.newest)
 
@@ -147,7 +152,13 @@ class Agent:
 
     def _tick(self, pipeline: Pipeline, patience: float | None) -> None:
         try:
-            snapshot = pipeline.step(patience=patience, exports=self._all_exports(), dropped=self._dropped())
+            snapshot = pipeline.step(
+                patience=patience,
+                exports=self._all_exports(),
+                dropped=self._dropped(),
+                refusals=self._tally.refusals,
+                unusable=self._tally.files,
+            )
         except Exception:
             log.exception("a defect of ours: this tick has no snapshot")
             return
@@ -165,7 +176,7 @@ class Agent:
             return pipeline
         if self._adapt:
             config = self._adapt(config)
-        if config.server != self._config.server and not self._move(config):
+        if is_moved(self._config, config) and not self._move(config):
             return pipeline
         if config.otlp != self._config.otlp:
             self._push.close(_LAST_FLUSH)
@@ -181,14 +192,18 @@ class Agent:
 
     def _move(self, config: Config) -> bool:
         """Listen as the new configuration says; if that cannot be, go on as before."""
-        server, old = Server(config.server, self._published, self._alive), self._server
+        old = self._server
         in_the_way = _port(config) == _port(self._config) != "0"  # 0.0.0.0:9466 is taken while 127.0.0.1:9466 is
-        if in_the_way:
-            old.close()
+        closed = False
         try:
+            server = self._make_server(config)
+            server.prepare()
+            if in_the_way:
+                old.close()
+                closed = True
             server.start()
         except Trouble as trouble:
-            if in_the_way:
+            if closed:
                 self._listen_again()
             log.error("the new configuration is refused, the old one stays: %s", trouble.told())  # noqa: TRY400  # no defect
             return False
@@ -197,7 +212,7 @@ class Agent:
         return True
 
     def _listen_again(self) -> None:
-        self._server = Server(self._config.server, self._published, self._alive)
+        self._server = self._make_server(self._config)
         try:
             self._server.start()
         except Trouble as trouble:  # somebody else was faster

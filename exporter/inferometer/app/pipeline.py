@@ -123,6 +123,8 @@ class Pipeline:
         patience: float | None = None,
         exports: Mapping[str, int] = MappingProxyType({}),
         dropped: Mapping[str, int] = MappingProxyType({}),
+        refusals: Mapping[str, int] = MappingProxyType({}),
+        unusable: Mapping[str, int] = MappingProxyType({}),
     ) -> Snapshot:
         """Read everything that is due and make the snapshot.
 
@@ -133,6 +135,8 @@ class Pipeline:
             patience: seconds to wait for the sources; None is one period.
             exports: pushes by outcome since the start.
             dropped: what the outputs' limits have dropped since the last step, by limit.
+            refusals: whom the endpoint turned away since the start, by reason.
+            unusable: how often a file of the endpoint's could not be used since the start, by what it is.
         """
         self._read(patience)
         seen = self._board.frames()
@@ -151,7 +155,12 @@ class Pipeline:
             "pods_malformed": self._newly_malformed(),
             **dropped,
         }
-        frames = replace(self._board.frames(exports, limits, self._traffic.counts), targets=self._engines.targets)
+        frames = replace(
+            self._board.frames(exports, limits, self._traffic.counts),
+            targets=self._engines.targets,
+            refusals=refusals,
+            unusable=unusable,
+        )
         self.state, capped = cap(self.state, frames, self._rules)
         joined = join(capped, self._context)
         self.state, snapshot = account(self.state, joined, self._rules)

@@ -4,5 +4,7 @@
 from inferometer.server.address import parse_address
 from inferometer.server.endpoint import Server
 from inferometer.server.published import Published
+from inferometer.server.reviews import Reviews
+from inferometer.server.tally import Tally
 
-__all__ = ["Published", "Server", "parse_address"]
+__all__ = ["Published", "Reviews", "Server", "Tally", "parse_address"]

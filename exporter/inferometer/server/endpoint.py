@@ -11,51 +11,77 @@ from http import HTTPStatus
 
 from inferometer import __version__, config
 from inferometer.server.address import listen_on
-from inferometer.server.pages import Alive, Answer, Pages, refuse
+from inferometer.server.certificates import Certificate, Identity, watch_certificates
+from inferometer.server.channel import Channel
+from inferometer.server.gate import Gate
+from inferometer.server.pages import Alive, Answer, Pages, turn_away
 from inferometer.server.published import Published
 from inferometer.server.request import Refusal, Request, take_request
+from inferometer.server.reviews import Reviews
+from inferometer.server.tally import BUSY, HANDSHAKE, Tally
 
 log = logging.getLogger(__name__)
 
 _IDLE = 180.0  # seconds a connection may wait between requests: longer than the scrape intervals in use
-_LINGER = 1.0  # seconds for a refused client to take its answer; a reset would destroy it on the way
-_PIECE = 16 * 1024
 
 
 class _Connection:
-    """One client's socket, and since when it waits for a request (monotonic; None while one is served)."""
+    """One client's channel, and since when it waits for a whole request (monotonic; None while one is served)."""
 
-    def __init__(self, client: socket.socket, peer: object) -> None:
-        self.socket = client
-        self.peer = peer
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
         self.buffer = bytearray()
-        self.idle_since: float | None = time.monotonic()
-
-    def end(self) -> None:
-        """Make its thread see the end of the connection, wherever it waits."""
-        with suppress(OSError):  # the client was faster
-            self.socket.shutdown(socket.SHUT_RDWR)
+        self.waits_since: float | None = time.monotonic()
 
 
 class Server:
     """The endpoint of `config.Server`: GET and HEAD of /metrics, /healthz, /readyz and /, by HTTP/1.1 with keep-alive.
 
     At most `max_connections` are served at once. One more takes the place of the connection that has waited longest
-    for a request, and is answered 503 where all are busy. A client that takes longer than `timeout` to send a request,
-    or to take its answer, is cut off. No request starts any reading of hardware or waits for one.
+    for a request, or for the rest of one, and is answered 503 where all are busy. A client that takes longer than `timeout`
+    for its TLS handshake, to send a request, or to take its answer, is cut off. No request starts any reading of hardware or
+    waits for one.
+
+    Args:
+        config: where it listens, its TLS, and whom it lets in.
+        published: the newest snapshot's pages.
+        alive: whether the process does its work, and a sentence about it.
+        tally: counts whoever is turned away.
+        reviews: the API server's opinion of tokens; None where it is not asked.
+
+    Raises Trouble (MALFORMED, MISSING) for a configuration that makes no sense.
     """
 
-    def __init__(self, config: config.Server, published: Published, alive: Alive) -> None:
+    def __init__(
+        self,
+        config: config.Server,
+        published: Published,
+        alive: Alive,
+        tally: Tally | None = None,
+        reviews: Reviews | None = None,
+    ) -> None:
         self._config = config
-        self._pages = Pages(published, alive)
+        self._tally = tally or Tally()
+        self._certificates = watch_certificates(config.tls, lambda: self._tally.count_file("certificate"))
+        self._gate = Gate(config, self._tally.count_file, reviews)
+        self._pages = Pages(published, alive, self._gate, self._tally)
         self._connections: dict[_Connection, threading.Thread] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._listener: socket.socket | None = None
         self._acceptor = threading.Thread(target=self._accept, name="http", daemon=True)
 
+    def prepare(self) -> None:
+        """Read its files and make what asks the API server, without listening yet. Raises Trouble where that cannot be."""
+        if self._certificates:
+            self._certificates.newest()
+        self._gate.open()
+
     def start(self) -> None:
-        """Listen, and serve from threads of its own. Raises Trouble, as `listen_on` does, where it cannot."""
+        """Listen, and serve from threads of its own. Raises Trouble, as `prepare` and `listen_on` do."""
+        self.prepare()
+        if self._config.auth != config.ServerAuth() and not self._certificates:
+            log.warning("server.auth without server.tls: whoever listens on the network can read the credentials")
         self._listener = listen_on(self._config.listen)
         self._acceptor.start()
 
@@ -66,12 +92,14 @@ class Server:
             raise RuntimeError("the server has not been started")
         host, port = self._listener.getsockname()[:2]
         host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "https" if self._certificates else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def close(self) -> None:
         """Stop listening, end every connection and wait for the threads, for a second at most."""
         self._closing.set()
         until = time.monotonic() + 1.0
+        self._gate.close()
         if self._listener is None:
             return
         with suppress(OSError):
@@ -81,7 +109,7 @@ class Server:
         with self._lock:
             open_now = dict(self._connections)
         for connection in open_now:
-            connection.end()
+            connection.channel.end()
         for thread in open_now.values():
             thread.join(max(0.0, until - time.monotonic()))
 
@@ -94,7 +122,11 @@ class Server:
                 log.debug("Cannot accept a connection: %s", error)
                 self._closing.wait(0.05)  # out of file descriptors, most likely: others have to end first
                 continue
-            connection = _Connection(client, peer)
+            try:
+                connection = _Connection(Channel(client, peer))
+            except OSError:  # it is gone already
+                client.close()
+                continue
             if not self._make_room():
                 self._turn_away(connection)
                 continue
@@ -108,75 +140,93 @@ class Server:
                 self._forget(connection)
 
     def _make_room(self) -> bool:
-        """Say whether one more may be served; the one that has been idle longest ends for it, as keep-alive allows."""
+        """Say whether one more may be served; the one that has waited longest ends for it, as keep-alive allows."""
         with self._lock:
             if len(self._connections) < self._config.max_connections:
                 return True
-            idle = [(c.idle_since, c) for c in self._connections if c.idle_since is not None]
-            if not idle:
+            waiting = [(c.waits_since, c) for c in self._connections if c.waits_since is not None]
+            if not waiting:
                 return False
-            oldest = min(idle, key=lambda pair: pair[0])[1]
+            oldest = min(waiting, key=lambda pair: pair[0])[1]
             del self._connections[oldest]
-        oldest.end()
+        oldest.channel.end()
         return True
 
     def _turn_away(self, connection: _Connection) -> None:
-        connection.socket.settimeout(0)  # it is the accepting thread: never wait for the client
-        answer = refuse(Refusal(503, f"More than {self._config.max_connections} connections are busy."))
-        with suppress(OSError):
-            connection.socket.sendmsg(_frame(answer, body=True, keep=False))
-        connection.socket.close()
+        """Refuse a connection, from the accepting thread: never wait for the client."""
+        self._tally.count_refusal(BUSY)
+        answer = turn_away(Refusal(503, f"More than {self._config.max_connections} connections are busy."))
+        # To say it by TLS takes a handshake.
+        connection.channel.turn_away(*(_frame(answer, body=True, keep=False) if not self._certificates else (b"", b"")))
 
     def _forget(self, connection: _Connection) -> None:
         with self._lock:
             self._connections.pop(connection, None)
-        connection.socket.close()
+        connection.channel.close()
 
     def _serve(self, connection: _Connection) -> None:
         try:
-            connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._certificates and not self._shake_hands(connection, self._certificates.newest()):
+                return
             while not self._closing.is_set() and self._serve_one(connection):
                 pass
         except OSError as error:  # it hung up, or was slower than allowed
-            log.debug("The connection from %s ended: %s", connection.peer, error)
+            log.debug("The connection from %s ended: %s", connection.channel.peer, error)
         finally:
             self._forget(connection)
+
+    def _shake_hands(self, connection: _Connection, identity: Identity) -> bool:
+        try:
+            connection.channel.shake_hands(identity, self._config.timeout)
+        except OSError as error:
+            self._tally.count_refusal(HANDSHAKE)
+            log.debug("No TLS with %s: %s", connection.channel.peer, error)
+            return False
+        return True
 
     def _serve_one(self, connection: _Connection) -> bool:
         """Serve one request and say whether another may follow. Raises OSError when the client is gone or too slow."""
         try:
             request = self._read(connection)
         except Refusal as refusal:
-            self._send(connection, _frame(refuse(refusal), body=True, keep=False))
-            _linger(connection.socket)
+            self._send(connection, self._pages.refuse(refusal), body=True, keep=False)
             return False
         if request is None:
             return False
-        frame = _frame(self._pages.answer(request), body=request.method != "HEAD", keep=request.keep)
-        self._send(connection, frame)
-        if not request.keep:
-            _linger(connection.socket)
-        return request.keep
+        answer = self._pages.answer(request, self._certificate(connection))
+        keep = request.keep and self._is_current(connection)
+        self._send(connection, answer, body=request.method != "HEAD", keep=keep)
+        return keep
+
+    def _is_current(self, connection: _Connection) -> bool:
+        """Tell whether a new connection would be made alike."""
+        return self._certificates is None or connection.channel.identity is self._certificates.newest()
+
+    def _certificate(self, connection: _Connection) -> Certificate | None:
+        """Give the client's certificate, as long as its authority is trusted: a kept connection may be older than that."""
+        identity = connection.channel.identity
+        if self._certificates is None or identity is None:
+            return None
+        return (
+            connection.channel.certificate if identity.authorities == self._certificates.newest().authorities else None
+        )
 
     def _read(self, connection: _Connection) -> Request | None:
         """Read one request; None when the client has nothing more to ask. Raises Refusal and OSError."""
-        connection.socket.settimeout(_IDLE)
-        until = None
+        seconds, until = _IDLE, None
+        connection.waits_since = time.monotonic()
         while True:
             if connection.buffer:
-                connection.idle_since = None
                 until = until or time.monotonic() + self._config.timeout
                 request = take_request(connection.buffer)
                 if request is not None:
+                    connection.waits_since = None
                     return request
-                left = until - time.monotonic()
-                if left <= 0:
+                seconds = until - time.monotonic()
+                if seconds <= 0:
                     raise Refusal(408, "The request took too long.")
-                connection.socket.settimeout(left)
-            else:
-                connection.idle_since = time.monotonic()
             try:
-                piece = connection.socket.recv(_PIECE)
+                piece = connection.channel.receive(seconds)
             except TimeoutError:
                 if not connection.buffer:
                     return None
@@ -185,15 +235,10 @@ class Server:
                 return None
             connection.buffer += piece
 
-    def _send(self, connection: _Connection, parts: tuple[bytes, bytes]) -> None:
-        connection.socket.settimeout(self._config.timeout)
-        sent = connection.socket.sendmsg(parts)
-        if sent < len(parts[0]):
-            connection.socket.sendall(parts[0][sent:])
-            sent = len(parts[0])
-        rest = memoryview(parts[1])[sent - len(parts[0]) :]
-        if rest:
-            connection.socket.sendall(rest)  # its timeout is for the whole, however slowly the client drinks
+    def _send(self, connection: _Connection, answer: Answer, *, body: bool, keep: bool) -> None:
+        connection.channel.send(*_frame(answer, body=body, keep=keep), self._config.timeout)
+        if not keep:
+            connection.channel.linger()
 
 
 def _frame(answer: Answer, *, body: bool, keep: bool) -> tuple[bytes, bytes]:
@@ -203,21 +248,11 @@ def _frame(answer: Answer, *, body: bool, keep: bool) -> tuple[bytes, bytes]:
         f"HTTP/1.1 {status.value} {status.phrase}",
         f"Date: {formatdate(usegmt=True)}",
         f"Server: inferometer/{__version__}",
-        f"Content-Type: {answer.content_type}",
-        f"Content-Length: {len(answer.body)}",
         "X-Content-Type-Options: nosniff",
         *(f"{name}: {value}" for name, value in answer.headers),
     ]
+    if status is not HTTPStatus.NOT_MODIFIED:  # it has no content of which these could tell
+        lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(answer.body)}"]
     if not keep:
         lines.append("Connection: close")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), answer.body if body else b""
-
-
-def _linger(client: socket.socket) -> None:
-    """Close our side and read on a little: closing over unread bytes would reset the answer away (RFC 9112 section 9.6)."""
-    client.shutdown(socket.SHUT_WR)
-    until = time.monotonic() + _LINGER
-    while (left := until - time.monotonic()) > 0:
-        client.settimeout(left)
-        if not client.recv(_PIECE):
-            return

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which form of /metrics a client gets: Accept and Accept-Encoding, with their q-values (RFC 9110 sections 12.4 and 12.5)."""
+"""Which form of /metrics a client gets, and whether it has it already (RFC 9110 sections 12.4, 12.5 and 13.1.2)."""
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -29,6 +30,8 @@ _SERVED = {
     ("text/*", ""): TEXT,
     ("*/*", ""): TEXT,
 }
+
+_TAG = re.compile(r'(?:W/)?("[!#-~\x80-\xff]*")')  # RFC 9110 section 8.8.3
 
 _SPOKEN = 32  # headers whose meaning is remembered: a client says the same at every scrape
 
@@ -73,3 +76,8 @@ def accepts_gzip(accept_encoding: str) -> bool:
     qualities = {choice.value: choice.quality for choice in _choices(accept_encoding)}
     gzip = qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0)))
     return gzip > 0.0 and gzip >= qualities.get("identity", 0.0)
+
+
+def has_already(if_none_match: str, tag: str) -> bool:
+    """Say whether a client has the page of this entity tag. The comparison is the weak one, as RFC 9110 section 13.1.2 asks."""
+    return if_none_match.strip() == "*" or tag in _TAG.findall(if_none_match)

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
-from inferometer.server.negotiation import accepts_gzip, choose_form
+from inferometer.server.certificates import Certificate
+from inferometer.server.gate import Gate
+from inferometer.server.negotiation import OPENMETRICS, TEXT, TEXT_1, accepts_gzip, choose_form, has_already
 from inferometer.server.published import Published
 from inferometer.server.request import Refusal, Request
+from inferometer.server.tally import DEFECT, MALFORMED, SLOW, UNREADY, Tally
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,9 @@ _SAFE: Headers = (  # the status page shows names that others chose: nothing on 
     ("Cache-Control", "no-store"),
 )
 
+# What an entity tag says of the form: each Content-Type has its own, and so has each encoding (RFC 9110 section 8.8.3.3).
+_MARKS = {TEXT.content_type: "t", TEXT_1.content_type: "u", OPENMETRICS.content_type: "o", _HTML: "h"}
+
 
 class Answer(NamedTuple):
     """An HTTP answer without its framing: the body is sent to GET only."""
@@ -42,20 +48,26 @@ class Answer(NamedTuple):
 
 
 class Pages:
-    """The paths of the endpoint.
+    """The paths of the endpoint. /metrics and the status page are behind the gate; /healthz and /readyz are the kubelet's.
 
     Args:
         published: the newest snapshot's pages, `text`, `openmetrics` and `html`.
-        alive: whether the process does its work, and a sentence about it; never a question about the hardware.
+        alive: whether the process does its work, and a sentence about it; never a question about the hardware. While it does
+            not, the newest snapshot is no news, and not shown.
+        gate: who may see them.
+        tally: counts whoever is turned away.
     """
 
-    def __init__(self, published: Published, alive: Alive) -> None:
+    def __init__(self, published: Published, alive: Alive, gate: Gate, tally: Tally) -> None:
         self._published = published
         self._alive = alive
+        self._gate = gate
+        self._tally = tally
         self._broken: set[str] = set()
         self._at = {"/": self._status, "/metrics": self._metrics, "/healthz": self._health, "/readyz": self._readiness}
+        self._guarded = {"/", "/metrics"}
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request, certificate: Certificate | None = None) -> Answer:
         """Answer a request. Never raises: a defect of ours is a 500 for this one page."""
         page = self._at.get(request.path)
         if page is None:
@@ -64,14 +76,25 @@ class Pages:
             answer = _say(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.\n")
             return answer._replace(headers=(("Allow", "GET, HEAD"),))
         try:
+            denial = self._gate.deny(request, certificate) if request.path in self._guarded else None
+            if denial is not None:
+                self._tally.count_refusal(denial.reason)
+                return _say(HTTPStatus(denial.status), f"{denial.text}\n")._replace(headers=denial.headers)
             answer = page(request)
         except Exception:
+            self._tally.count_refusal(DEFECT)
             if request.path not in self._broken:  # once, not at every scrape
                 log.exception("The page %s cannot be made.", request.path)
             self._broken.add(request.path)
+            # Not the page before: what is old would be taken for new. A scrape that fails ends the series instead.
             return _say(HTTPStatus.INTERNAL_SERVER_ERROR, "This page cannot be made; the log says why.\n")
         self._broken.discard(request.path)
         return answer
+
+    def refuse(self, refusal: Refusal) -> Answer:
+        """Answer what is no request, or took too long to become one."""
+        self._tally.count_refusal(SLOW if refusal.status == HTTPStatus.REQUEST_TIMEOUT else MALFORMED)
+        return turn_away(refusal)
 
     def _metrics(self, request: Request) -> Answer:
         form = choose_form(request.headers.get("accept", ""))
@@ -81,11 +104,27 @@ class Pages:
         return self._page(request, "html", _HTML, (*_PACKED, *_SAFE))
 
     def _page(self, request: Request, form: str, content_type: str, headers: Headers) -> Answer:
+        alive, text = self._alive()
+        if not alive:
+            return self._not_yet(text)
         gzipped = accepts_gzip(request.headers.get("accept-encoding", ""))
-        body = self._published.page(form, gzipped=gzipped)
-        if body is None:
-            return _say(HTTPStatus.SERVICE_UNAVAILABLE, _WAITING)
-        return Answer(HTTPStatus.OK, body, content_type, headers + _GZIPPED if gzipped else headers)
+
+        def tag(number: str) -> str:
+            return f'"{number}-{_MARKS[content_type]}{"z" if gzipped else ""}"'
+
+        known = request.headers.get("if-none-match", "")
+        newest = self._published.number
+        if known and newest and has_already(known, tag(newest)):  # before anything is rendered
+            return Answer(HTTPStatus.NOT_MODIFIED, b"", content_type, (*headers, ("ETag", tag(newest))))
+        issue = self._published.issue(form, gzipped=gzipped)
+        if issue is None:
+            return self._not_yet(_WAITING)
+        headers = (*headers, ("ETag", tag(issue.number)))
+        return Answer(HTTPStatus.OK, issue.body, content_type, headers + _GZIPPED if gzipped else headers)
+
+    def _not_yet(self, text: str) -> Answer:
+        self._tally.count_refusal(UNREADY)
+        return _say(HTTPStatus.SERVICE_UNAVAILABLE, f"{text.rstrip()}\n")
 
     def _health(self, _: Request) -> Answer:
         alive, text = self._alive()
@@ -97,7 +136,7 @@ class Pages:
         return _say(HTTPStatus.OK, "ready\n")
 
 
-def refuse(refusal: Refusal) -> Answer:
+def turn_away(refusal: Refusal) -> Answer:
     """Answer what cannot be served."""
     return _say(HTTPStatus(refusal.status), f"{refusal.text}\n")
 

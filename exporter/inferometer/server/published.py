@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The newest snapshot and its pages: each form is rendered at most once per snapshot, on first demand."""
 
+import secrets
 import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from inferometer.model import Snapshot
 from inferometer.views.prometheus import Part
@@ -16,10 +18,18 @@ _GZIP = 16 + zlib.MAX_WBITS  # zlib's way to say: with gzip's header and trailer
 _LEVEL = 1  # three times faster than level 6 for a sixth more bytes, on pages of this kind
 
 
+class Issue(NamedTuple):
+    """A page, and the snapshot's number that it was made of."""
+
+    number: str
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class _Edition:
     """One snapshot with the pages that were asked for so far, by form and whether they are compressed."""
 
+    number: str
     snapshot: Snapshot
     pages: dict[tuple[str, bool], bytes] = field(default_factory=dict)
 
@@ -38,6 +48,8 @@ class Published:
         self._forms = dict(forms)
         self._rendering = threading.Lock()
         self._edition: _Edition | None = None
+        self._run = secrets.token_hex(6)  # another agent's, and this one's after a restart, differ
+        self._count = 0
         self._packed: dict[str, dict[int, bytes]] = {}  # the newest page's parts, by form and stamp
 
     @property
@@ -46,19 +58,31 @@ class Published:
         edition = self._edition
         return edition.snapshot if edition else None
 
+    @property
+    def number(self) -> str:
+        """What the newest snapshot is known by, and no other of any agent; empty before the first."""
+        edition = self._edition
+        return edition.number if edition else ""
+
     def publish(self, snapshot: Snapshot) -> None:
         """Take the newest snapshot. The pages of the one before go with it."""
-        self._edition = _Edition(snapshot)
+        self._count += 1
+        self._edition = _Edition(f"{self._run}-{self._count:x}", snapshot)
 
     def page(self, form: str, *, gzipped: bool = False) -> bytes | None:
         """Give the newest snapshot in this form; None before the first. Raises what the renderer raises."""
+        issue = self.issue(form, gzipped=gzipped)
+        return issue.body if issue else None
+
+    def issue(self, form: str, *, gzipped: bool = False) -> Issue | None:
+        """Give the same with the snapshot's number."""
         edition = self._edition
         if edition is None:
             return None
         page = edition.pages.get((form, gzipped))
-        return page if page is not None else self._render(form, gzipped)
+        return Issue(edition.number, page) if page is not None else self._render(form, gzipped)
 
-    def _render(self, form: str, gzipped: bool) -> bytes | None:
+    def _render(self, form: str, gzipped: bool) -> Issue | None:
         with self._rendering:
             edition = self._edition  # a newer one may have come, or another thread may have rendered this one meanwhile
             if edition is None:
@@ -66,7 +90,7 @@ class Published:
             page = edition.pages.get((form, gzipped))
             if page is None:
                 page = edition.pages[form, gzipped] = self._made(edition, form, gzipped=gzipped)
-            return page
+            return Issue(edition.number, page)
 
     def _made(self, edition: _Edition, form: str, *, gzipped: bool) -> bytes:
         """Make a page that is not there yet. Only what is asked for is kept: the plain one is twenty times the other."""

@@ -7,75 +7,17 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from inferometer import config
-from inferometer.model import Reason, Resource, Snapshot, Trouble
-from inferometer.server import Published, Server
-
-PAGE = b"".join(b'up{n="%d"} 1\n' % n for n in range(5000))
-OPENMETRICS = PAGE + b"# EOF\n"
-SNAPSHOT = Snapshot(at=1.0, steady=1.0, node=Resource(()))
-
-Start = Callable[..., tuple[Server, int]]
-
-
-def published(*, ready: bool = True) -> Published:
-    pages = Published({"text": lambda _: PAGE, "openmetrics": lambda _: OPENMETRICS, "html": lambda _: b"<p>hello"})
-    if ready:
-        pages.publish(SNAPSHOT)
-    return pages
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    servers: list[Server] = []
-
-    def start_one(
-        pages: Published | None = None,
-        alive: Callable[[], tuple[bool, str]] = lambda: (True, "ok"),
-        max_connections: int = 64,
-        timeout: float = 10.0,
-    ) -> tuple[Server, int]:
-        settings = config.Server(listen="127.0.0.1:0", max_connections=max_connections, timeout=config.Seconds(timeout))
-        server = Server(settings, pages or published(), alive)
-        server.start()
-        servers.append(server)
-        return server, int(server.url.rpartition(":")[2])
-
-    yield start_one
-    for server in servers:
-        server.close()
-
-
-def ask(
-    port: int, path: str = "/metrics", method: str = "GET", **headers: str
-) -> tuple[http.client.HTTPResponse, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
-        response = connection.getresponse()
-        return response, response.read()
-    finally:
-        connection.close()
-
-
-def say(port: int, data: bytes) -> bytes:
-    """Send raw bytes and read until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
-        client.sendall(data)
-        return b"".join(iter(lambda: client.recv(65536), b""))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < until, "the condition never came true"
-        time.sleep(0.005)
-
+from inferometer.model import Reason, Snapshot, Trouble
+from inferometer.server import Published, Server, Tally
+from serving import OPENMETRICS, PAGE, PATIENCE, SNAPSHOT, Start, ask, published, say, wait_until
 
 # --- pages ---
 
@@ -146,6 +88,20 @@ def test_health_is_what_the_process_says_of_itself(start: Start) -> None:
     state.reverse()
     response, body = ask(port, "/healthz")
     assert (response.status, body) == (503, b"no tick for 61 s\n")
+
+
+def test_a_snapshot_that_is_no_news_is_not_shown(start: Start) -> None:
+    """Once the process makes no snapshots any more the newest is old: absent beats wrong, on both pages."""
+    state = [(True, "ok"), (False, "no tick for 61 s")]
+    tally = Tally()
+    _, port = start(alive=lambda: state[0], tally=tally)
+    etag = ask(port)[0].headers["ETag"]
+    state.reverse()
+    for path in ("/metrics", "/"):
+        response, body = ask(port, path, If_None_Match=etag)
+        assert (response.status, body) == (503, b"no tick for 61 s\n")
+    assert tally.refusals["unready"] == 2
+    state.reverse()
     assert ask(port)[0].status == 200
 
 
@@ -171,16 +127,90 @@ def test_a_page_that_cannot_be_made_is_one_500_and_one_log_line(start: Start, ca
 
     pages = Published({"text": lambda _: PAGE, "html": html})
     pages.publish(SNAPSHOT)
-    _, port = start(pages)
+    tally = Tally()
+    _, port = start(pages, tally=tally)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             response, body = ask(port, "/")
             assert response.status == 500
             assert b"private" not in body
     assert len(caplog.records) == 1
+    assert tally.refusals["defect"] == 3
     assert ask(port)[1] == PAGE
     broken = False
     assert ask(port, "/")[1] == b"fine"
+
+
+def test_the_page_before_never_stands_in_for_one_that_cannot_be_made(start: Start) -> None:
+    """A renderer that fails on one snapshot makes that scrape fail: what is old would be taken for new."""
+
+    def text(shown: Snapshot) -> bytes:
+        if shown.at == 2.0:
+            raise ValueError("defect")
+        return b"at %d" % shown.at
+
+    pages = Published({"text": text})
+    _, port = start(pages)
+    statuses = []
+    for at in (1.0, 2.0, 3.0):
+        pages.publish(replace(SNAPSHOT, at=at))
+        response, body = ask(port)
+        statuses.append((response.status, body[:4]))
+    assert statuses == [(200, b"at 1"), (500, b"This"), (200, b"at 3")]
+
+
+# --- what a client has already ---
+
+
+def test_who_has_the_page_is_told_so_without_a_rendering(start: Start) -> None:
+    """If-None-Match with the newest tag gives 304 without a body, until the next snapshot, and renders nothing."""
+    rendered: list[float] = []
+
+    def text(shown: Snapshot) -> bytes:
+        rendered.append(shown.at)
+        return PAGE
+
+    pages = Published({"text": text})
+    pages.publish(SNAPSHOT)
+    _, port = start(pages)
+    etag = ask(port)[0].headers["ETag"]
+    for known in (etag, f'"other", W/{etag}', "*"):
+        for method in ("GET", "HEAD"):
+            response, body = ask(port, method=method, If_None_Match=known)
+            assert (response.status, body, response.headers["ETag"]) == (304, b"", etag)
+            assert response.headers["Vary"] == "Accept, Accept-Encoding"
+            assert response.headers["Content-Length"] is None
+    pages.publish(SNAPSHOT)
+    assert rendered == [1.0]
+    response, body = ask(port, If_None_Match=etag)
+    assert (response.status, body) == (200, PAGE)
+    assert response.headers["ETag"] != etag
+
+
+def test_each_form_and_encoding_has_its_own_strong_tag(start: Start) -> None:
+    """Two pages that differ in one byte, or in what they say of themselves, never share a tag; nor do two agents."""
+    (_, port), (_, other) = start(), start()
+    asked: list[dict[str, Any]] = [
+        {"Accept": accept, "Accept_Encoding": encoding}
+        for accept in ("text/plain", "text/plain;version=1.0.0", "application/openmetrics-text")
+        for encoding in ("identity", "gzip")
+    ]
+    tags = [ask(port, **headers)[0].headers["ETag"] for headers in asked]
+    assert len(set(tags)) == len(tags)
+    assert not [tag for tag in tags if tag.startswith("W/")]
+    assert [ask(port, **headers)[0].headers["ETag"] for headers in asked] == tags
+    assert ask(other)[0].headers["ETag"] not in tags
+    assert ask(port, If_None_Match=tags[1], **asked[0])[0].status == 200
+
+
+def test_a_kept_connection_goes_on_after_304(start: Start) -> None:
+    """An answer without a body is framed so that the next one is not taken for it."""
+    _, port = start()
+    etag = ask(port)[0].headers["ETag"].encode()
+    known = b"GET /metrics HTTP/1.1\r\nHost: a\r\nIf-None-Match: " + etag + b"\r\n\r\n"
+    answer = say(port, known * 2 + b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 304 ") == 2
+    assert answer.endswith(b"\r\n\r\nok\n")
 
 
 # --- connections ---
@@ -189,7 +219,7 @@ def test_a_page_that_cannot_be_made_is_one_500_and_one_log_line(start: Start, ca
 def test_a_connection_is_kept_between_requests(start: Start) -> None:
     """HTTP/1.1 clients ask many times on one connection, in sequence or all at once."""
     _, port = start()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     connection.connect()
     first = connection.sock
     for _ in range(20):
@@ -254,8 +284,8 @@ def test_slow_clients_are_cut_off_and_hold_up_nobody(start: Start) -> None:
     huge.publish(SNAPSHOT)
     server, port = start(huge, timeout=0.4)
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as dripping,
-        socket.create_connection(("127.0.0.1", port), timeout=5) as deaf,
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as dripping,
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as deaf,
     ):
         deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
         dripping.sendall(b"GET / HT")
@@ -269,7 +299,7 @@ def test_slow_clients_are_cut_off_and_hold_up_nobody(start: Start) -> None:
 def test_dripping_does_not_extend_the_deadline(start: Start) -> None:
     """The time for a request is counted from its first byte, not from its newest."""
     _, port = start(timeout=0.3)
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         client.sendall(b"GET / HTTP/1.1\r\nX: ")
         client.settimeout(0.02)
         until = time.monotonic() + 5
@@ -284,14 +314,61 @@ def test_dripping_does_not_extend_the_deadline(start: Start) -> None:
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+def test_half_a_request_makes_room_too(start: Start) -> None:
+    """However many clients drip a request, one more is served: who has waited longest for the rest ends for it."""
+    server, port = start(max_connections=8, timeout=60)
+    dripping = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(8)]
+    for client in dripping:
+        client.sendall(b"GET / HT")
+    wait_until(lambda: sum(bool(c.buffer) for c in server._connections) == 8)
+    assert ask(port, "/healthz")[1] == b"ok\n"
+    assert dripping[0].recv(4096) == b""
+    for client in dripping:
+        client.close()
+
+
+def test_many_slow_readers_cost_little_memory(start: Start) -> None:
+    """Sixty-four clients that do not read a page of 16 MiB share one: the page is never copied for any of them."""
+    page = b"x" * (16 << 20)
+    huge = Published({"text": lambda _: page, "html": lambda _: b"fine"})
+    huge.publish(SNAPSHOT)
+    tally = Tally()
+    server, port = start(huge, max_connections=64, timeout=60, tally=tally)
+    deaf = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(64)]
+    tracemalloc.start()
+    try:
+        for client in deaf:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert all(client.recv(1, socket.MSG_PEEK) for client in deaf)  # each is being answered
+        wait_until(lambda: all(c.waits_since is None for c in server._connections))
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert say(port, b"").startswith(b"HTTP/1.1 503 ")
+    assert tally.refusals["busy"] == 1
+    for client in deaf:
+        client.close()
+    wait_until(lambda: not server._connections)
+    assert ask(port, "/")[1] == b"fine"
+
+
+def test_whoever_is_turned_away_is_counted_by_reason(start: Start) -> None:
+    """What is no request, and what takes too long to be one, stands in the agent's own counters."""
+    tally = Tally()
+    _, port = start(timeout=0.2, tally=tally)
+    say(port, b"nonsense\r\n\r\n")
+    assert say(port, b"GET / HT").startswith(b"HTTP/1.1 408 ")
+    assert {reason: count for reason, count in tally.refusals.items() if count} == {"malformed": 1, "slow": 1}
+
+
 def test_the_longest_idle_connection_makes_room(start: Start) -> None:
     """At the limit, a new client is served in the place of the one that has been silent longest."""
     server, port = start(max_connections=2)
-    clients = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(2)]
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(2)]
     for client in clients:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.recv(4096)
-        wait_until(lambda: all(c.idle_since is not None for c in server._connections))
+        wait_until(lambda: all(c.waits_since is not None for c in server._connections))
     assert ask(port, "/healthz")[0].status == 200
     assert clients[0].recv(4096) == b""
     clients[1].sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -327,7 +404,7 @@ def test_past_the_limit_of_busy_connections_clients_are_turned_away(start: Start
 def test_closing_ends_everything_within_a_second(start: Start) -> None:
     """Closing ends idle and half-sent connections and all threads, and the port is free again."""
     server, port = start()
-    clients = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(3)]
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(3)]
     clients[0].sendall(b"GET / HT")
     clients[1].sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
     assert clients[1].recv(4096)
@@ -359,7 +436,7 @@ def test_no_request_is_logged_above_debug(start: Start, caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO):
         ask(port)
         say(port, b"nonsense\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")  # and hangs up over the unread answer
         assert ask(port)[0].status == 200
     assert not [record for record in caplog.records if record.name.startswith("inferometer.server")]

@@ -21,11 +21,13 @@ from inferometer.cli.parser import build_parser
 from inferometer.cli.top import metrics_url
 from inferometer.config.example import commented_defaults
 from inferometer.config.json_schema import schema
+from inferometer.server.passwords import is_password
+from inferometer.server.secret_files import read_users
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "tests" / "fixtures" / "engines"
 VLLM = PAGES / "vllm" / "real_v0.32.0_cpu_after60.txt"
-COMMANDS = ("run", "demo", "snapshot", "top", "check", "record", "metrics", "config", "completion")
+COMMANDS = ("run", "demo", "snapshot", "top", "check", "record", "metrics", "config", "password", "completion")
 
 
 def test_the_version_comes_at_once() -> None:
@@ -356,6 +358,34 @@ def test_a_full_disk_is_exit_code_1() -> None:
 
     assert done.returncode == 1
     assert done.stderr == b"inferometer: standard output: No space left on device\n"
+
+
+# --- password -----------------------------------------------------------------------------------------------------
+
+
+def test_password_makes_a_users_line(tmp_path: Path) -> None:
+    """The first line of standard input is hashed into a line that the endpoint understands; it itself is not printed."""
+    done = run("password", "jane", stdin="open sésame\r\nanother".encode())
+    document = json.loads(run("password", "jane", "--json", stdin=b"open").stdout)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "users").write_text(done.stdout)
+    hashed = read_users(str(tmp_path / "users"))["jane"]
+    assert is_password(hashed, "open sésame".encode())
+    assert "open" not in done.stdout
+    assert (document["name"], document["schema"]) == ("jane", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "stdin", "code"),
+    [("a:b", b"x", 2), ("", b"x", 2), ("a", b"", 1), ("a", b"\n", 1), ("a", b"\xff", 1), ("a", b"x" * 9000, 1)],
+)
+def test_password_refuses_what_cannot_be_one(name: str, stdin: bytes, code: int) -> None:
+    """A name that no client can send, no password, and one that is far too long are refused, and nothing is printed."""
+    done = run("password", name, stdin=stdin)
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("inferometer: ")
 
 
 def test_every_json_document_has_a_schema_number() -> None:

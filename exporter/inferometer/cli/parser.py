@@ -104,6 +104,14 @@ def build_parser() -> argparse.ArgumentParser:
     forms.add_argument("--markdown", action="store_true", help="the reference page")
     _json_option(config)
 
+    password = _command(
+        commands, "password", "a user's line for the file that server.auth.users_file names", "password"
+    )
+    password.add_argument(
+        "name", metavar="NAME", help="the user; the password is asked for, or read from standard input"
+    )
+    _json_option(password)
+
     completion = _command(commands, "completion", "a completion script for a shell", "completion")
     completion.add_argument("shell", choices=("bash", "zsh", "fish"))
     _json_option(completion)

@@ -248,6 +248,23 @@ def test_the_rights_follow_the_sources(identity: str, resources: list[str], tmp_
     assert pod_of(manifests)["automountServiceAccountToken"] is True
 
 
+def test_probes_rights_and_scrapes_follow_the_endpoint(tmp_path: Path) -> None:
+    """With TLS the kubelet and Prometheus ask by https; with reviewed tokens the agent may create the two reviews."""
+    file = tmp_path / "values.yaml"
+    server = "{tls: {certificate: /tls/tls.crt, key: /tls/tls.key}, auth: {token_review: true}}"
+    file.write_text(f"config: {{server: {server}}}\npodMonitor: {{enabled: true}}\n", encoding="utf-8")
+    manifests = parse(render(tmp_path, "--values", file))
+    (agent,) = pod_of(manifests)["containers"]
+    assert [agent[probe]["httpGet"]["scheme"] for probe in ("livenessProbe", "readinessProbe")] == ["HTTPS", "HTTPS"]
+    (monitor,) = (manifest for manifest in manifests if manifest["kind"] == "PodMonitor")
+    assert monitor["spec"]["podMetricsEndpoints"][0]["scheme"] == "https"
+    (role,) = (manifest for manifest in manifests if manifest["kind"] == "ClusterRole")
+    assert [(rule["resources"], rule["verbs"]) for rule in role["rules"]][-2:] == [
+        (["tokenreviews"], ["create"]),
+        (["subjectaccessreviews"], ["create"]),
+    ]
+
+
 def test_a_proc_of_the_nodes_does_without_its_process_namespace(tmp_path: Path) -> None:
     """Whoever mounts the node's /proc elsewhere, and says so, has processes without hostPID."""
     manifests = parse(

@@ -57,6 +57,11 @@ names are the agent's own; a test compares them.
 {{- include "inferometer.listen" . | regexFind "[0-9]+$" | int -}}
 {{- end -}}
 
+{{- /* Whether the endpoint speaks TLS. */ -}}
+{{- define "inferometer.tls" -}}
+{{- if include "inferometer.config" . | fromJson | dig "server" "tls" "certificate" "" -}}true{{- end -}}
+{{- end -}}
+
 {{- /* Which value makes the agent push by OTLP; nothing where none does. */ -}}
 {{- define "inferometer.pushes" -}}
 {{- if include "inferometer.config" . | fromJson | dig "otlp" "endpoint" "" -}}

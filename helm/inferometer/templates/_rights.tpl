@@ -31,6 +31,11 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Whose the tokens are that are shown at /metrics. */ -}}
+{{- define "inferometer.asksReviews" -}}
+{{- if include "inferometer.config" . | fromJson | dig "server" "auth" "token_review" false -}}true{{- end -}}
+{{- end -}}
+
 {{- /* All of it in words; nothing where nothing is asked for, and no token needed. */ -}}
 {{- define "inferometer.rights" -}}
 {{- $rights := list -}}
@@ -39,5 +44,6 @@
 {{- if include "inferometer.asksClaims" . -}}{{- $rights = append $rights "get resourceclaims" -}}{{- end -}}
 {{- if include "inferometer.asksSlices" . -}}{{- $rights = append $rights "list resourceslices" -}}{{- end -}}
 {{- if include "inferometer.asksNode" . -}}{{- $rights = append $rights "get nodes" -}}{{- end -}}
+{{- if include "inferometer.asksReviews" . -}}{{- $rights = append $rights "create tokenreviews and subjectaccessreviews" -}}{{- end -}}
 {{- join ", " $rights -}}
 {{- end -}}

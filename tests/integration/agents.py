@@ -21,7 +21,7 @@ _SCRAPES_OWN = "scrape_"
 
 def scrape_job(agent: app.Agent, **options: object) -> dict[str, object]:
     """Give the `scrape_configs` entry that scrapes an agent, with further keys."""
-    return {"job_name": JOB, "static_configs": [{"targets": [agent.url.removeprefix("http://")]}], **options}
+    return {"job_name": JOB, "static_configs": [{"targets": [agent.url.partition("://")[2]]}], **options}
 
 
 def kept(samples: Iterable[Sample]) -> Page:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import yaml
 
@@ -58,16 +59,24 @@ def chart() -> tuple[Manifest, ...]:
 
 @contextmanager
 def running(
-    node: Node, account: str, gpus: Mapping[str, str], name: str = "agent", server: str = ""
+    node: Node,
+    account: str,
+    gpus: Mapping[str, str],
+    name: str = "agent",
+    server: str = "",
+    auth: Mapping[str, object] = MappingProxyType({}),
 ) -> Iterator[Agent]:
-    """Run the agent on the node until it is no longer needed; `server` is a way to the API server other than the direct one."""
+    """Run the agent on the node until it is no longer needed.
+
+    `server` is a way to the API server other than the direct one, `auth` what the endpoint asks for.
+    """
     folder = node.scratch / name
     folder.mkdir(exist_ok=True)
     (folder / "token").write_text(node.api.token(account, NAMESPACE))
     config = {
         "period": f"{PERIOD}s",
         "node": {"name": NAME},
-        "server": {"listen": "127.0.0.1:0"},
+        "server": {"listen": "127.0.0.1:0", "auth": dict(auth)},
         "identity": {
             "pods": {
                 "server": server or node.api_url,

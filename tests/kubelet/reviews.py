@@ -114,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(401, b"{}")
         elif self.path.rpartition("/")[2] != f"{asked['kind'].lower()}s":
             self._answer(404, b"{}")
+        elif asked["spec"].get("token", "x") in {"", "odd"}:  # a real one refuses the empty one so
+            self._answer(400, b"{}")
         else:
             self._answer(201, json.dumps({**asked, "status": reviews.review(asked["kind"], asked["spec"])}).encode())
 

@@ -6,6 +6,7 @@ The same two questions that kube-rbac-proxy asks, so that the ClusterRole which 
 
 import json
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 _AUTHENTICATION = "/apis/authentication.k8s.io/v1/tokenreviews"
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _PATH = "/metrics"  # the status page shows the same, so whoever may see the one may see the other
+
+_TOKEN = re.compile(r"[!-~]+")
 
 _MOST = 256  # answers of each kind that are kept
 _STALE = 5.0  # times the age of an answer that lets in, for which it counts while nobody can be asked
@@ -88,6 +91,8 @@ class Reviews:
 
     def judge(self, token: str) -> Verdict:
         """Say what is to become of a request with this token. It takes a few seconds at most."""
+        if not _TOKEN.fullmatch(token):
+            return Verdict.UNKNOWN
         key = digest(token)
         known = self._known(key, 1.0)
         if known is not None:
@@ -183,6 +188,8 @@ class Reviews:
         if response.status in {401, 403}:
             remedy = "grant the agent's service account system:auth-delegator"
             raise Trouble(Reason.PERMISSION, f"{url}: answers {response.status}", remedy)
+        if response.status in {400, 422}:  # it finds fault with the token: it must not seem to be away because of that
+            return {}
         if response.status not in {200, 201}:
             raise Trouble(Reason.REJECTED, f"{url}: answers {response.status}")
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inferometer.model import Reason, Trouble
-from inferometer.server.passwords import Hashed, hash_password, is_name, is_password, read_hash
+from inferometer.server.passwords import hash_password, is_name, is_password, read_hash
 from inferometer.server.secret_files import digest, read_tokens, read_users
 
 # passlib.hash.pbkdf2_sha256.using(rounds=29000).hash("toomanysecrets"), from passlib's documentation.

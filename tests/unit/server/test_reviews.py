@@ -181,6 +181,14 @@ def test_strangers_tokens_displace_nobody_and_do_not_flood_the_api_server(
     assert api.count("TokenReview") < 600
 
 
+@pytest.mark.parametrize("token", ["", " ", "a b", "\xe9", "\x00", "odd"])
+def test_what_is_no_token_is_nobodys_and_spoils_nothing(make: Make, token: str) -> None:
+    """The API server refuses a review of nothing by 400: nobody can make it seem to be away by asking so."""
+    reviews = make()
+    assert reviews.judge(token) is UNKNOWN
+    assert reviews.judge("of-prometheus") is ALLOWED
+
+
 def test_no_token_is_kept(make: Make) -> None:
     """Neither what was let in nor what was not can be found in what is remembered."""
     reviews = make()

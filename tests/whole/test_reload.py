@@ -4,6 +4,7 @@
 import signal
 import socket
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,3 +95,25 @@ def test_an_address_that_cannot_be_had_changes_nothing(rewrite: Rewrite, port: i
 def test_logging_follows_the_file(rewrite: Rewrite, port: int) -> None:
     """The form of a line is the file's from then on."""
     assert rewrite(f"server: {{listen: '127.0.0.1:{port}'}}\nlog: {{format: json}}\n").startswith('{"time": ')
+
+
+def test_a_gate_that_cannot_be_built_changes_nothing(rewrite: Rewrite, port: int, tmp_path: Path) -> None:
+    """With files that are not there yet the endpoint stays as it is, on the same port; once they are there it asks for them."""
+    tokens = tmp_path / "tokens"
+    wanted = f"server: {{listen: '127.0.0.1:{port}', auth: {{tokens_file: {tokens}}}}}\n"
+
+    assert f"{tokens}: no such file" in rewrite(wanted)
+    assert status(port) in {200, 503}  # before the first snapshot it is 503, and never 401
+    tokens.write_text("a-token-of-the-scraper\n")
+    assert "read again" in rewrite(wanted)
+    assert answers(port)
+    assert status(port) == 401
+
+
+def status(port: int) -> int:
+    """Ask for the page without credentials."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code

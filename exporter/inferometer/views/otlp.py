@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A snapshot as OTLP: ExportMetricsServiceRequest in protobuf bytes, and the OTLP/JSON mapping for people.
 
-Every number is a double, every sum is cumulative, every attribute a string; a start time stands only where it is known.
+Every number is a double, every sum is cumulative unless deltas are asked for, every attribute a string; a start time stands only where it is known.
 Sources: https://opentelemetry.io/docs/specs/otlp/ and opentelemetry-proto v1.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -36,18 +36,26 @@ class Encoder:
         """How many points of the newest snapshot were left out because one alone exceeds a request."""
         return self._layout.oversized
 
-    def requests(self, snapshot: Snapshot, *, max_bytes: int, ended: Iterable[Point] = ()) -> tuple[bytes, ...]:
+    def requests(
+        self,
+        snapshot: Snapshot,
+        *,
+        max_bytes: int,
+        ended: Iterable[Point] = (),
+        deltas: Collection[Instrument] = (),
+    ) -> tuple[bytes, ...]:
         """Give the ExportMetricsServiceRequests that say the snapshot, each of at most `max_bytes`.
 
         No request has two equal resources, as some receivers keep only one of them. `ended` are last points of series
         that are no more: they are sent once more, at the snapshot's time, with NO_RECORDED_VALUE, in requests after the
-        others. The same snapshot gives the same bytes; without points there is no request.
+        others. The points of the instruments in `deltas` are deltas: gains since their starts. The same snapshot gives the
+        same bytes; without points there is no request.
         """
         points = sayable(snapshot.points)
         layout = self._layout
-        if not layout.fits(points, max_bytes):
-            layout = self._layout = Layout.of(points, max_bytes, layout)
-        return layout.fill(points) + marks(tuple(ended), snapshot.at, max_bytes)
+        if not layout.fits(points, max_bytes, deltas):
+            layout = self._layout = Layout.of(points, max_bytes, layout, deltas)
+        return layout.fill(points) + marks(tuple(ended), snapshot.at, max_bytes, deltas)
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------------

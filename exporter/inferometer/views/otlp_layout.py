@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where everything stands in some OTLP requests: points by resource and metric, parted into requests by their bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import NamedTuple, cast
 
 from inferometer import __version__
-from inferometer.model import Histogram, Metric, Point, Resource
+from inferometer.model import Histogram, Instrument, Metric, Point, Resource
 from inferometer.views import otlp_wire as wire
 
 SCOPE = "inferometer"
 
 _Pairs = tuple[tuple[str, str], ...]
 # What tells a point's constant bytes apart: metric, attributes, start, and a histogram's bounds.
+# A delta's start differs in every request: it stands with its time, and not here.
 _Series = tuple[Metric, tuple[str | None, ...], float | None, tuple[float, ...] | None]
 
 # Of a point, read in C: these run for every point of every snapshot.
@@ -50,6 +51,8 @@ class Layout:
     begun: list[float | None]
     resources: list[Resource]
     max_bytes: int
+    instruments: Collection[Instrument]  # whose points are deltas
+    deltas: list[int]  # which points are, in snapshot order
     histograms: list[int]  # which points are histograms, in snapshot order
     bounds: list[tuple[float, ...]]
     heads: list[bytes]
@@ -60,29 +63,39 @@ class Layout:
     oversized: int
 
     @classmethod
-    def of(cls, points: Sequence[Point], max_bytes: int, before: "Layout | None") -> "Layout":
+    def of(
+        cls,
+        points: Sequence[Point],
+        max_bytes: int,
+        before: "Layout | None",
+        instruments: Collection[Instrument] = (),
+    ) -> "Layout":
         """Lay out the series of `points`, taking the heads that the layout before has."""
-        known = before.known() if before else {}
+        known = before.known() if before and before.instruments == instruments else {}
+        deltas = [i for i, point in enumerate(points) if point.metric.instrument in instruments] if instruments else []
+        begun = _begun(points, deltas)
         items: list[_Item] = []
-        for metric, attributes, value, _, start, resource in points:
+        for (metric, attributes, value, _, _, resource), start in zip(points, begun, strict=True):
             series = (metric, attributes, start, value.bounds if isinstance(value, Histogram) else None)
-            items.append(_Item(resource.attributes, metric, *(known.get(series) or _head(*series))))
+            items.append(_Item(resource.attributes, metric, *(known.get(series) or _head(*series, instruments))))
         requests, oversized = _split(items, max_bytes)
         order = [i for request in requests for i in request]
         pieces: list[bytes] = []
         spans: list[slice] = []
         for request in requests:
             begin = len(pieces)
-            for head in _framed([items[i] for i in request]):
+            for head in _framed([items[i] for i in request], instruments):
                 pieces += (head, b"", b"")
             spans.append(slice(begin, len(pieces)))
         histograms = [i for i, point in enumerate(points) if isinstance(point.value, Histogram)]
         return cls(
             metrics=list(map(_METRIC, points)),
             attributes=list(map(_ATTRIBUTES, points)),
-            begun=list(map(_START, points)),
+            begun=begun,
             resources=list(map(_RESOURCE, points)),
             max_bytes=max_bytes,
+            instruments=instruments,
+            deltas=deltas,
             histograms=histograms,
             bounds=_bounds(points, histograms),
             heads=[item.head for item in items],
@@ -100,13 +113,14 @@ class Layout:
         series = zip(self.metrics, self.attributes, self.begun, edges, strict=True)
         return dict(zip(series, zip(self.heads, self.sizes, strict=True), strict=True))
 
-    def fits(self, points: Sequence[Point], max_bytes: int) -> bool:
+    def fits(self, points: Sequence[Point], max_bytes: int, instruments: Collection[Instrument] = ()) -> bool:
         """Tell whether `points` are the series of this layout, in its order."""
         return (
             max_bytes == self.max_bytes
+            and instruments == self.instruments
             and list(map(_METRIC, points)) == self.metrics
             and list(map(_ATTRIBUTES, points)) == self.attributes
-            and list(map(_START, points)) == self.begun
+            and _begun(points, self.deltas) == self.begun
             and list(map(_RESOURCE, points)) == self.resources
             and _bounds(points, self.histograms) == self.bounds
         )
@@ -125,9 +139,34 @@ class Layout:
         for i, value in histograms:
             encoded[i] = value
         pieces = self.pieces.copy()
-        pieces[1::3] = [stamps[times[i]] for i in self.order]
+        said = list(map(stamps.__getitem__, times))
+        for i, span in zip(self.deltas, _spans(points, self.deltas), strict=True):
+            said[i] = span
+        pieces[1::3] = [said[i] for i in self.order]
         pieces[2::3] = [encoded[i] for i in self.order]
         return tuple(b"".join(pieces[span]) for span in self.spans)
+
+
+def _begun(points: Sequence[Point], deltas: Sequence[int]) -> list[float | None]:
+    """Give the starts that stand with the constant bytes: none of a delta's."""
+    begun = list(map(_START, points))
+    for i in deltas:
+        begun[i] = None
+    return begun
+
+
+def _spans(points: Sequence[Point], deltas: Sequence[int]) -> list[bytes]:
+    """Write the starts and times of the points that are deltas: few, as what is read together is told together."""
+    known: dict[tuple[float | None, float], bytes] = {}
+    spans = []
+    for i in deltas:
+        between = points[i].start, points[i].at
+        span = known.get(between)
+        if span is None:
+            start = wire.started(between[0])
+            span = known[between] = wire.span(start or 0, wire.nanoseconds(between[1]))  # 0 is unknown, to a receiver
+        spans.append(span)
+    return spans
 
 
 def _bounds(points: Sequence[Point], histograms: Sequence[int]) -> list[tuple[float, ...]]:
@@ -136,24 +175,32 @@ def _bounds(points: Sequence[Point], histograms: Sequence[int]) -> list[tuple[fl
 
 
 def _head(
-    metric: Metric, attributes: Sequence[str | None], start: float | None, bounds: Sequence[float] | None
+    metric: Metric,
+    attributes: Sequence[str | None],
+    start: float | None,
+    bounds: Sequence[float] | None,
+    instruments: Collection[Instrument],
 ) -> tuple[bytes, int]:
     """Write a point's constant bytes with their opening, and give the length of the whole point."""
+    stamp = wire.SPAN_SIZE if metric.instrument in instruments else wire.STAMP_SIZE
     if bounds is None:
         head = wire.number_head(metric, attributes, wire.started(start))
-        size = len(head) + wire.STAMP_SIZE + wire.NUMBER.size
+        size = len(head) + stamp + wire.NUMBER.size
     else:
         head = wire.histogram_head(metric, attributes, wire.started(start), bounds)
-        size = len(head) + wire.STAMP_SIZE + wire.histogram_value_size(len(bounds) + 1)
+        size = len(head) + stamp + wire.histogram_value_size(len(bounds) + 1)
     begin = wire.opening(1, size)  # Gauge, Sum and Histogram all have data_points = 1
     return begin + head, len(begin) + size
 
 
-def marks(ended: Sequence[Point], at: float, max_bytes: int) -> tuple[bytes, ...]:
-    """Write the requests that say which series are no more."""
+def marks(
+    ended: Sequence[Point], at: float, max_bytes: int, instruments: Collection[Instrument] = ()
+) -> tuple[bytes, ...]:
+    """Write the requests that say which series are no more. A delta's mark begins where its last point ended."""
     time = wire.nanoseconds(at)
     items: list[_Item] = []
-    for metric, attributes, value, _, start, resource in ended:
+    for metric, attributes, value, last, began, resource in ended:
+        start = last if metric.instrument in instruments else began
         if isinstance(value, Histogram):
             point = wire.histogram_head(metric, attributes, wire.started(start), value.bounds)
             point += wire.histogram_mark(time, value.bounds)
@@ -162,7 +209,7 @@ def marks(ended: Sequence[Point], at: float, max_bytes: int) -> tuple[bytes, ...
         whole = wire.delimited(1, point)
         items.append(_Item(resource.attributes, metric, whole, len(whole)))
     requests, _ = _split(items, max_bytes)
-    return tuple(b"".join(_framed([items[i] for i in request])) for request in requests)
+    return tuple(b"".join(_framed([items[i] for i in request], instruments)) for request in requests)
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -204,7 +251,7 @@ def _split(items: Sequence[_Item], max_bytes: int) -> tuple[list[list[int]], int
     return requests, oversized
 
 
-def _framed(items: Sequence[_Item]) -> list[bytes]:
+def _framed(items: Sequence[_Item], instruments: Collection[Instrument]) -> list[bytes]:
     """Give the items' heads, each with what opens before it: a resource, a metric, or nothing."""
     heads: list[bytes] = []
     for pairs, of_resource in groupby(items, key=attrgetter("resource")):
@@ -213,7 +260,8 @@ def _framed(items: Sequence[_Item]) -> list[bytes]:
         for metric, of_metric in groupby(of_resource, key=attrgetter("metric")):
             points = list(of_metric)
             points_size = sum(point.size for point in points)
-            begin = wire.open_metric(wire.metric_head(metric), metric.instrument, points_size)
+            delta = metric.instrument in instruments
+            begin = wire.open_metric(wire.metric_head(metric), metric.instrument, points_size, delta=delta)
             heads.append(begin + points[0].head)
             heads += (point.head for point in points[1:])
             size += len(begin) + points_size

@@ -14,20 +14,23 @@ from inferometer.model import Histogram, Instrument, Metric
 
 _LENGTH_DELIMITED = 2
 
-# Metric.{gauge = 5, sum = 7, histogram = 9}, and inside, before the points: aggregation_temporality = 2 is CUMULATIVE (2),
-# and a sum's is_monotonic = 3.
+# Metric.{gauge = 5, sum = 7, histogram = 9}, and inside, before the points: aggregation_temporality = 2 is CUMULATIVE (2)
+# or DELTA (1), and a sum's is_monotonic = 3.
 _DATA = {
     Instrument.GAUGE: (5, b""),
     Instrument.COUNTER: (7, b"\x10\x02\x18\x01"),
     Instrument.UPDOWNCOUNTER: (7, b"\x10\x02"),
     Instrument.HISTOGRAM: (9, b"\x10\x02"),
 }
+_DELTA_DATA = {Instrument.COUNTER: (7, b"\x10\x01\x18\x01"), Instrument.HISTOGRAM: (9, b"\x10\x01")}
 
 # NumberDataPoint.{start_time_unix_nano = 2, time_unix_nano = 3, as_double = 4}; HistogramDataPoint's are the same up to
 # 4, which is its count: fixed 64 bits as well, hence one stamp for both: a time, and the tag of what follows.
 _START = Struct("<BQ")
 _STAMP = Struct("<BQB")
 STAMP_SIZE = _STAMP.size
+_SPAN = Struct("<BQBQB")
+SPAN_SIZE = _SPAN.size
 NUMBER = Struct("<d")
 
 _NO_RECORDED_VALUE = 1
@@ -86,6 +89,11 @@ def stamp(nanoseconds: int) -> bytes:
     return _STAMP.pack(0x19, nanoseconds, 0x21)
 
 
+def span(start: int, end: int) -> bytes:
+    """Write the start of a delta, its time, and the tag of the value that follows, as `stamp` does."""
+    return _SPAN.pack(0x11, start, 0x19, end, 0x21)
+
+
 # --- data points --------------------------------------------------------------------------------------------------
 
 
@@ -142,9 +150,9 @@ def metric_head(metric: Metric) -> bytes:
     return text(1, metric.name) + text(2, metric.description) + text(3, metric.unit)
 
 
-def open_metric(head: bytes, instrument: Instrument, size: int) -> bytes:
+def open_metric(head: bytes, instrument: Instrument, size: int, *, delta: bool = False) -> bytes:
     """Open a Metric (ScopeMetrics.metrics = 2) whose points take `size` bytes."""
-    field, kind = _DATA[instrument]
+    field, kind = (_DELTA_DATA if delta else _DATA)[instrument]
     data = opening(field, len(kind) + size) + kind
     return opening(2, len(head) + len(data) + size) + head + data
 

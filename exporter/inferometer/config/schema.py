@@ -273,7 +273,16 @@ class Otlp:
     protocol: Literal["http/protobuf", "grpc"] = key("http/protobuf", "Transport.")
     interval: Seconds = key(Seconds(60), "Time between pushes; the newest snapshot is sent.", minimum=0.1)
     timeout: Seconds = key(Seconds(10), "Longest wait for one push, retries included.", minimum=0.01)
-    compression: Literal["gzip", "none"] = key("gzip", "Compression.")
+    compression: Literal["gzip", "zstd", "none"] = key(
+        "gzip", "Compression. zstd is for http/protobuf and needs Python 3.14 or `inferometer[zstd]`."
+    )
+    temporality: Literal["cumulative", "delta", "lowmemory"] = key(
+        "cumulative",
+        "Whether counters and histograms are totals or gains: `delta` makes both gains, `lowmemory` histograms only.",
+    )
+    sender: Literal["own", "sdk"] = key(
+        "own", "Who sends: the agent, or the OpenTelemetry SDK's exporter, which needs `inferometer[otel]`."
+    )
     headers: Mapping[str, str] = key({}, "Headers to send.", secret=True)
     certificate: str = key("", "File of the certificates to trust. Empty: the system's.")
     client_certificate: str = key("", "File of the client certificate.")

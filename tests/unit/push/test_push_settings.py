@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The OTEL_* variables, their precedence over one another and over the file, and what happens to bad values."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from inferometer import config
 from inferometer.model import Reason
 from inferometer.push import Settings, resolve, resource_attributes
+from inferometer.push.temporality import Preference
 
 FILE = config.Otlp(endpoint="http://file:4318")
 
@@ -141,7 +145,6 @@ def test_the_shorter_of_two_timeouts_holds() -> None:
     [
         ({"OTEL_SDK_DISABLED": "true"}, False),
         ({"OTEL_SDK_DISABLED": "TRUE"}, False),
-        ({"OTEL_SDK_DISABLED": "1"}, True),
         ({"OTEL_METRICS_EXPORTER": "none"}, False),
         ({"OTEL_METRICS_EXPORTER": "prometheus"}, False),
         ({"OTEL_METRICS_EXPORTER": "console, otlp"}, True),
@@ -167,9 +170,9 @@ def test_headers_are_percent_decoded() -> None:
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "protocol", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC", "protocol", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "timeout", 10.0),
-        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "0", "timeout", 10.0),
+        ("OTEL_SDK_DISABLED", "1", "protocol", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1", "timeout", 10.0),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "compression", "gzip"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "snappy", "compression", "gzip"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "interval", 60.0),
         ("OTEL_METRIC_EXPORT_TIMEOUT", "soon", "timeout", 10.0),
         ("OTEL_EXPORTER_OTLP_HEADERS", "sesame", "headers", {}),
@@ -177,7 +180,7 @@ def test_headers_are_percent_decoded() -> None:
         ("OTEL_EXPORTER_OTLP_HEADERS", "bad name=sesame", "headers", {}),
         ("OTEL_EXPORTER_OTLP_HEADERS", "k=sesame%ff", "headers", {}),
         ("OTEL_METRICS_EXPORTER", "oltp", "protocol", "http/protobuf"),
-        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta", "protocol", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "falling", "temporality", Preference.CUMULATIVE),
         (
             "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
             "base2_exponential_bucket_histogram",
@@ -207,12 +210,94 @@ def test_a_bad_value_falls_back_to_the_general_variable() -> None:
     assert len(troubles) == 1
 
 
-def test_only_cumulative_is_said_so() -> None:
-    """A wish for deltas is refused as unsupported; cumulative in any case is fine."""
-    name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
-    assert resolve(FILE, {name: "lowmemory"}).troubles[0].reason is Reason.UNSUPPORTED
-    assert "cumulative" in resolve(FILE, {name: "delta"}).troubles[0].message
-    assert not resolve(FILE, {name: "Cumulative"}).troubles
+@pytest.mark.parametrize(
+    ("text", "temporality"),
+    [("", "delta"), ("Cumulative", "cumulative"), ("DELTA", "delta"), ("LowMemory", "lowmemory"), ("x", "delta")],
+)
+def test_the_temporality_preference(text: str, temporality: str) -> None:
+    """The variable stands over the file, in any case; what is none of the three is named and counts for nothing."""
+    file = replace(FILE, temporality="delta")
+    settings, troubles = resolve(file, {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": text})
+    assert settings is not None
+    assert settings.temporality == temporality
+    assert bool(troubles) is (text == "x")
+
+
+def test_a_timeout_of_nothing_is_long_and_not_endless() -> None:
+    """A timeout of 0 is indefinite, which the specification lets be a very long time."""
+    assert settle({"OTEL_EXPORTER_OTLP_TIMEOUT": "0"}).timeout == 600.0
+    assert settle({"OTEL_METRIC_EXPORT_TIMEOUT": "0"}).timeout == 10.0
+
+
+@pytest.mark.parametrize(
+    ("environ", "target"),
+    [
+        ({"OTEL_METRICS_EXPORTER": "otlp"}, "http://localhost:4318/v1/metrics"),
+        ({"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "localhost:4317"),
+        ({"OTEL_METRICS_EXPORTER": "prometheus"}, None),
+        ({}, None),
+    ],
+)
+def test_the_specified_endpoint_is_taken_where_otlp_is_named(environ: dict[str, str], target: str | None) -> None:
+    """Without an endpoint nothing is pushed, unless OTEL_METRICS_EXPORTER asks for OTLP by its name."""
+    settings, troubles = resolve(config.Otlp(), environ)
+    assert not troubles
+    assert (settings and settings.target) == target
+
+
+def test_what_is_not_true_is_false() -> None:
+    """A boolean that is neither is false, with a warning, and the general variable is not asked."""
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "c:4317",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_METRICS_INSECURE": "yes",
+        "OTEL_EXPORTER_OTLP_INSECURE": "true",
+    }
+    settings, (trouble,) = resolve(FILE, environ)
+    assert settings is not None
+    assert settings.secure
+    assert "OTEL_EXPORTER_OTLP_METRICS_INSECURE" in trouble.message
+
+
+# --- what is not installed ---
+
+
+def nothing(_: str) -> bool:
+    """Have no optional library."""
+    return False
+
+
+@pytest.mark.parametrize(
+    ("keys", "installed", "compression", "words"),
+    [
+        ({}, lambda name: name == "compression.zstd", "zstd", ""),
+        ({}, lambda name: name == "backports.zstd", "zstd", ""),
+        ({}, nothing, "gzip", "inferometer[zstd]"),
+        ({"protocol": "grpc"}, lambda _: True, "gzip", "gRPC"),
+        ({"sender": "sdk"}, lambda _: True, "gzip", "SDK"),
+    ],
+)
+def test_zstd_where_it_can_be_had(
+    keys: dict[str, str], installed: Callable[[str], bool], compression: str, words: str
+) -> None:
+    """A zstd that cannot be had is one trouble that says what to do, and gzip is used."""
+    file = replace(FILE, **keys)  # type: ignore[arg-type]  # of one section
+    settings, troubles = resolve(file, {"OTEL_EXPORTER_OTLP_COMPRESSION": "zstd"}, installed)
+    assert settings is not None
+    assert settings.compression == compression
+    assert [words in trouble.told() for trouble in troubles] == [True] * bool(words)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_the_sdk_where_it_is_not_installed(protocol: str) -> None:
+    """A sender that is not installed is a trouble that names the extra, and our own sends."""
+    file = config.Otlp(endpoint="http://c:4318", protocol=protocol, sender="sdk")  # type: ignore[arg-type]  # both are
+    settings, troubles = resolve(file, {}, nothing)
+    assert settings is not None
+    assert settings.sender == "own"
+    assert [trouble.reason for trouble in troubles] == [Reason.MISSING]
+    assert "inferometer[otel]" in troubles[0].told()
+    assert resolve(file, {}) == (replace(settings, sender="sdk"), ())
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])

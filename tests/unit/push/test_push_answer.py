@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (  # no
 
 from inferometer.client import Response
 from inferometer.model import Reason
-from inferometer.push.answer import Verdict, fields, judge_http, judge_success, read_retry_delay
+from inferometer.push.answer import Verdict, fields, judge_grpc, judge_http, judge_success, read_retry_delay
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -53,16 +53,16 @@ def test_only_the_specified_statuses_are_worth_another_try(status: int, reason: 
     ("text", "wait"),
     [
         ("7", 7.0),
-        ("0", 0.0),
+        ("0", None),
         ("Tue, 14 Nov 2023 22:13:50 GMT", 30.0),
-        ("Tue, 14 Nov 2023 22:00:00 GMT", 0.0),
+        ("Tue, 14 Nov 2023 22:00:00 GMT", None),
         ("soon", None),
         ("-3", None),
         ("", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(text: str, wait: float | None) -> None:
-    """Retry-After is read in both of its forms, and nonsense is no request to wait."""
+    """Retry-After is read in both of its forms; nonsense, and no time at all, leave the wait to us."""
     assert judge_http(Response(503, {"retry-after": text}, b""), NOW).wait == wait
 
 
@@ -107,3 +107,71 @@ def test_every_wire_type_is_understood() -> None:
     assert list(fields(message)) == [(1, 150), (2, struct.pack("<d", 1.5)), (3, b"ab"), (4, b"\1\2\3\4")]
     with pytest.raises(ValueError, match="not a protobuf"):
         list(fields(b"\x0b"))
+
+
+# --- gRPC ---
+
+SOON = retry_info(b"\x08\x02")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "retry"),
+    [
+        ("CANCELLED", Reason.REFUSED, True),
+        ("UNKNOWN", Reason.REJECTED, False),
+        ("INVALID_ARGUMENT", Reason.REJECTED, False),
+        ("DEADLINE_EXCEEDED", Reason.TIMEOUT, True),
+        ("NOT_FOUND", Reason.REJECTED, False),
+        ("ALREADY_EXISTS", Reason.REJECTED, False),
+        ("PERMISSION_DENIED", Reason.PERMISSION, False),
+        ("UNAUTHENTICATED", Reason.PERMISSION, False),
+        ("FAILED_PRECONDITION", Reason.REJECTED, False),
+        ("ABORTED", Reason.REJECTED, True),
+        ("OUT_OF_RANGE", Reason.REJECTED, True),
+        ("UNIMPLEMENTED", Reason.UNSUPPORTED, False),
+        ("INTERNAL", Reason.REJECTED, False),
+        ("UNAVAILABLE", Reason.REFUSED, True),
+        ("DATA_LOSS", Reason.REJECTED, True),
+    ],
+)
+def test_the_table_of_grpc_codes(code: str, reason: Reason, retry: bool) -> None:
+    """Every code is retried or not as the specification's table says, and waits as long as a RetryInfo asks for."""
+    verdict = judge_grpc(code, "no", b"")
+    assert (verdict.reason, verdict.retry, verdict.wait) == (reason, retry, None)
+    assert verdict.message == f"{code}: no"
+    assert judge_grpc(code, "no", SOON).wait == 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "reason", "retry", "wait"),
+    [
+        ("busy", SOON, Reason.REJECTED, True, 2.0),
+        ("busy", retry_info(b""), Reason.REJECTED, True, None),
+        ("grpc: received message larger than max (5000000 vs. 4194304)", b"", Reason.TOO_LARGE, False, None),
+        ("gRPC message exceeds maximum size 4194304: 5000000", b"", Reason.TOO_LARGE, False, None),
+        ("SERVER: Received message larger than max (9 vs. 5)", b"", Reason.TOO_LARGE, False, None),
+        ("CLIENT: Received message larger than max (9 vs. 5)", b"", Reason.MALFORMED, False, None),
+        ("", b"", Reason.TOO_LARGE, False, None),
+        ("rate limit exceeded for tenant blue", b"", Reason.REJECTED, False, None),
+        ("quota used up", b"", Reason.REJECTED, False, None),
+    ],
+)
+def test_resource_exhausted_is_overload_or_size(
+    text: str, status: bytes, reason: Reason, retry: bool, wait: float | None
+) -> None:
+    """With a RetryInfo it passes; without one it is the size, unless it speaks of a quota, which does not pass."""
+    verdict = judge_grpc("RESOURCE_EXHAUSTED", text, status)
+    assert (verdict.reason, verdict.retry, verdict.wait) == (reason, retry, wait)
+
+
+def test_out_of_range_may_be_the_size() -> None:
+    """Servers written in Rust answer a large message so; to repeat it would be in vain."""
+    text = "Error, message length too large: found 5000000 bytes, the limit is: 4194304 bytes"
+    assert judge_grpc("OUT_OF_RANGE", text, b"") == Verdict(Reason.TOO_LARGE, f"OUT_OF_RANGE: {text}")
+
+
+def test_numbers_below_zero_are_nothing() -> None:
+    """A negative count of rejected points and a negative delay are no answers."""
+    minus_one = b"\xff" * 9 + b"\x01"
+    assert judge_success(length_delimited(1, b"\x08" + minus_one)) == Verdict(None)
+    assert read_retry_delay(retry_info(b"\x08" + minus_one)) == 0.0

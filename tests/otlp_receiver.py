@@ -6,9 +6,11 @@ It parses with opentelemetry-proto, so what it holds is what the protocol's own 
 
 import gzip
 import ssl
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -19,6 +21,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (  # no
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_INFLATE: dict[str, Callable[[bytes], bytes]] = {"": bytes, "gzip": gzip.decompress, "zstd": zstd.decompress}
 
 METHOD = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 
@@ -100,8 +109,7 @@ class HttpReceiver(_Receiver):
 
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
-                packed = self.headers.get("Content-Encoding") == "gzip"
-                plain = gzip.decompress(raw) if packed else raw
+                plain = _INFLATE[self.headers.get("Content-Encoding", "")](raw)
                 request = ExportMetricsServiceRequest.FromString(plain)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 answer = receiver._take(Received(self.path, headers, len(plain), request)) or Answer()

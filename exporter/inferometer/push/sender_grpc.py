@@ -11,8 +11,8 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core writes to standard e
 import grpc  # noqa: TID251  # after its setting; the OTLP sender is one of the two that may
 
 from inferometer.model import Reason, Trouble
-from inferometer.push.answer import Verdict, judge_success, read_retry_delay
-from inferometer.push.sender import USER_AGENT
+from inferometer.push.answer import Verdict, judge_grpc, judge_success
+from inferometer.push.sender import USER_AGENT, read_trust, system_bundle
 from inferometer.push.settings import Settings
 
 _METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
@@ -21,24 +21,8 @@ _OPTIONS = (
     ("grpc.primary_user_agent", USER_AGENT),
     ("grpc.enable_retries", 0),  # ours follow the OTLP specification, and end with the push
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection, not the failed one again
+    ("grpc.max_receive_message_length", 1 << 20),  # bytes of an answer, which has a few
 )
-
-# Where Debian, Red Hat and SUSE keep it (gRPC core, load_system_roots_supported.cc).
-_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
-
-_Code = grpc.StatusCode
-# OTLP specification, "Failures", OTLP/gRPC: what a client should retry. RESOURCE_EXHAUSTED only with a RetryInfo.
-_RETRYABLE = frozenset(
-    {_Code.CANCELLED, _Code.DEADLINE_EXCEEDED, _Code.ABORTED, _Code.OUT_OF_RANGE, _Code.UNAVAILABLE, _Code.DATA_LOSS}
-)
-_REASONS = {
-    _Code.DEADLINE_EXCEEDED: Reason.TIMEOUT,
-    _Code.CANCELLED: Reason.REFUSED,
-    _Code.UNAVAILABLE: Reason.REFUSED,
-    _Code.PERMISSION_DENIED: Reason.PERMISSION,
-    _Code.UNAUTHENTICATED: Reason.PERMISSION,
-    _Code.UNIMPLEMENTED: Reason.UNSUPPORTED,
-}
 
 
 class GrpcSender:
@@ -46,13 +30,13 @@ class GrpcSender:
 
     def __init__(self, settings: Settings) -> None:
         """Raises Trouble that names the file where a certificate cannot be read."""
+        self._settings = settings
         self._metadata = tuple(settings.headers.items())
         self._compression = grpc.Compression.Gzip if settings.compression == "gzip" else grpc.Compression.NoCompression
-        if settings.secure:
-            self._channel = grpc.secure_channel(settings.target, _credentials(settings), options=_OPTIONS)
-        else:
-            self._channel = grpc.insecure_channel(settings.target, options=_OPTIONS)
-        self._export = self._channel.unary_unary(_METHOD)  # without serializers it takes and gives bytes
+        self._trust = read_trust(settings) if settings.secure else None
+        self._trusted: ssl.SSLContext | None = None  # by the channel
+        self._closed = False
+        self._channel = self._dial()
 
     def pack(self, request: bytes) -> bytes:
         """Give the request as it is: gRPC compresses by itself."""
@@ -61,7 +45,12 @@ class GrpcSender:
     def send(self, packed: bytes, timeout: float) -> Verdict:
         """Call Export once."""
         try:
-            answer = self._export(packed, timeout=timeout, metadata=self._metadata, compression=self._compression)
+            self._follow_renewals()
+        except Trouble as trouble:  # while a pair is being renewed, one half may not fit the other
+            return Verdict(trouble.reason, trouble.told(), retry=True)
+        try:
+            export = self._channel.unary_unary(_METHOD)  # without serializers it takes and gives bytes
+            answer = export(packed, timeout=timeout, metadata=self._metadata, compression=self._compression)
         except grpc.RpcError as error:
             return _judge_error(error)
         except ValueError:  # the channel was closed by another thread, or a header is not valid metadata
@@ -70,35 +59,40 @@ class GrpcSender:
 
     def close(self) -> None:
         """Hang up."""
+        self._closed = True
         self._channel.close()
+
+    def _dial(self) -> grpc.Channel:
+        """Make a channel with what is to be trusted and shown now: a channel keeps the files that it was made with."""
+        if self._trust is None:
+            return grpc.insecure_channel(self._settings.target, options=_OPTIONS)
+        # OpenSSL has read the same files and found them good; gRPC says of a bad one only that it cannot connect.
+        self._trusted = self._trust.context()
+        return grpc.secure_channel(self._settings.target, read_credentials(self._settings), options=_OPTIONS)
+
+    def _follow_renewals(self) -> None:
+        """Take a new channel where a certificate's file has changed. Raises Trouble that names what cannot be used."""
+        if self._trust is None or self._closed or self._trust.context() is self._trusted:
+            return
+        before, self._channel = self._channel, self._dial()
+        before.close()
+        if self._closed:  # meanwhile
+            self._channel.close()
 
 
 def _judge_error(error: Any) -> Verdict:
     """Judge a grpc.RpcError, which in a synchronous call is a grpc.Call as well."""
-    code: grpc.StatusCode = error.code()
-    message = f"{code.name}: {' '.join((error.details() or '').split())[:200]}"
-    details = next((value for key, value in error.trailing_metadata() or () if key == _DETAILS), b"")
-    wait = read_retry_delay(details)
-    if code is _Code.RESOURCE_EXHAUSTED:
-        # With a RetryInfo it is overload; without, most likely a request above the receiver's limit.
-        return Verdict(
-            Reason.REJECTED if wait is not None else Reason.TOO_LARGE, message, retry=wait is not None, wait=wait
-        )
-    return Verdict(_REASONS.get(code, Reason.REJECTED), message, code in _RETRYABLE, wait)
+    status = next((value for key, value in error.trailing_metadata() or () if key == _DETAILS), b"")
+    return judge_grpc(error.code().name, error.details() or "", status)
 
 
-def _credentials(settings: Settings) -> grpc.ChannelCredentials:
+def read_credentials(settings: Settings) -> grpc.ChannelCredentials:
     """Trust the configured certificates or the system's, and show the client's own where there is one."""
-    trusted = _read(settings.certificate) if settings.certificate else _system_roots()
+    bundle = settings.certificate or system_bundle()
+    trusted = _read(bundle) if bundle else None  # None: a list that grpcio brings along
     chain = _read(settings.client_certificate) if settings.client_certificate else None
     key = _read(settings.client_key or settings.client_certificate) if chain else None
     return grpc.ssl_channel_credentials(trusted, key, chain)
-
-
-def _system_roots() -> bytes | None:
-    """Read the system's bundle: grpcio trusts a list that it brings along, which lacks what a site has installed."""
-    bundles = (ssl.get_default_verify_paths().cafile, *_BUNDLES)
-    return next((_read(path) for path in bundles if path and Path(path).is_file()), None)
 
 
 def _read(path: str) -> bytes:

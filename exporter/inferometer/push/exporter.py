@@ -12,12 +12,14 @@ from inferometer import config
 from inferometer.model import Reason, Snapshot, Trouble
 from inferometer.push.answer import Verdict
 from inferometer.push.changes import find_ended, find_fresh
-from inferometer.push.sender import HttpSender, Sender
+from inferometer.push.opening import open_sender
+from inferometer.push.sender import Sender
 from inferometer.push.settings import Settings, resolve
+from inferometer.push.temporality import DELTAS, Said, as_deltas
 
 log = logging.getLogger(__name__)
 
-Encode = Callable[..., tuple[bytes, ...]]  # (snapshot, *, max_bytes, ended) -> requests
+Encode = Callable[..., tuple[bytes, ...]]  # (snapshot, *, max_bytes, ended, deltas) -> requests
 Newest = Callable[[], Snapshot | None]
 
 SUCCESS = "success"
@@ -48,7 +50,7 @@ class Push:
 
     Args:
         config: the file's keys; the OTEL_* variables in `environ` stand over them.
-        encode: `(snapshot, *, max_bytes, ended)` to ExportMetricsServiceRequests of at most `max_bytes` each.
+        encode: `(snapshot, *, max_bytes, ended, deltas)` to ExportMetricsServiceRequests of at most `max_bytes` each.
         newest: the newest snapshot, None before the first.
     """
 
@@ -60,6 +62,7 @@ class Push:
         self._outcomes: dict[str, int] = {}
         self._sender: Sender | None = None
         self._sent: Snapshot | None = None
+        self._said = Said(time.time())
         self._failing_since: float | None = None  # monotonic
         self._silent_until = 0.0  # monotonic; the receiver asked for it
         self._refusing = False
@@ -142,14 +145,17 @@ class Push:
     def _deliver(self, settings: Settings, snapshot: Snapshot, until: float) -> _Outcome:
         """Encode and send. A request that is too large for the receiver is split smaller, once a push, and so from then on."""
         ended, fresh = find_ended(self._sent, snapshot), find_fresh(self._sent, snapshot)
+        told, said = as_deltas(self._said, fresh, settings.temporality)
+        deltas = DELTAS[settings.temporality]
         for last in (False, True):
             rejected, message = 0, ""
-            for request in self._encode(fresh, max_bytes=self._max_request, ended=ended):
+            for request in self._encode(told, max_bytes=self._max_request, ended=ended, deltas=deltas):
                 verdict = self._send(settings, request, until)
                 if verdict.reason is not None:
                     break
                 rejected, message = rejected + verdict.rejected, verdict.message or message
             else:
+                self._said = said
                 return _Outcome(None, message, rejected)
             if verdict.reason is not Reason.TOO_LARGE or last or self._max_request <= _LEAST_REQUEST:
                 break
@@ -159,7 +165,7 @@ class Push:
     def _send(self, settings: Settings, request: bytes, until: float) -> Verdict:
         """Send one request, with retries, until it is taken, refused for good, or there is no time for another try."""
         if self._sender is None:
-            self._sender = _make_sender(settings)
+            self._sender = open_sender(settings)
         packed = self._sender.pack(request)
         wait = _FIRST_WAIT
         verdict = Verdict(Reason.TIMEOUT, f"no answer within {settings.timeout:g} s")
@@ -198,11 +204,3 @@ class Push:
             text = "%s took a push without %d of its points: %s"
             log.warning(text, settings.place, outcome.rejected, outcome.message or "it gives no reason")
         self._refusing = refusing
-
-
-def _make_sender(settings: Settings) -> Sender:
-    if settings.protocol != "grpc":
-        return HttpSender(settings)
-    from inferometer.push.sender_grpc import GrpcSender  # noqa: PLC0415  # grpcio costs 20 MiB
-
-    return GrpcSender(settings)

@@ -13,6 +13,7 @@ from inferometer.join.context import Context
 from inferometer.join.draft import Draft
 from inferometer.join.objectives import MEASURED_BY, Measured, complain, measure, put_objectives
 from inferometer.join.pods import Pods
+from inferometer.join.services import describe_service
 from inferometer.join.starting import Told, find_starting
 from inferometer.join.valid import good
 from inferometer.model import Balance, Engine, EngineReport, Frames, Owner, Pod, Resource, Start, Target, series_of
@@ -130,33 +131,16 @@ def _host_and_port(target: Target) -> tuple[str, str]:
 
 
 def _engine_resource(report: EngineReport, owner: Owner | None, pod: Pod | None, context: Context) -> Resource:
-    """Describe the service that an engine is.
-
-    `service.*` follows the semantic conventions' order for Kubernetes (non-normative, k8s-attributes): annotation,
-    `app.kubernetes.io/instance`, `app.kubernetes.io/name`, workload, pod.
-    """
+    """Describe the service that an engine is; what we know of node and pod stands over what annotations say."""
     target = report.target
     inherited = {k: v for k, v in context.node.attributes if not k.startswith("service.")}
     if owner is None:
         name = report.backend or report.engine
         return Resource.of({**inherited, "service.name": name, "service.instance.id": target.instance})
-    told = pod.annotations if pod else {}
-    labels = pod.labels if pod else {}
-    name = (
-        told.get("resource.opentelemetry.io/service.name")
-        or labels.get("app.kubernetes.io/instance")
-        or labels.get("app.kubernetes.io/name")
-        or owner.workload_name
-        or owner.pod
-    )
-    identity = ".".join(filter(None, (owner.namespace, owner.pod, target.container)))
     return Resource.of(
         {
+            **describe_service(pod, owner, target.container),
             **inherited,
-            "service.name": name,
-            "service.namespace": told.get("resource.opentelemetry.io/service.namespace") or owner.namespace,
-            "service.instance.id": told.get("resource.opentelemetry.io/service.instance.id") or identity,
-            "service.version": labels.get("app.kubernetes.io/version"),
             "k8s.namespace.name": owner.namespace,
             "k8s.pod.name": owner.pod,
             "k8s.pod.uid": owner.uid,

@@ -9,7 +9,8 @@ from inferometer import catalog
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand, at_a_glance
 from inferometer.config import Config
 from inferometer.join.blindness import STATISTICS_OFF
-from inferometer.model import Reason, Snapshot, SourceHealth
+from inferometer.model import Reason, Snapshot, SourceHealth, Trouble
+from inferometer.push import open_sender, resolve
 from inferometer.sources.devices.kernel_log import KernelLog
 from inferometer.sources.engines import advice
 from inferometer.sources.identity import pods
@@ -49,7 +50,14 @@ def check(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tu
     ]
     engines = refused or _engines(config, snapshot)
     said = _said(snapshot)
-    return (*_sources(snapshot, notes, found), *_off(config, environ), *_unsupported(snapshot), *engines, *said)
+    return (
+        *_sources(snapshot, notes, found),
+        *_off(config, environ),
+        *_unsupported(snapshot),
+        *engines,
+        *said,
+        *_push(config, environ),
+    )
 
 
 def check_engines(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tuple[Finding, ...]:
@@ -142,6 +150,21 @@ def _off(config: Config, environ: Mapping[str, str]) -> list[Finding]:
             )
         )
     return findings
+
+
+def _push(config: Config, environ: Mapping[str, str]) -> list[Finding]:
+    """Say where OTLP goes, and which settings of it cannot be used; nothing where nobody asks for it."""
+    settings, troubles = resolve(config.otlp, environ)
+    findings = [Finding("otlp", "failed", trouble.message, trouble.remedy) for trouble in troubles]
+    if settings is None:
+        return findings
+    try:
+        open_sender(settings).close()
+    except Trouble as trouble:
+        return [*findings, Finding("otlp", "failed", trouble.message, trouble.remedy)]
+    who = "the SDK" if settings.sender == "sdk" else "the agent"
+    words = f"{who} pushes to {settings.place} every {settings.interval:g} s, {settings.temporality}, {settings.compression}"
+    return [*findings, Finding("otlp", "ok", words)]
 
 
 def _unsupported(snapshot: Snapshot) -> list[Finding]:

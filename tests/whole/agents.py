@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from inferometer import app
 from inferometer.app.simulated import point_at
@@ -20,8 +20,9 @@ def agent_on(
     endpoint: str = "",
     protocol: Literal["grpc", "http/protobuf"] = "http/protobuf",
     server: Server | None = None,
+    **otlp: Any,
 ) -> Iterator[app.Agent]:
-    """Run an agent on a simulated node; it is scraped, as `server` says, and pushes where `endpoint` is given."""
+    """Run an agent on a simulated node; it is scraped, as `server` says, and pushes where `endpoint` is given, as `otlp` says."""
     base = Config()
     config, stand = point_at(node.endpoints, base)
     nvidia = replace(config.devices.nvidia, medium_period=Seconds(0.2), slow_period=Seconds(0.2))
@@ -30,7 +31,7 @@ def agent_on(
         period=Seconds(0.2),
         devices=replace(config.devices, nvidia=nvidia),
         server=replace(server or base.server, listen="127.0.0.1:0"),
-        otlp=replace(base.otlp, endpoint=endpoint, protocol=protocol, interval=Seconds(0.2)),
+        otlp=replace(base.otlp, endpoint=endpoint, protocol=protocol, interval=Seconds(0.2), **otlp),
     )
     agent = app.Agent(config, environ={}, stand=stand)
     agent.start()

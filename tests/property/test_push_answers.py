@@ -12,7 +12,7 @@ from inferometer import config
 from inferometer.client import Response
 from inferometer.model import Reason
 from inferometer.push import resolve, resource_attributes
-from inferometer.push.answer import judge_http, judge_success, read_retry_delay
+from inferometer.push.answer import judge_grpc, judge_http, judge_success, read_retry_delay
 
 KINDS = st.sampled_from(["application/x-protobuf", "text/plain", "text/html", ""])
 VARIABLES = st.sampled_from(
@@ -22,6 +22,9 @@ VARIABLES = st.sampled_from(
         "OTEL_EXPORTER_OTLP_PROTOCOL",
         "OTEL_EXPORTER_OTLP_HEADERS",
         "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
+        "OTEL_SDK_DISABLED",
         "OTEL_EXPORTER_OTLP_INSECURE",
         "OTEL_METRIC_EXPORT_INTERVAL",
         "OTEL_METRICS_EXPORTER",
@@ -42,6 +45,15 @@ def test_any_answer_is_judged(status: int, body: bytes, retry_after: str, kind: 
     assert verdict.message.isprintable()
     wait = read_retry_delay(body)
     assert wait is None or wait >= 0
+
+
+@given(st.text(max_size=20), st.text(max_size=300), st.binary(max_size=60))
+def test_any_grpc_failure_is_judged(code: str, text: str, status: bytes) -> None:
+    """No code, no words and no details make the judgement fail; it is always a failure, and a wait is above nothing."""
+    verdict = judge_grpc(code, text, status)
+    assert verdict.reason is not None
+    assert verdict.wait is None or verdict.wait > 0
+    assert len(verdict.message) < 300
 
 
 @given(st.integers(0, 2**63 - 1), st.text(max_size=20))

@@ -88,7 +88,7 @@ def judge_grpc(code: str, text: str, status: bytes) -> Verdict:
     delay = read_retry_delay(status)
     wait = delay or None
     if code == "RESOURCE_EXHAUSTED":
-        if text.startswith("CLIENT:"):  # gRPC's own core: the answer was larger than we take
+        if "CLIENT: Received message larger" in text:  # gRPC's own core: the answer was larger than we take
             return Verdict(Reason.MALFORMED, message)
         if delay is not None:
             return Verdict(Reason.REJECTED, message, retry=True, wait=wait)

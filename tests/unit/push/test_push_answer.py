@@ -150,7 +150,7 @@ def test_the_table_of_grpc_codes(code: str, reason: Reason, retry: bool) -> None
         ("grpc: received message larger than max (5000000 vs. 4194304)", b"", Reason.TOO_LARGE, False, None),
         ("gRPC message exceeds maximum size 4194304: 5000000", b"", Reason.TOO_LARGE, False, None),
         ("SERVER: Received message larger than max (9 vs. 5)", b"", Reason.TOO_LARGE, False, None),
-        ("CLIENT: Received message larger than max (9 vs. 5)", b"", Reason.MALFORMED, False, None),
+        ("Stream removed (CLIENT: Received message larger than max (9 vs. 5))", b"", Reason.MALFORMED, False, None),
         ("", b"", Reason.TOO_LARGE, False, None),
         ("rate limit exceeded for tenant blue", b"", Reason.REJECTED, False, None),
         ("quota used up", b"", Reason.REJECTED, False, None),

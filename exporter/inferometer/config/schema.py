@@ -284,9 +284,9 @@ class Otlp:
         "own", "Who sends: the agent, or the OpenTelemetry SDK's exporter, which needs `inferometer[otel]`."
     )
     headers: Mapping[str, str] = key({}, "Headers to send.", secret=True)
-    certificate: str = key("", "File of the certificates to trust. Empty: the system's.")
-    client_certificate: str = key("", "File of the client certificate.")
-    client_key: str = key("", "File of the client certificate's key.")
+    certificate: str = key("", "File of the certificates to trust, read again when it changes. Empty: the system's.")
+    client_certificate: str = key("", "File of the client certificate, read again when it changes.")
+    client_key: str = key("", "File of the client certificate's key. Empty: it stands with the certificate.")
     max_request: Size = key(
         Size(3_500_000),
         "Largest request before compression; more is split. Receivers accept 4 MiB by default.",

@@ -274,7 +274,8 @@ class Otlp:
     interval: Seconds = key(Seconds(60), "Time between pushes; the newest snapshot is sent.", minimum=0.1)
     timeout: Seconds = key(Seconds(10), "Longest wait for one push, retries included.", minimum=0.01)
     compression: Literal["gzip", "zstd", "none"] = key(
-        "gzip", "Compression. zstd is for http/protobuf and needs Python 3.14 or `inferometer[zstd]`."
+        "gzip",
+        "Compression. zstd needs Python 3.14 or `inferometer[zstd]`, http/protobuf, and a receiver that takes it: a Collector does, Prometheus does not.",
     )
     temporality: Literal["cumulative", "delta", "lowmemory"] = key(
         "cumulative",

@@ -3,6 +3,7 @@
 
 import os
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ class GrpcSender:
     def __init__(self, settings: Settings) -> None:
         """Raises Trouble that names the file where a certificate cannot be read."""
         self._settings = settings
-        self._metadata = tuple(settings.headers.items())
+        self._metadata = as_metadata(settings.headers)
         self._compression = grpc.Compression.Gzip if settings.compression == "gzip" else grpc.Compression.NoCompression
-        self._trust = read_trust(settings) if settings.secure else None
+        files = settings.certificate or settings.client_certificate
+        self._trust = read_trust(settings) if settings.secure and files else None
         self._trusted: ssl.SSLContext | None = None  # by the channel
         self._closed = False
         self._channel = self._dial()
@@ -64,10 +66,11 @@ class GrpcSender:
 
     def _dial(self) -> grpc.Channel:
         """Make a channel with what is to be trusted and shown now: a channel keeps the files that it was made with."""
-        if self._trust is None:
+        if not self._settings.secure:
             return grpc.insecure_channel(self._settings.target, options=_OPTIONS)
-        # OpenSSL has read the same files and found them good; gRPC says of a bad one only that it cannot connect.
-        self._trusted = self._trust.context()
+        if self._trust is not None:
+            # OpenSSL has read the same files and found them good; gRPC says of a bad one only that it cannot connect.
+            self._trusted = self._trust.context()
         return grpc.secure_channel(self._settings.target, read_credentials(self._settings), options=_OPTIONS)
 
     def _follow_renewals(self) -> None:
@@ -84,6 +87,11 @@ def _judge_error(error: Any) -> Verdict:
     """Judge a grpc.RpcError, which in a synchronous call is a grpc.Call as well."""
     status = next((value for key, value in error.trailing_metadata() or () if key == _DETAILS), b"")
     return judge_grpc(error.code().name, error.details() or "", status)
+
+
+def as_metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str | bytes], ...]:
+    """Give headers as gRPC takes them: bytes where the name ends in `-bin`."""
+    return tuple((key, value.encode() if key.endswith("-bin") else value) for key, value in headers.items())
 
 
 def read_credentials(settings: Settings) -> grpc.ChannelCredentials:

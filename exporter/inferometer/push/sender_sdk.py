@@ -45,9 +45,11 @@ class SdkHttpSender:
         if settings.secure:
             read_trust(settings)  # the SDK would find a bad file with the first request, and not say so
         silence(LOG)
+        silence("urllib3")  # it tells whole URLs, which may hold a secret
         self._answers: list[Response] = []  # to the request that is under way
         session = requests.Session()
         session.trust_env = False  # REQUESTS_CA_BUNDLE would stand over the certificate that was configured
+        session.stream = True  # an answer is read by us, up to a limit
         session.hooks["response"].append(self._keep)
         self._exporter = OTLPMetricExporter(
             endpoint=settings.target,
@@ -81,4 +83,6 @@ class SdkHttpSender:
 
     def _keep(self, response: Any, *_: object, **__: object) -> None:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        self._answers.append(Response(response.status_code, headers, response.content[:_MAX_ANSWER]))
+        body = response.raw.read(_MAX_ANSWER, decode_content=True)
+        response.close()  # what is left of a longer one
+        self._answers.append(Response(response.status_code, headers, body))

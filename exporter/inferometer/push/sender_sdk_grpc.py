@@ -15,7 +15,7 @@ from inferometer.model import Reason
 from inferometer.push.answer import Verdict, judge_grpc
 from inferometer.push.sdk_data import as_metrics_data
 from inferometer.push.sender import read_trust
-from inferometer.push.sender_grpc import read_credentials
+from inferometer.push.sender_grpc import as_metadata, read_credentials
 from inferometer.push.sender_sdk import LOG, silence
 from inferometer.push.settings import Settings
 
@@ -35,7 +35,7 @@ class SdkGrpcSender:
             endpoint=settings.target,
             insecure=not settings.secure,
             credentials=read_credentials(settings) if settings.secure else None,
-            headers=tuple(settings.headers.items()),
+            headers=as_metadata(settings.headers),  # type: ignore[arg-type]  # it hands them to gRPC, which takes bytes
             timeout=settings.timeout,
             compression=grpc.Compression.Gzip if settings.compression == "gzip" else grpc.Compression.NoCompression,
         )

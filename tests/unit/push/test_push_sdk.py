@@ -58,11 +58,12 @@ def test_a_receiver_gets_the_same_from_both(protocol: str, deltas: Any) -> None:
     (request,) = Encoder().requests(SNAPSHOT, max_bytes=1 << 20, deltas=deltas)
     with RECEIVERS[protocol]() as receiver:
         for who in ("own", "sdk"):
-            with sending(protocol, receiver.url, who, headers={"X-Tenant": "blue"}) as sender:
+            with sending(protocol, receiver.url, who, headers={"X-Tenant": "blue", "x-a-bin": "b"}) as sender:
                 assert send(sender, request) == Verdict(None)
         ours, theirs = receiver.received
         assert ours.request == theirs.request
-        assert theirs.headers["x-tenant"] == "blue"
+        assert theirs.headers["x-tenant"] == ours.headers["x-tenant"] == "blue"
+        assert theirs.headers["x-a-bin"] == ours.headers["x-a-bin"]
         assert ours.path == theirs.path
 
 
@@ -102,6 +103,14 @@ def test_partial_success_by_http_is_read() -> None:
     with HttpReceiver() as receiver, sending("http/protobuf", receiver.url) as sender:
         receiver.answers.append(Answer(body=body))
         assert send(sender) == Verdict(None, "too old", rejected=2)
+
+
+def test_a_long_answer_by_http_is_not_read_to_its_end() -> None:
+    """Under a success it is one, whatever it says; the next request goes out as if nothing had been."""
+    with HttpReceiver() as receiver, sending("http/protobuf", receiver.url) as sender:
+        receiver.answers.append(Answer(body=b"x" * 3_000_000))
+        assert [send(sender), send(sender)] == [Verdict(None)] * 2
+        assert len(receiver.received) == 2
 
 
 @pytest.mark.parametrize(

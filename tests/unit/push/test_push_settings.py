@@ -2,7 +2,7 @@
 """The OTEL_* variables, their precedence over one another and over the file, and what happens to bad values."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -94,6 +94,72 @@ def test_the_grpc_target(endpoint: str, insecure: str, target: str, secure: bool
         }
     )
     assert (settings.target, settings.secure) == (target, secure)
+
+
+# The specification's lists, "OTLP exporter configuration" and "Environment Variable Specification", one by one: a value, and
+# what it changes. Those of metrics stand over the general ones: see `PRECEDENCE`.
+SPECIFIED = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("http://g/x", "target", "http://g/x/v1/metrics"),
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": ("http://m/x", "target", "http://m/x"),
+    "OTEL_EXPORTER_OTLP_HEADERS": ("a=b", "headers", {"a": "b"}),
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS": ("a=b", "headers", {"a": "b"}),
+    "OTEL_EXPORTER_OTLP_COMPRESSION": ("none", "compression", "none"),
+    "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION": ("none", "compression", "none"),
+    "OTEL_EXPORTER_OTLP_TIMEOUT": ("1500", "timeout", 1.5),
+    "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT": ("1500", "timeout", 1.5),
+    "OTEL_EXPORTER_OTLP_PROTOCOL": ("grpc", "protocol", "grpc"),
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": ("grpc", "protocol", "grpc"),
+    "OTEL_EXPORTER_OTLP_CERTIFICATE": ("/x", "certificate", "/x"),
+    "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE": ("/x", "certificate", "/x"),
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": ("/x", "client_certificate", "/x"),
+    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE": ("/x", "client_certificate", "/x"),
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY": ("/x", "client_key", "/x"),
+    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY": ("/x", "client_key", "/x"),
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": ("delta", "temporality", "delta"),
+    "OTEL_METRIC_EXPORT_INTERVAL": ("1500", "interval", 1.5),
+    "OTEL_METRIC_EXPORT_TIMEOUT": ("1500", "timeout", 1.5),
+}
+# Of other signals, of the SDK's own pipelines, or taken elsewhere: `resource_attributes`, `is_wanted`, the refused aggregation.
+WITHOUT_EFFECT = {
+    "OTEL_EXPORTER_OTLP_INSECURE": "true",  # on HTTP: its scheme says it
+    "OTEL_EXPORTER_OTLP_METRICS_INSECURE": "true",
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "explicit_bucket_histogram",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://t",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://l",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+    "OTEL_METRICS_EXPORTER": "otlp",
+    "OTEL_METRICS_EXEMPLAR_FILTER": "always_off",
+    "OTEL_TRACES_EXPORTER": "none",
+    "OTEL_LOGS_EXPORTER": "none",
+    "OTEL_EXPORTER_PROMETHEUS_HOST": "h",
+    "OTEL_EXPORTER_PROMETHEUS_PORT": "9464",
+    "OTEL_SDK_DISABLED": "false",
+    "OTEL_RESOURCE_ATTRIBUTES": "a=b",
+    "OTEL_SERVICE_NAME": "x",
+    "OTEL_LOG_LEVEL": "debug",
+    "OTEL_PROPAGATORS": "b3",
+    "OTEL_TRACES_SAMPLER": "always_off",
+    "OTEL_BSP_SCHEDULE_DELAY": "1",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "1",
+}
+
+
+@pytest.mark.parametrize("name", SPECIFIED)
+def test_every_specified_variable_counts(name: str) -> None:
+    """Alone over the file, each changes what it is for, and nothing else but what follows from the protocol."""
+    value, changed, expected = SPECIFIED[name]
+    settings, before = settle({name: value}), settle({})
+    assert getattr(settings, changed) == expected
+    different = {
+        field.name for field in fields(Settings) if getattr(settings, field.name) != getattr(before, field.name)
+    }
+    assert different - {"target"} == {changed} - {"target"}
+
+
+@pytest.mark.parametrize("name", WITHOUT_EFFECT)
+def test_what_is_not_for_the_push_changes_nothing(name: str) -> None:
+    """Nor does it make a trouble."""
+    assert settle({name: WITHOUT_EFFECT[name]}) == settle({})
 
 
 PRECEDENCE = {

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics  # noqa: TID251  # the oracle
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest  # noqa: TID251  # oracle
 
+from example import SNAPSHOT
 from inferometer.model import Snapshot
 from inferometer.push.sdk_data import as_metrics_data
 from inferometer.push.temporality import DELTAS, Preference
@@ -30,6 +31,18 @@ def test_both_encoders_say_the_same(snapshot: Snapshot, preference: Preference, 
     for body in Encoder().requests(snapshot, max_bytes=max_bytes, deltas=DELTAS[preference]):
         theirs = encode_metrics(as_metrics_data(body))
         assert theirs == without_what_the_sdk_leaves_out(parsed(body))
+
+
+def test_exemplars_are_kept() -> None:
+    """With their time, value, attributes and both identities, or with neither."""
+    (body,) = Encoder().requests(SNAPSHOT, max_bytes=1 << 30)
+    request = without_what_the_sdk_leaves_out(parsed(body))
+    for metric in (m for block in request.resource_metrics for m in block.scope_metrics[0].metrics):
+        for point in data_points(metric):
+            plain = point.exemplars.add(time_unix_nano=7, as_double=0.5)
+            plain.filtered_attributes.add(key="k").value.string_value = "v"
+            point.exemplars.add(time_unix_nano=8, as_double=1.5, span_id=b"12345678", trace_id=b"1234567890abcdef")
+    assert encode_metrics(as_metrics_data(request.SerializeToString())) == request
 
 
 @given(snapshots(), snapshots())

@@ -7,6 +7,7 @@ from typing import Any
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (  # noqa: TID251  # this is the SDK's way
     ExportMetricsServiceRequest,
 )
+from opentelemetry.sdk.metrics import Exemplar  # noqa: TID251  # as above
 from opentelemetry.sdk.metrics import export as sdk  # noqa: TID251  # as above
 from opentelemetry.sdk.resources import Resource  # noqa: TID251  # as above
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: TID251  # as above
@@ -49,7 +50,11 @@ def _metric(metric: Any) -> sdk.Metric:
 
 def _number(point: Any) -> sdk.NumberDataPoint:
     return sdk.NumberDataPoint(
-        _attributes(point.attributes), point.start_time_unix_nano, point.time_unix_nano, point.as_double
+        _attributes(point.attributes),
+        point.start_time_unix_nano,
+        point.time_unix_nano,
+        point.as_double,
+        _exemplars(point.exemplars),
     )
 
 
@@ -64,7 +69,21 @@ def _histogram(point: Any) -> sdk.HistogramDataPoint:
         list(point.explicit_bounds),
         None,  # type: ignore[arg-type]  # min and max are not known, and the encoder leaves None out
         None,  # type: ignore[arg-type]  # as above
+        _exemplars(point.exemplars),
     )
+
+
+def _exemplars(several: Iterable[Any]) -> list[Exemplar]:
+    return [
+        Exemplar(
+            _attributes(each.filtered_attributes),
+            each.as_double,
+            each.time_unix_nano,
+            int.from_bytes(each.span_id) if each.span_id else None,
+            int.from_bytes(each.trace_id) if each.trace_id else None,
+        )
+        for each in several
+    ]
 
 
 def _attributes(pairs: Iterable[Any]) -> dict[str, str]:

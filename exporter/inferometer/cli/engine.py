@@ -10,12 +10,11 @@ from inferometer import app
 from inferometer.cli import check
 from inferometer.cli.output import Failure, write
 from inferometer.cli.settings import settle
-from inferometer.client import Client
 from inferometer.config import Engines, Objective
 from inferometer.join.blindness import STATISTICS_OFF, blindness
 from inferometer.join.objectives import MEASURED_BY, complain, measure
 from inferometer.model import EngineReport, Reason, Target, Trouble
-from inferometer.sources.engines.access import accesses, refuse_target
+from inferometer.sources.engines.access import accesses, open_client, refuse_target
 from inferometer.sources.engines.advice import how_to_bound, how_to_show
 from inferometer.sources.engines.reader import PageDescription, Reader, describe
 from inferometer.views.json import dump
@@ -52,12 +51,7 @@ def _read(place: str, engines: Engines, credentials: str) -> tuple[bytes, str]:
         if problem := refuse_target(credentials, engines.credentials):
             raise Failure(2, f"--credentials: {problem}")
         access = accesses(engines.credentials).get(credentials)
-        client = Client(
-            deadline=engines.deadline,
-            max_body=most,
-            authorization=access.authorization() if access else None,
-            trust=access.tls if access else None,
-        )
+        client = open_client(access, deadline=engines.deadline, max_body=most)
         try:
             response = client.get(place, accept="text/plain; version=0.0.4")
         finally:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from inferometer import config
+from inferometer.client import Client
 from inferometer.credentials import Authorization, Basic, Bearer, Tls
-from inferometer.model import Pod
+from inferometer.model import EMPTY, Pod
 
 EVERYWHERE = "*"
 
@@ -24,6 +25,20 @@ class Access(NamedTuple):
         if self.entry.username:
             return Basic(self.entry.username, self.entry.password_file)
         return None
+
+
+def open_client(access: Access | None, *, deadline: float, max_body: int, headers: Mapping[str, str] = EMPTY) -> Client:
+    """Give a client that asks one engine, with what it is shown and whom it trusts; without an access that is nothing.
+
+    `deadline` is seconds for a request, `max_body` the most bytes of an answer.
+    """
+    return Client(
+        deadline=deadline,
+        max_body=max_body,
+        headers=headers,
+        authorization=access.authorization() if access else None,
+        trust=access.tls if access else None,
+    )
 
 
 def accesses(entries: Iterable[config.Credentials]) -> Mapping[str, Access]:

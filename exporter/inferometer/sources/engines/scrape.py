@@ -6,9 +6,9 @@ import zlib
 from http import HTTPStatus
 
 from inferometer import config
-from inferometer.client import Client, Response
+from inferometer.client import Response
 from inferometer.model import EngineReport, Reason, Target, Trouble
-from inferometer.sources.engines.access import Access
+from inferometer.sources.engines.access import Access, open_client
 from inferometer.sources.engines.dialects import BINDINGS
 from inferometer.sources.engines.reader import Reader
 
@@ -51,13 +51,7 @@ class Engine:
         patience = target.deadline or float(settings.deadline)
         self.deadline = patience + self._phase + _SLACK
         self._reader = Reader(target, max_samples=settings.max_samples)
-        self._client = Client(
-            deadline=patience,
-            max_body=settings.max_page,
-            headers=target.headers,
-            authorization=access.authorization() if access else None,
-            trust=access.tls if access else None,
-        )
+        self._client = open_client(access, deadline=patience, max_body=settings.max_page, headers=target.headers)
 
     @property
     def period(self) -> float:

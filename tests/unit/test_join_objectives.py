@@ -12,9 +12,9 @@ from frames import CONTEXT, frames
 from inferometer import catalog
 from inferometer.config import Objective, Seconds
 from inferometer.join import join
-from inferometer.join.objectives import BETWEEN, BEYOND, EXACT, place
+from inferometer.join.objectives import BETWEEN, BEYOND, EXACT, UNMEASURED, place
 from inferometer.model import Metric, Pod, Snapshot, Target
-from inferometer.sources.engines.advice import how_to_bound, how_to_show
+from inferometer.sources.engines.advice import how_to_bound, how_to_measure, how_to_show
 from inferometer.sources.engines.reader import Reader
 from inferometer.views.prometheus import Exposition
 
@@ -66,6 +66,47 @@ def test_both_bounds_of_an_exact_threshold_can_be_said() -> None:
     assert Exposition().render(page, openmetrics=False).count(b"\ninference_slo_bound_seconds{") == 2
 
 
+def a_page(text: str) -> Snapshot:
+    """Give that of a page, with an objective on the end-to-end latency and one on the time per token of one model."""
+    objectives = (
+        Objective("whole", "e2e", Seconds(1)),
+        Objective("tokens", "tpot", Seconds(0.1), model="m1"),
+        Objective("elsewhere", "e2e", Seconds(1), namespace="other"),
+    )
+    report = Reader(TARGET).read(text.encode())
+    return join(frames(pods=[POD], engines=[report]), replace(CONTEXT, objectives=objectives))
+
+
+def test_an_objective_that_no_histogram_tells_says_so() -> None:
+    """An engine without the histogram has the threshold, with the state that says so, and no bound; one for others has none."""
+    snapshot = a_page("# TYPE llamacpp:requests_processing gauge\nllamacpp:requests_processing 1\n")
+    assert told(snapshot, catalog.SLO_THRESHOLD, catalog.SLO_STATE.key) == {("whole", UNMEASURED): 1.0}
+    assert told(snapshot, catalog.SLO_BOUND, catalog.SLO_SIDE.key) == {}
+    (engine,) = snapshot.engines
+    ((metric, state, sentence),) = engine.complaints
+    assert "the page has no gen_ai.server.request.duration" in sentence
+    assert "No metric of this engine" in how_to_measure("llamacpp", metric, state)
+    assert "first request" in how_to_measure("sglang", metric, state)
+
+
+def test_each_model_says_for_itself_what_is_not_measured() -> None:
+    """A page that has the histogram of one model only says so of the other; what an objective is not for says nothing."""
+    page = "# TYPE vllm:num_requests_running gauge\n"
+    page += "".join(f'vllm:num_requests_running{{engine="0",model_name="{model}"}} 0\n' for model in ("m1", "m2"))
+    page += "# TYPE vllm:e2e_request_latency_seconds histogram\n"
+    for end in ('_bucket{le="1.0",', '_bucket{le="+Inf",', "_count{", "_sum{"):
+        page += f'vllm:e2e_request_latency_seconds{end}engine="0",model_name="m1"}} 0\n'
+    snapshot = a_page(page)
+    model = catalog.SLO_THRESHOLD.keys.index(catalog.MODEL.key)
+    state = catalog.SLO_THRESHOLD.keys.index(catalog.SLO_STATE.key)
+    found = {
+        (p.attributes[model], p.attributes[state], p.value)
+        for p in snapshot.points
+        if p.metric is catalog.SLO_THRESHOLD
+    }
+    assert found == {("m1", EXACT, 1.0), ("m2", UNMEASURED, 1.0), ("m1", UNMEASURED, 0.1)}
+
+
 @pytest.mark.parametrize(
     ("threshold", "bounds", "expected"),
     [
@@ -100,7 +141,7 @@ def test_an_objective_is_for_its_models_and_namespaces(model: str, namespace: st
 def test_what_cannot_be_measured_is_said_with_the_engines_own_option() -> None:
     """In a sentence for `check`."""
     (engine,) = snapshot(Objective("chat", "ttft", Seconds(0.45)), Objective("fine", "ttft", Seconds(0.5))).engines
-    ((metric, complaint),) = engine.complaints
+    ((metric, _, complaint),) = engine.complaints
     assert complaint.startswith(
         "objective chat: 0.45 s lies between the bounds 0.25 s and 0.5 s of gen_ai.server.time_to_first_token of "
     )

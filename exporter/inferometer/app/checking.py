@@ -9,6 +9,7 @@ from inferometer import catalog
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand, at_a_glance
 from inferometer.config import Config
 from inferometer.join.blindness import STATISTICS_OFF
+from inferometer.join.objectives import UNMEASURED
 from inferometer.model import Reason, Snapshot, SourceHealth, Trouble
 from inferometer.push import open_sender, resolve
 from inferometer.sources.devices.kernel_log import KernelLog
@@ -197,8 +198,13 @@ def _said(snapshot: Snapshot) -> list[Finding]:
         if differing:
             findings.append(Finding(f"{label} families", "absent", f"its page {'; it '.join(differing)}", _UPGRADE))
         findings += [
-            Finding(f"{label} objectives", "missing", complaint, advice.how_to_bound(name, metric))
-            for metric, complaint in dict.fromkeys(engine.complaints)
+            Finding(
+                f"{label} objectives",
+                "absent" if state == UNMEASURED else "missing",  # what an engine does not have is nobody's fault
+                complaint,
+                advice.how_to_measure(name, metric, state),
+            )
+            for metric, state, complaint in dict.fromkeys(engine.complaints)
         ]
     return findings
 

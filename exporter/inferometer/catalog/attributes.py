@@ -224,8 +224,8 @@ SLO_METRIC = Attribute("inference.slo.metric", "The latency that it is for", ("t
 SLO_STATE = Attribute(
     "inference.slo.state",
     "Whether the engine's histogram can tell: it has a bound at the threshold; the threshold lies between two bounds; it lies "
-    "below the lowest or above the highest",
-    ("exact", "between", "beyond"),
+    "below the lowest or above the highest; or the page has no such histogram",
+    ("exact", "between", "beyond", "unmeasured"),
 )
 SLO_SIDE = Attribute(
     "inference.slo.side",

@@ -15,7 +15,7 @@ from inferometer.join.blindness import STATISTICS_OFF, blindness
 from inferometer.join.objectives import MEASURED_BY, complain, measure
 from inferometer.model import EngineReport, Reason, Target, Trouble
 from inferometer.sources.engines.access import accesses, open_client, refuse_target
-from inferometer.sources.engines.advice import how_to_bound, how_to_show
+from inferometer.sources.engines.advice import how_to_measure, how_to_show
 from inferometer.sources.engines.reader import PageDescription, Reader, describe
 from inferometer.views.json import dump
 from inferometer.views.text import clean
@@ -77,7 +77,7 @@ def _objectives(report: EngineReport, objectives: tuple[Objective, ...]) -> list
     for each in measure([replace(each, namespace="*") for each in objectives], report, ""):
         if text := complain(each):
             metric = MEASURED_BY[each.objective.metric].name
-            said[f"{text}. {how_to_bound(report.backend or report.engine, metric)}"] = None
+            said[f"{text}. {how_to_measure(report.backend or report.engine, metric, each.state)}"] = None
     return list(said)
 
 

@@ -90,7 +90,9 @@ def _engine(report: EngineReport, owner: Owner | None, resource: Resource, measu
         "" if report.kind == "router" else blindness(report),
         report.missing,
         () if report.kind == "unknown" else report.unknown,
-        tuple((MEASURED_BY[each.objective.metric].name, text) for each in measured if (text := complain(each))),
+        tuple(
+            (MEASURED_BY[each.objective.metric].name, each.state, text) for each in measured if (text := complain(each))
+        ),
     )
 
 

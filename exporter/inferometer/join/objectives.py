@@ -2,7 +2,7 @@
 """Objectives held against the bounds that engines really have: between two bounds a histogram tells nothing (law 7)."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import NamedTuple
@@ -20,7 +20,7 @@ MEASURED_BY: Mapping[str, Metric] = MappingProxyType(
         "e2e": catalog.REQUEST_DURATION,
     }
 )
-EXACT, BETWEEN, BEYOND = catalog.SLO_STATE.values
+EXACT, BETWEEN, BEYOND, UNMEASURED = catalog.SLO_STATE.values
 _LOWER, _UPPER = catalog.SLO_SIDE.values
 _ROUNDING = 1e-9  # of a threshold: far more than arithmetic adds to a bound, far less than anybody means
 
@@ -53,44 +53,68 @@ def place(threshold: float, bounds: Sequence[float]) -> Place:
 
 
 class Measured(NamedTuple):
-    """An objective on one histogram of an engine; `attributes` are those that the engine's page adds."""
+    """An objective on one histogram of an engine; `attributes` are those that the engine's page adds.
+
+    `place` is None where the page has no such histogram of the model, or, where it names none, of any.
+    """
 
     objective: Objective
     attributes: tuple[tuple[str, str], ...]
-    place: Place
+    place: Place | None
+
+    @property
+    def state(self) -> str:
+        """One of `inference.slo.state`."""
+        return self.place.state if self.place else UNMEASURED
 
 
 def measure(objectives: Sequence[Objective], report: EngineReport, namespace: str) -> Iterator[Measured]:
     """Hold the objectives that are for an engine against its histograms, each once; routers have none."""
-    if not objectives or report.kind != "engine":
+    if report.kind != "engine":
         return
+    mine = [each for each in objectives if fnmatchcase(namespace, each.namespace)]
+    if not mine:
+        return
+    told: set[tuple[Metric, str]] = set()
     for reading in report.readings:
         if not isinstance(reading.value, Histogram):
             continue
         model = next((value for key, value in reading.attributes if key == catalog.MODEL.key), "")
-        for objective in objectives:
-            if (
-                reading.metric is MEASURED_BY[objective.metric]
-                and fnmatchcase(model, objective.model)
-                and fnmatchcase(namespace, objective.namespace)
-            ):
+        told.add((reading.metric, model))
+        for objective in mine:
+            if reading.metric is MEASURED_BY[objective.metric] and fnmatchcase(model, objective.model):
                 yield Measured(objective, reading.attributes, place(objective.threshold, reading.value.bounds))
+    yield from _unmeasured(mine, report.models, told)
+
+
+def _unmeasured(
+    objectives: Sequence[Objective], models: Sequence[str], told: Collection[tuple[Metric, str]]
+) -> Iterator[Measured]:
+    """Give the objectives that are for a model, or an engine that names none, of which the page has no histogram."""
+    for objective in objectives:
+        metric = MEASURED_BY[objective.metric]
+        if (metric, "") in told:  # of all of its models
+            continue
+        for model in models or ("",):
+            if (metric, model) not in told and fnmatchcase(model, objective.model):
+                yield Measured(objective, ((catalog.MODEL.key, model),) if model else (), None)
 
 
 def put_objectives(
     draft: Draft, measured: Sequence[Measured], named: Mapping[str, str | None], at: float, resource: Resource
 ) -> None:
     """Put thresholds and the bounds next to them; `named` has the engine's attributes."""
-    for objective, added, where in measured:
+    for each in measured:
+        objective, where = each.objective, each.place
         told = {
             **named,
-            **dict(added),
+            **dict(each.attributes),
             catalog.SLO_NAME.key: objective.name,
             catalog.SLO_METRIC.key: objective.metric,
-            catalog.SLO_STATE.key: where.state,
+            catalog.SLO_STATE.key: each.state,
         }
         draft.put(catalog.SLO_THRESHOLD, told, float(objective.threshold), at=at, resource=resource)
-        for side, bound in ((_LOWER, where.lower), (_UPPER, where.upper)):
+        for side, bound in ((_LOWER, where.lower), (_UPPER, where.upper)) if where else ():
             if bound is not None:
                 draft.put(catalog.SLO_BOUND, {**told, catalog.SLO_SIDE.key: side}, bound, at=at, resource=resource)
 
@@ -101,6 +125,8 @@ def complain(measured: Measured) -> str:
     model = dict(attributes).get(catalog.MODEL.key, "")
     whose = MEASURED_BY[objective.metric].name + (f" of {model}" if model else "")
     told = f"objective {objective.name}: {_seconds(objective.threshold)}"
+    if where is None:
+        return f"{told} cannot be told, the page has no {whose}"
     if where.lower is None and where.upper is None:
         return f"{told} cannot be told, {whose} has no finite bound"
     if where.lower is None:

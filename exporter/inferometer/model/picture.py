@@ -98,7 +98,8 @@ class Engine:
     """An engine endpoint with the identity that the join found for it.
 
     `blind` is why its page tells nothing, as in `inference.engine.blind`. `missing` and `unknown` are the families by which
-    its page differs from what is known, `complaints` why objectives cannot be measured, each with the metric it is about.
+    its page differs from what is known, `complaints` why objectives cannot be measured, each with the metric
+    it is about and its `inference.slo.state`.
     """
 
     target: Target
@@ -112,7 +113,7 @@ class Engine:
     blind: str = ""
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
-    complaints: tuple[tuple[str, str], ...] = ()
+    complaints: tuple[tuple[str, str, str], ...] = ()
 
 
 class Balance(NamedTuple):

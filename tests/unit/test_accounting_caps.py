@@ -197,6 +197,15 @@ def test_the_limit_is_the_node_s() -> None:
     assert models == {None, "b", "other"}
 
 
+def test_engines_that_are_seen_together_have_places_in_turn() -> None:
+    """One engine's many models do not take every place from those that are seen with it; who comes later is `other`."""
+    node = Node(replace(RULES, max_models=3))
+    many = vllm(dict.fromkeys("abcdef", 1))
+    node.step(0.0, {"10.0.0.7:8000": many, "10.0.0.8:8000": vllm({"x": 1})})
+    later = node.step(5.0, {"10.0.0.7:8000": many, "10.0.0.8:8000": vllm({"x": 1}), "10.0.0.9:8000": vllm({"y": 1})})
+    assert set(by_model(later, catalog.PREEMPTIONS)) == {"a", "b", "x", "other"}
+
+
 def test_reasons_have_a_limit_of_their_own() -> None:
     """Reasons of one kind beyond the limit are one."""
     page = "".join(

@@ -6,8 +6,9 @@ ever moves from one series to another.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -51,8 +52,7 @@ class State:
 def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames, int]:
     """Fold what each page says of values beyond the limits; give also how much the limit on what ended made us forget."""
     reports = [(i, frame, frame.value) for i, frame in enumerate(frames.good) if isinstance(frame.value, EngineReport)]
-    named = dict.fromkeys(name for _, _, report in reports for name in report.named if name[1] != catalog.OTHER)
-    places, excess = _admit(state.places, named, rules, frames.steady)
+    places, excess = _admit(state.places, _in_turn([report for _, _, report in reports]), rules, frames.steady)
     adding = Adding(state.sums)
     pages: dict[str, Page] = {}
     good = list(frames.good)
@@ -68,6 +68,22 @@ def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames, int]
     kept, unseen = keep_departed(emptied, pages, frames.steady, rules)
     after = State(places, {**pages, **kept}, added)
     return after, replace(frames, good=tuple(good)), excess + forgotten + unseen
+
+
+def _in_turn(reports: Sequence[EngineReport]) -> dict[Name, None]:
+    """Give the values that engines name, each once: the first of each engine, then the second, so that none comes before all.
+
+    Of engines that are first seen together, as at the agent's start, one with many models does not leave the others without.
+    """
+    turns: list[tuple[int, Name]] = []
+    for report in reports:
+        count: Counter[str] = Counter()
+        for name in report.named:
+            if name[1] != catalog.OTHER:
+                turns.append((count[name[0]], name))
+                count[name[0]] += 1
+    turns.sort(key=itemgetter(0))
+    return dict.fromkeys(name for _, name in turns)
 
 
 def _admit(

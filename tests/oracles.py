@@ -41,7 +41,9 @@ def request(points: Iterable[Point]) -> ExportMetricsServiceRequest:
         scope = block.scope_metrics.add(schema_url=SCHEMA_URL)
         scope.scope.name = "inferometer"
         scope.scope.version = __version__
-        for metric, same in groupby(group, lambda point: point.metric):
+        for _, points_of in groupby(group, lambda point: point.metric.name):
+            same = list(points_of)
+            metric = same[0].metric
             entry = scope.metrics.add(name=metric.name, description=metric.description, unit=metric.unit)
             data: Any = getattr(entry, _DATA[metric.instrument])
             if metric.instrument is not Instrument.GAUGE:
@@ -146,7 +148,7 @@ def _name(metric: pb.Metric) -> str:
         word = "ratio"
     if word and not name.endswith(f"_{word}"):
         name = f"{name}_{word}"
-    return f"{name}_total" if metric.HasField("sum") and metric.sum.is_monotonic else name
+    return f"{name.removesuffix('_total')}_total" if metric.HasField("sum") and metric.sum.is_monotonic else name
 
 
 def _histogram(

@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arbitrary snapshots for property tests: every catalogue metric, any text, any finite number, any bounds."""
+"""Arbitrary snapshots for property tests: every catalogue metric and some that are passed on, any text, finite number and bounds."""
 
 from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from inferometer.catalog import METRICS
+from inferometer.catalog import ATTRIBUTES, METRICS, verbatim
 from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot, Value
+
+# Families that are passed on, in their order; the first two metrics are one family.
+PASSED = (
+    verbatim("my:a", Instrument.GAUGE, ()),
+    verbatim("my:a", Instrument.GAUGE, ("x",)),
+    verbatim("my:c_total", Instrument.COUNTER, ("x", "y")),
+    verbatim("my:h", Instrument.HISTOGRAM, ("x",)),
+)
+_KNOWN = {attribute.key for attribute in ATTRIBUTES}
 
 # What escaping gets wrong first, then anything that UTF-8 can say.
 texts = st.one_of(
@@ -46,9 +55,10 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     """A snapshot as the join promises it: grouped by metric in catalogue order, every series once."""
     about = draw(st.lists(resources(), min_size=1, max_size=3, unique=True))
     chosen = draw(st.sets(st.sampled_from(range(len(METRICS))), max_size=5))
+    chosen_passed = draw(st.sets(st.sampled_from(range(len(PASSED))), max_size=4))
     points: list[Point] = []
-    for metric in (METRICS[i] for i in sorted(chosen)):
-        attributes = st.tuples(*(st.one_of(st.none(), texts) for _ in metric.attributes))
+    for metric in (*(METRICS[i] for i in sorted(chosen)), *(PASSED[i] for i in sorted(chosen_passed))):
+        attributes = st.tuples(*(st.one_of(st.none(), texts) if key in _KNOWN else texts for key in metric.keys))
         series = draw(st.lists(attributes, min_size=1, max_size=3, unique_by=lambda a: tuple(v or None for v in a)))
         for values_of in series:
             start = draw(st.one_of(st.none(), times))

@@ -14,7 +14,7 @@ from inferometer.catalog import METRICS
 from inferometer.model import Instrument, Metric, Snapshot
 from inferometer.views.prometheus import Exposition
 from oracles import Series, samples, series
-from snapshots import snapshots, successions
+from snapshots import PASSED, snapshots, successions
 
 KINDS = {"gauge": "gauge", "counter": "counter", "updowncounter": "gauge", "histogram": "histogram"}
 UNITS = ("bytes_per_second", "seconds", "bytes", "joules", "watts", "hertz", "celsius", "ratio")
@@ -32,8 +32,10 @@ def read(families: Iterable[Family]) -> dict[Series, float]:
 
 
 def present(snapshot: Snapshot) -> list[Metric]:
-    metrics = {point.metric for point in snapshot.points}
-    return [metric for metric in METRICS if metric in metrics]
+    metrics = {
+        point.metric.name: point.metric for point in snapshot.points
+    }  # those of one family are alike in a page's head
+    return [metrics[name] for name in dict.fromkeys(m.name for m in (*METRICS, *PASSED)) if name in metrics]
 
 
 def family_name(metric: Metric) -> str:

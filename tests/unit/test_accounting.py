@@ -104,8 +104,8 @@ def test_more_ended_counters_than_the_limit_are_dropped_oldest_first_and_counted
     assert set(seconds(last)) == {"uid-2", "uid-3", None}
     index = catalog.DROPPED.keys.index("inferometer.limit")
     dropped = {p.attributes[index]: p.value for p in points(last, catalog.DROPPED)}
-    none = {"series": 0.0, "repeated": 0.0, "driver_call": 0.0, "xid": 0.0, "xid_unresolved": 0.0}
-    assert dropped == {**none, "ended": 2.0}
+    assert dropped.pop("ended") == 2.0
+    assert set(dropped.values()) == {0.0}  # limits that have cost nothing are there too
 
 
 def test_a_clock_that_is_set_back_takes_no_time_from_an_owner() -> None:
@@ -210,7 +210,7 @@ def test_while_the_clock_is_behind_no_counter_begins_after_it_was_read() -> None
     *_, behind, caught_up = run(at(0, POD), early, at(10, POD))
 
     assert all(p.start is None or p.start <= p.at for p in behind.points)
-    assert [p.start for p in points(caught_up, catalog.DROPPED)] == [NOW] * 6
+    assert {p.start for p in points(caught_up, catalog.DROPPED)} == {NOW}
 
 
 def test_the_number_of_series_counts_itself() -> None:

@@ -215,6 +215,8 @@ def test_check_engine_explains_a_page() -> None:
         "missing",
         "likely",
         "objectives",
+        "passed",
+        "withheld",
     }
     assert (document["schema"], document["engine"], document["kind"]) == (1, "vllm", "engine")
     assert {"family": "vllm:generation_tokens_total", "metric": "inference.tokens"} in document["mapped"]

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from inferometer import app
 from inferometer.app.simulated import point_at
-from inferometer.config import Config, Seconds, Server
+from inferometer.config import Config, Passthrough, Seconds, Server
 from inferometer.simulation.node import SimulatedNode
+
+NOTHING = Passthrough()
 
 
 @contextmanager
@@ -20,6 +22,7 @@ def agent_on(
     endpoint: str = "",
     protocol: Literal["grpc", "http/protobuf"] = "http/protobuf",
     server: Server | None = None,
+    passthrough: Passthrough = NOTHING,
     **otlp: Any,
 ) -> Iterator[app.Agent]:
     """Run an agent on a simulated node; it is scraped, as `server` says, and pushes where `endpoint` is given, as `otlp` says."""
@@ -31,6 +34,7 @@ def agent_on(
         period=Seconds(0.2),
         devices=replace(config.devices, nvidia=nvidia),
         server=replace(server or base.server, listen="127.0.0.1:0"),
+        engines=replace(config.engines, passthrough=passthrough),
         otlp=replace(base.otlp, endpoint=endpoint, protocol=protocol, interval=Seconds(0.2), **otlp),
     )
     agent = app.Agent(config, environ={}, stand=stand)

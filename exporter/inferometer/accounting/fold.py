@@ -9,7 +9,7 @@ from operator import itemgetter
 from types import MappingProxyType
 
 from inferometer import catalog
-from inferometer.accounting import aborts, caps, failures, held, starts, startups, xids
+from inferometer.accounting import aborts, caps, failures, families, held, starts, startups, xids
 from inferometer.accounting.linger import Rules
 from inferometer.model import Frames, Histogram, Instrument, Metric, Point, Snapshot, series_of
 
@@ -30,14 +30,16 @@ class State:
     given_up: Mapping[aborts.Key, aborts.Aborts] = field(default_factory=lambda: MappingProxyType({}))
     starting: startups.State = field(default_factory=startups.State)
     capped: caps.State = field(default_factory=caps.State)
+    claims: families.Claims = field(default_factory=lambda: MappingProxyType({}))
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
 
 def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames]:
-    """Make one of what engines say of values beyond the limits, ahead of the join: a page of many models has a few series."""
+    """Bound what engines say, ahead of the join: values beyond the limits are made one, and families do not contradict others."""
     capped, folded, excess = caps.cap(state.capped, frames, rules)
-    dropped = _sum(state.dropped, {"ended": excess}) if excess else state.dropped
-    return replace(state, capped=capped, dropped=dropped), folded
+    claims, admitted, more = families.admit(state.claims, folded, rules)
+    dropped = _sum(state.dropped, {"ended": excess + more}) if excess + more else state.dropped
+    return replace(state, capped=capped, claims=claims, dropped=dropped), admitted
 
 
 def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snapshot]:
@@ -70,6 +72,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         given_up=given_up,
         starting=starting,
         capped=state.capped,
+        claims=state.claims,
         dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot)),
     )
     shown = held.shown(holding, snapshot, rules)
@@ -90,7 +93,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
 
 def _in_order(points: Sequence[Point]) -> list[Point]:
     """Sort points by the catalogue's order of metrics; most stand in it already, run by run."""
-    runs = [(catalog.ORDER[metric], list(run)) for metric, run in groupby(points, key=_METRIC)]
+    runs = [(catalog.place(metric), list(run)) for metric, run in groupby(points, key=_METRIC)]
     runs.sort(key=itemgetter(0))  # stable: the order within a metric stays
     return list(chain.from_iterable(run for _, run in runs))
 

@@ -17,6 +17,12 @@ from inferometer.catalog.mig import *  # noqa: F403  # see above
 from inferometer.catalog.names import prometheus_name as prometheus_name
 from inferometer.catalog.names import prometheus_unit as prometheus_unit
 from inferometer.catalog.owners import *  # noqa: F403  # see above
+from inferometer.catalog.passed import EXPORTED as EXPORTED
+from inferometer.catalog.passed import is_passable as is_passable
+from inferometer.catalog.passed import is_reserved as is_reserved
+from inferometer.catalog.passed import own_labels as own_labels
+from inferometer.catalog.passed import spoken as spoken
+from inferometer.catalog.passed import verbatim as verbatim
 from inferometer.catalog.power import *  # noqa: F403  # see above
 from inferometer.catalog.routers import *  # noqa: F403  # see above
 from inferometer.catalog.xids import *  # noqa: F403  # see above
@@ -34,4 +40,11 @@ METRICS: tuple[Metric, ...] = tuple(
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 ORDER = {metric: i for i, metric in enumerate(METRICS)}
+
+
+def place(metric: Metric) -> tuple[int, str, tuple[str, ...]]:
+    """Give a metric's place among those that are published: families that engines are passed on come last, by name."""
+    return ORDER.get(metric, len(METRICS)), metric.prometheus, metric.keys
+
+
 ATTRIBUTES: tuple[Attribute, ...] = tuple(thing for thing in vars(attributes).values() if isinstance(thing, Attribute))

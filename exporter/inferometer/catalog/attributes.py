@@ -263,7 +263,7 @@ LEVEL = Attribute("inferometer.identity.level", "How much is known of owners", (
 LIMIT = Attribute(
     "inferometer.limit",
     "Which limit; `processes`, processes beyond those whose pod is looked for; `xid`, XIDs beyond what is kept of one GPU; `xid_unresolved`, XIDs in the kernel's log of an address that no GPU "
-    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `engine_backoff`, scrapes left out because an engine had answered too late or wrongly; `claims_blanked`, containers whose claims the kubelet left out of its answer, and for which its last one stands in; `models` and `reasons`, values on engines' pages that became `other`; `unfoldable`, series of such values that cannot be added up; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
+    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `engine_backoff`, scrapes left out because an engine had answered too late or wrongly; `claims_blanked`, containers whose claims the kubelet left out of its answer, and for which its last one stands in; `models` and `reasons`, values on engines' pages that became `other`; `unfoldable`, series of such values that cannot be added up; `passthrough_families`, `passthrough_series` and `passthrough_values`, families, series and values of engines that were asked for and not passed on; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
     "`driver_call`, a call that failed this once",
 )
 VERSION = Attribute("inferometer.version", "Version of the agent")
@@ -304,3 +304,6 @@ OPEN = {
     LOAD_PHASE.key: "reasons",
 }
 OTHER = "other"  # what values beyond that limit become
+
+# What is not passed on of engines' own families, as it is counted.
+WITHHELD = ("passthrough_families", "passthrough_series", "passthrough_values")

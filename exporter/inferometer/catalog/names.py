@@ -7,6 +7,7 @@ from inferometer.model import Instrument, Metric
 
 # Units as Prometheus' own OTLP translation spells them (prometheus/otlptranslator, unit maps).
 _UNITS = {
+    "": "",
     "s": "seconds",
     "By": "bytes",
     "J": "joules",
@@ -22,9 +23,9 @@ def prometheus_name(name: str, unit: str, instrument: Instrument) -> str:
     """Translate a name as Prometheus does by default for OTLP (strategy UnderscoreEscapingWithSuffixes).
 
     Source: prometheus/otlptranslator `metric_namer.go`. A gauge of unit `1` gains `_ratio`, a monotonic sum `_total`,
-    a unit its word, and an annotation unit in braces nothing.
+    a unit its word, and an annotation unit in braces nothing. A colon stays, every run of other characters is one underscore.
     """
-    tokens = [t for t in re.split(r"[^a-zA-Z0-9]+", name) if t]
+    tokens = [t for t in re.split(r"[^a-zA-Z0-9:]+", name) if t]
     word = "" if unit.startswith("{") else _UNITS[unit]
     if word and word not in tokens:
         tokens.append(word)
@@ -32,7 +33,8 @@ def prometheus_name(name: str, unit: str, instrument: Instrument) -> str:
         tokens = [t for t in tokens if t != "total"] + ["total"]
     if instrument is Instrument.GAUGE and unit == "1":
         tokens = [t for t in tokens if t != "ratio"] + ["ratio"]
-    return "_".join(tokens)
+    translated = "_".join(tokens)
+    return f"_{translated}" if translated[:1].isdigit() else translated
 
 
 def prometheus_unit(metric: Metric) -> str:

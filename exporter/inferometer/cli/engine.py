@@ -33,7 +33,7 @@ def execute(arguments: argparse.Namespace) -> int:
     config, _ = settle(arguments, level="warning")
     page, content_type = _read(arguments.page, config.engines, arguments.credentials or "")
     try:
-        found = describe(page, content_type)
+        found = describe(page, content_type, config.engines.passthrough)
     except Trouble as trouble:
         # What a malformed page's remedy tells to do is this very command.
         remedy = [] if trouble.reason is Reason.MALFORMED else filter(None, [trouble.remedy])
@@ -84,8 +84,10 @@ def _objectives(report: EngineReport, objectives: tuple[Objective, ...]) -> list
 def _document(found: PageDescription, objectives: list[str], blind: str) -> dict[str, object]:
     """Give the JSON document.
 
-    It is `{engine, backend, kind, version, models, blind, details, mapped, unmapped, unknown, missing, likely, objectives}`.
+    It is `{engine, backend, kind, version, models, blind, details, mapped, unmapped, unknown, missing, likely, objectives,
+    passed, withheld}`.
     `mapped` and `likely` are lists of `{family, metric}`, `objectives` of sentences on those that cannot be measured.
+    `passed` are the families that are passed on, `withheld` a list of `{family, reason}` of those that cannot be.
     `blind` is why the page says nothing of its engine, and empty where it does.
     """
     return {
@@ -102,6 +104,8 @@ def _document(found: PageDescription, objectives: list[str], blind: str) -> dict
         "missing": list(found.missing),
         "likely": _pairs(found.likely),
         "objectives": objectives,
+        "passed": list(found.passed),
+        "withheld": [{"family": family, "reason": reason} for family, reason in found.withheld],
     }
 
 
@@ -130,6 +134,8 @@ def _text(found: PageDescription, objectives: list[str], blind: str) -> str:
         "not read, but named as other engines name", [f"{family:{width}}  {metric}" for family, metric in found.likely]
     )
     lines += _listed("not mapped", found.unmapped)
+    lines += _listed("passed on", found.passed)
+    lines += _listed("asked for, and not passed on", [f"{family}: {reason}" for family, reason in found.withheld])
     return "".join(f"{clean(line)}\n" for line in lines)
 
 

@@ -7,7 +7,7 @@ The keys are declared once, in `schema`, `engines` and `server`; the loader (`lo
 
 from inferometer.config.declare import Seconds, Size
 from inferometer.config.document import Problem
-from inferometer.config.engines import Credentials, Discovery, Engines, Objective, Slo, TargetConfig
+from inferometer.config.engines import Credentials, Discovery, Engines, Objective, Passthrough, Slo, TargetConfig
 from inferometer.config.loader import ConfigError, load
 from inferometer.config.schema import (
     Accounting,
@@ -48,6 +48,7 @@ __all__ = [
     "Nvidia",
     "Objective",
     "Otlp",
+    "Passthrough",
     "PodResources",
     "Pods",
     "Problem",

@@ -77,6 +77,19 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True)
+class Passthrough:
+    """Families of engines' pages that are published under their own names, beside what is read of them."""
+
+    allow: tuple[str, ...] = key(
+        (), "Families to pass on, by name (`vllm:*`); `*` stands for any characters. Empty: none."
+    )
+    deny: tuple[str, ...] = key((), "Families that are not passed on although `allow` has them.")
+    max_series: int = key(
+        1_000, "Most series of one page that are passed on; families beyond are left out and counted.", minimum=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Engines:
     """Inference engines' metrics pages."""
 
@@ -101,6 +114,7 @@ class Engines:
         minimum=1,
     )
     max_reasons: int = key(50, "Most reasons of each kind (finish, wait, reject, load phase), likewise.", minimum=1)
+    passthrough: Passthrough = section(Passthrough)
 
 
 @dataclass(frozen=True, slots=True)

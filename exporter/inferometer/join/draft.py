@@ -100,8 +100,7 @@ class Draft:
         return points
 
     def points(self) -> tuple[Point, ...]:
-        """Give all points, in the catalogue's order of metrics."""
+        """Give all points, in the catalogue's order of metrics; what is passed on comes after it."""
         self._memo.laid = self._laid  # whole, so that nobody sees it half done
-        return tuple(
-            chain.from_iterable(self._points[metric].values() for metric in catalog.METRICS if metric in self._points)
-        )
+        metrics = sorted(self._points, key=catalog.place)
+        return tuple(chain.from_iterable(self._points[metric].values() for metric in metrics))

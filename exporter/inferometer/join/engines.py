@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engines on the points, with the identity of the pod that serves them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -11,12 +11,25 @@ from inferometer.join.balances import find_balances
 from inferometer.join.blindness import blindness, put_blindness, put_drift
 from inferometer.join.context import Context
 from inferometer.join.draft import Draft
+from inferometer.join.laid import Named
 from inferometer.join.objectives import MEASURED_BY, Measured, complain, measure, put_objectives
 from inferometer.join.pods import Pods
 from inferometer.join.services import describe_service
 from inferometer.join.starting import Told, find_starting
 from inferometer.join.valid import good
-from inferometer.model import Balance, Engine, EngineReport, Frames, Owner, Pod, Resource, Start, Target, series_of
+from inferometer.model import (
+    Balance,
+    Engine,
+    EngineReport,
+    Frames,
+    Owner,
+    Pod,
+    Reading,
+    Resource,
+    Start,
+    Target,
+    series_of,
+)
 
 
 class Engines(NamedTuple):
@@ -33,13 +46,18 @@ class Engines(NamedTuple):
     left_out: int
 
 
+# What is dropped of pages by limits is counted from the start.
+_LIMITS = (*dict.fromkeys(catalog.OPEN.values()), "unfoldable", *catalog.WITHHELD)
+
+
 def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> Engines:
     """Put what the engines say."""
     engines: list[Engine] = []
     balances: list[Balance] = []
-    doubts: list[tuple[str, int, int]] = []
+    doubts = [(limit, 0, 0) for limit in _LIMITS]
     left_out = 0
     reports: dict[str, Told] = {}
+    passed: list[tuple[Named, Sequence[Reading], float, Resource]] = []  # last: the limit is first for what is read
     for frame in good(frames, "engine", EngineReport):
         report = cast("EngineReport", frame.value)
         cost = sum(series_of(reading.value) for reading in report.readings)
@@ -47,7 +65,9 @@ def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> E
             left_out += cost
             continue
         doubts += [(f"page_{doubt}", frame.sequence, number) for doubt, number in report.dropped.items()]
-        doubts += [(limit, frame.sequence, number) for limit, number in report.folded.items()]
+        doubts += [
+            (limit, frame.sequence, number) for limit, number in (*report.folded.items(), *report.withheld.items())
+        ]
 
         target = report.target
         pod, owner = _whose(target, pods)
@@ -70,8 +90,11 @@ def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> E
         named = {target.instance: {**attributes, **draft.common}}
         put_objectives(draft, measured, attributes, frame.at, resource)
         draft.put_readings(named, report.readings, frame.at, resource)
+        if report.passed:
+            passed.append((named, report.passed, frame.at, resource))
         reports[target.instance] = Told(report, frame.at, attributes, resource)
         balances += find_balances(report, named[target.instance], frame.at, resource)
+    left_out += sum(_put_passed(draft, *each, context.max_series) for each in passed)
     _put_unread(draft, frames, pods, context)
     starting = find_starting(frames, pods, reports, context.node, draft.common)
     return Engines(tuple(engines), tuple(balances), starting, tuple(doubts), left_out)
@@ -94,6 +117,17 @@ def _engine(report: EngineReport, owner: Owner | None, resource: Resource, measu
             (MEASURED_BY[each.objective.metric].name, each.state, text) for each in measured if (text := complain(each))
         ),
     )
+
+
+def _put_passed(
+    draft: Draft, named: Named, readings: Sequence[Reading], at: float, resource: Resource, most: int
+) -> int:
+    """Put what an engine is passed on where all of it has room; give how many series were left out."""
+    cost = sum(series_of(reading.value) for reading in readings)
+    if draft.series + cost > most:
+        return cost
+    draft.put_readings(named, readings, at, resource)
+    return 0
 
 
 def _put_unread(draft: Draft, frames: Frames, pods: Pods, context: Context) -> None:

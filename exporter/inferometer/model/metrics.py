@@ -28,6 +28,7 @@ class Stability(StrEnum):
 
     CONVENTION = "convention"  # the semantic conventions' own name, at the version the catalogue pins
     PROVISIONAL = "provisional"  # ours, until a convention exists
+    VERBATIM = "verbatim"  # an engine's own, passed on as it is
 
 
 class Aggregation(StrEnum):
@@ -53,9 +54,9 @@ class Attribute:
         return self.key.replace(".", "_")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Metric:
-    """One entry of the catalogue. Compared by identity: a metric is defined once (law 10).
+    """One entry of the catalogue, or of a family that is passed on. Compared by identity: it is defined once (law 10).
 
     `attributes` is the order in which a point carries its attribute values.
     """

@@ -348,3 +348,5 @@ class EngineReport:
         tuple[str, str], ...
     ] = ()  # what the page says of attributes that anybody can make values for, each once
     folded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # what limits cost, by limit
+    passed: tuple[Reading, ...] = ()  # what the page says in its own words, where that is passed on
+    withheld: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # what is not, by limit

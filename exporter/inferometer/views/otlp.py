@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from inferometer import __version__
 from inferometer.catalog import SCHEMA_URL
-from inferometer.model import Histogram, Instrument, Metric, Point, Snapshot
+from inferometer.model import Histogram, Instrument, Point, Snapshot
 from inferometer.views.otlp_layout import SCOPE, Layout, marks
 from inferometer.views.otlp_wire import nanoseconds, started
 from inferometer.views.sayable import sayable
@@ -74,7 +74,7 @@ def otlp_json(snapshot: Snapshot) -> str:
                 {
                     "scope": {"name": SCOPE, "version": __version__},
                     "metrics": [
-                        _json_metric(m, list(of_metric)) for m, of_metric in groupby(group, attrgetter("metric"))
+                        _json_metric(list(of_metric)) for _, of_metric in groupby(group, attrgetter("metric.name"))
                     ],
                     "schemaUrl": SCHEMA_URL,
                 }
@@ -86,8 +86,9 @@ def otlp_json(snapshot: Snapshot) -> str:
     return json.dumps({"resourceMetrics": resources}, ensure_ascii=False)
 
 
-def _json_metric(metric: Metric, points: Sequence[Point]) -> dict[str, object]:
-    """Give a Metric."""
+def _json_metric(points: Sequence[Point]) -> dict[str, object]:
+    """Give the Metric of some points."""
+    metric = points[0].metric
     data: dict[str, object] = {"dataPoints": [_json_point(point) for point in points]}
     if metric.instrument is not Instrument.GAUGE:
         data["aggregationTemporality"] = 2  # cumulative

@@ -221,27 +221,29 @@ def _split(items: Sequence[_Item], max_bytes: int) -> tuple[list[list[int]], int
     Lengths around the points are taken at their most, so a request may be a little smaller than it could be.
     """
     resources: dict[_Pairs, int] = {}
-    metrics: dict[Metric, int] = {}
+    metrics: dict[str, int] = {}
+    metric_room: dict[str, int] = {}
     for item in items:
         resources.setdefault(item.resource, len(resources))
-        metrics.setdefault(item.metric, len(metrics))
+        if item.metric.name not in metrics:
+            metrics[item.metric.name] = len(metrics)
+            metric_room[item.metric.name] = _METRIC_ROOM + len(wire.metric_head(item.metric))
     room = {pairs: _RESOURCE_ROOM + len(wire.open_resource(pairs, _SCOPE_HEAD, 0)) for pairs in resources}
-    metric_room = {metric: _METRIC_ROOM + len(wire.metric_head(metric)) for metric in metrics}
-    order = sorted(range(len(items)), key=lambda i: (resources[items[i].resource], metrics[items[i].metric]))
+    order = sorted(range(len(items)), key=lambda i: (resources[items[i].resource], metrics[items[i].metric.name]))
     requests: list[list[int]] = []
     size = oversized = 0
     previous: _Item | None = None
     for i in order:
         item = items[i]
-        alone = room[item.resource] + metric_room[item.metric] + item.size
+        alone = room[item.resource] + metric_room[item.metric.name] + item.size
         if alone > max_bytes:
             oversized += 1
             continue
         added = alone
         if previous is not None and item.resource == previous.resource:
             added -= room[item.resource]
-            if item.metric is previous.metric:
-                added -= metric_room[item.metric]
+            if item.metric.name == previous.metric.name:
+                added -= metric_room[item.metric.name]
         if previous is None or size + added > max_bytes:
             requests.append([])
             size, added = 0, alone
@@ -257,8 +259,9 @@ def _framed(items: Sequence[_Item], instruments: Collection[Instrument]) -> list
     for pairs, of_resource in groupby(items, key=attrgetter("resource")):
         first = len(heads)
         size = 0
-        for metric, of_metric in groupby(of_resource, key=attrgetter("metric")):
+        for _, of_metric in groupby(of_resource, key=attrgetter("metric.name")):
             points = list(of_metric)
+            metric = points[0].metric
             points_size = sum(point.size for point in points)
             delta = metric.instrument in instruments
             begin = wire.open_metric(wire.metric_head(metric), metric.instrument, points_size, delta=delta)

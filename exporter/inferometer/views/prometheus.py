@@ -110,7 +110,7 @@ class _Layout:
         starts: list[tuple[int, Metric]] = []
         for metric, attributes, value, *_ in points:
             bounds = value.bounds if isinstance(value, Histogram) else None
-            if not starts or starts[-1][1] is not metric:
+            if not starts or starts[-1][1].prometheus != metric.prometheus:
                 starts.append((len(texts), metric))
             texts += known.get((metric, attributes, bounds)) or _texts(metric, attributes, bounds)
             edges += _edges(bounds)

@@ -3,10 +3,14 @@
 
 from dataclasses import dataclass
 
+from inferometer.config import Passthrough
 from inferometer.model import EngineReport, Target
 from inferometer.sources.engines.page import Layout, Parser
+from inferometer.sources.engines.passing import Passing, find_passing
 from inferometer.sources.engines.plan import Plan, compile_plan
 from inferometer.sources.engines.recognise import likely, recognise
+
+_NOTHING = Passthrough()
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,8 @@ class PageDescription:
     `mapped` pairs families with metrics, `unmapped` has the other families, of which the dialect has never heard of
     the `unknown`, and `missing` those that an engine of the page's age should have. `likely` are families of an unknown
     engine's page, and the metrics that they would be if they mean what other engines mean by that name. `details`
-    pairs attributes of the engine's info with what the page tells.
+    pairs attributes of the engine's info with what the page tells. `passed` are the families that are passed on as they
+    are, and `withheld` pairs those that are asked for and are not with the reason.
     """
 
     engine: str
@@ -30,13 +35,17 @@ class PageDescription:
     unknown: tuple[str, ...] = ()
     likely: tuple[tuple[str, str], ...] = ()
     details: tuple[tuple[str, str], ...] = ()
+    passed: tuple[str, ...] = ()
+    withheld: tuple[tuple[str, str], ...] = ()
 
 
 class Reader:
     """Reads one target's pages. A page like the last one costs only its values."""
 
-    def __init__(self, target: Target, *, max_samples: int = 20_000) -> None:
+    def __init__(self, target: Target, *, max_samples: int = 20_000, passthrough: Passthrough = _NOTHING) -> None:
         self._target = target
+        self._passthrough = passthrough
+        self._passing = Passing()
         self._parser = Parser(max_samples=max_samples)
         self._layout: Layout | None = None
         self._page = recognise(Layout((), {}, [], []), "")
@@ -48,8 +57,10 @@ class Reader:
         if layout is not self._layout:
             self._page = recognise(layout, self._target.engine)
             self._plan = compile_plan(layout, self._page, self._target.instance)
+            self._passing = find_passing(layout, self._page.kind, self._passthrough, self._target.instance)
             self._layout = layout
         readings, dropped = self._plan.read(values)
+        passed, withheld = self._passing.read(values)
         page, plan = self._page, self._plan
         return EngineReport(
             self._target,
@@ -66,14 +77,17 @@ class Reader:
             page.details,
             plan.balanced,
             plan.named,
+            passed=passed,
+            withheld=withheld,
         )
 
 
-def describe(body: bytes, content_type: str = "") -> PageDescription:
-    """Say what a page is. Raises as `Parser.parse` does."""
+def describe(body: bytes, content_type: str = "", passthrough: Passthrough = _NOTHING) -> PageDescription:
+    """Say what a page is, and what is passed on of it. Raises as `Parser.parse` does."""
     layout, _ = Parser(max_samples=1_000_000).parse(body, content_type)
     page = recognise(layout)
     plan = compile_plan(layout, page, "")
+    passing = find_passing(layout, page.kind, passthrough, "")
     return PageDescription(
         page.engine,
         page.backend,
@@ -86,4 +100,6 @@ def describe(body: bytes, content_type: str = "") -> PageDescription:
         plan.unknown if page.dialects else (),
         () if page.dialects else likely(layout),
         tuple(sorted(page.details.items())),
+        passing.names,
+        passing.refused,
     )

@@ -50,7 +50,7 @@ class Engine:
         self._closed = threading.Event()
         patience = target.deadline or float(settings.deadline)
         self.deadline = patience + self._phase + _SLACK
-        self._reader = Reader(target, max_samples=settings.max_samples)
+        self._reader = Reader(target, max_samples=settings.max_samples, passthrough=settings.passthrough)
         self._client = open_client(access, deadline=patience, max_body=settings.max_page, headers=target.headers)
 
     @property

@@ -76,7 +76,10 @@ def test_both_workers_count_their_own(scene: Scene) -> None:
 
 
 def test_who_hangs_up_is_known_by_the_first_token(scene: Scene) -> None:
-    """A request that its client left is in no duration of a worker's; first tokens less finished tells how many there are."""
+    """A request that its client left is in no duration of a worker's; first tokens less finished tells how many there are.
+
+    The workers count them too: that is what the agent says, once.
+    """
     client = scene.client
     agrees(scene)
     client.together(*[lambda: client.hang_up("leaves after three", tokens=2000, after=3)] * 4)
@@ -84,6 +87,11 @@ def test_who_hangs_up_is_known_by_the_first_token(scene: Scene) -> None:
     agrees(scene)
 
     assert scene.agent.told().hung_up == 4
+    aborted = values(
+        scrape(scene.agent.url), "inference_requests_aborted_total", "inference_abort_evidence", "k8s_pod_name"
+    )
+    assert {evidence for evidence, _ in aborted} == {"measured"}
+    assert sum(aborted.values()) == 4
     assert scene.agent.told(ROUTER).finished["abort"] == 4
 
 

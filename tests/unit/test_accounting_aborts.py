@@ -129,6 +129,19 @@ def test_what_an_engine_counts_itself_is_measured() -> None:
     assert counts(run(page(0, 0, more=counted % 0), page(5, 3, more=counted % 2))) == [0, 2]
 
 
+def test_where_the_host_counts_who_hung_up_nothing_is_derived_beside_it() -> None:
+    """A vLLM behind Dynamo, whose worker counts who was given up: that count is told, and not added to one of ours."""
+    worker = 'dynamo_component="backend",dynamo_endpoint="{}",dynamo_namespace="dynamo",worker_id="1"'
+    family = "dynamo_component_cancellation_total"
+    more = (
+        f"# TYPE {family} counter\n{family}{{{worker.format('generate')}}} 3\n{family}{{{worker.format('clear')}}} 9\n"
+    )
+    pages = [page(10, 10), page(20, 15)]
+    told = run(*[each + more.encode() for each in pages], pages[1] + more.encode())
+    evidence = catalog.REQUESTS_ABORTED.keys.index(catalog.ABORT_EVIDENCE.key)
+    assert [[(p.attributes[evidence], p.value) for p in each] for each in told] == [[("measured", 3.0)]] * 3
+
+
 def _aborted(report: EngineReport) -> set[tuple[str, object]]:
     return {
         (dict(reading.attributes)[catalog.ABORT_EVIDENCE.key], reading.value)

@@ -172,8 +172,8 @@ REQUESTS_ABORTED = metric(
     C,
     (*ON_ENGINE, ABORT_EVIDENCE),
     SUM,
-    "Requests that were given up, most often because their client hung up. Measured: as the engine counts them; they are among "
-    "those that finished too. Derived, where it does not: at least so many since the agent saw the engine, or since it was "
+    "Requests that were given up, most often because their client hung up. Measured: as the engine counts them, most among those "
+    "that finished too. Derived, where it does not: at least so many since the agent saw the engine, or since it was "
     "restarted; those that had a first token and neither run, wait nor finished otherwise.",
 )
 REQUESTS_REJECTED = metric(

@@ -20,9 +20,12 @@ def find_balances(
     """Give a balance for each model and rank of a page that says of all four places how many requests are there.
 
     A page of which a series was not believed may lack a part of a sum, and gives none; nor does what limits made one, which
-    counts from another time, and loses a part when a model goes. `named` has the engine's attributes.
+    counts from another time, and loses a part when a model goes; nor one that says itself who hung up, as that of an engine
+    behind Dynamo does: both together would count them twice. `named` has the engine's attributes.
     """
     if not report.balanced or report.dropped:
+        return
+    if any(reading.metric is catalog.REQUESTS_ABORTED for reading in report.readings):
         return
     engines: dict[_Own, list[Reading]] = {}
     folded: set[_Own] = set()

@@ -2,14 +2,17 @@
 """NVIDIA Dynamo 1.6: a frontend that routes, and workers that re-export what their engine says.
 
 The frontend measures the requests that its workers count too: what it says has names of its own (`inference.router.*`).
-A worker's page is off unless `DYN_SYSTEM_PORT` is set; its work handler refuses requests that its engine never sees.
+A worker's page is off unless `DYN_SYSTEM_PORT` is set; its work handler refuses requests that its engine never sees. It counts
+those that it is told to give up, each once (`lib/runtime/src/pipeline/network/ingress/push_handler.rs`, and as driven live): who
+hangs up before a worker has the request is in no count of it. An idle mocker's page has nothing of the engine that it plays, not
+even a name: until its first request it is a worker of Dynamo's, and no more can be known.
 """
 
 from dataclasses import replace
 
 from inferometer import catalog
 from inferometer.sources.engines.dialect import Dialect, Kind, Timing, sign
-from inferometer.sources.engines.dialects.shared import OUTPUT, PER_EVENT
+from inferometer.sources.engines.dialects.shared import MEASURED, OUTPUT, PER_EVENT
 from inferometer.sources.engines.dialects.vllm import VLLM
 from inferometer.sources.engines.family import ANY, Family, Label, where
 
@@ -66,6 +69,14 @@ DYNAMO_WORKER = Dialect(
             beside=True,
         ),
         Family(
+            ("component_cancellation_total",),
+            catalog.REQUESTS_ABORTED,
+            fixed=MEASURED,
+            conditions=(where("dynamo_endpoint", "generate"),),
+            optional=True,
+            beside=True,
+        ),
+        Family(
             ("component_request_duration_seconds",),
             catalog.REQUEST_DURATION,
             conditions=(where("dynamo_endpoint", "generate"),),
@@ -80,7 +91,7 @@ DYNAMO_WORKER = Dialect(
     ),
     known=("*",),
     port=8081,
-    images=("ai-dynamo/*-runtime",),
+    images=("ai-dynamo/*-runtime", "ai-dynamo/*-runtime-nightly"),
     other_ports=(9090, 8000),  # its operator's workers, and a frontend of the same image
 )
 

@@ -125,5 +125,5 @@ SGLANG = Dialect(
     ),
     port=30000,
     statistics="Start SGLang with --enable-metrics.",
-    images=("sglang", "rocm/sgl-dev"),
+    images=("sglang", "sglang-rocm", "rocm/sgl-dev"),
 )

@@ -226,8 +226,17 @@ _KNOWN = (
 VLLM = Dialect(
     name="vllm",
     images=(
-        *("vllm-openai", "vllm-openai-*", "nvidia/vllm", "rocm/vllm", "rhaiis/vllm-*"),
-        *("llm-d/llm-d", "llm-d/llm-d-cuda", "llm-d/llm-d-aws", "llm-d/llm-d-xpu", "llm-d-inference-sim"),
+        *("vllm-openai", "vllm-openai-*", "vllm-*release-repo", "nvidia/vllm", "rocm/vllm", "rocm/vllm-dev"),
+        *("rhaiis/vllm-*", "rhoai/odh-vllm-*", "modh/vllm"),
+        *(
+            "llm-d/llm-d",
+            "llm-d/llm-d-cuda",
+            "llm-d/llm-d-aws",
+            "llm-d/llm-d-rocm",
+            "llm-d/llm-d-xpu",
+            "llm-d/llm-d-hpu",
+        ),
+        *("llm-d/llm-d-tpu", "llm-d/llm-d-cpu", "llm-d-inference-sim"),
     ),
     other_ports=(8200,),  # llm-d, behind the routing sidecar that has 8000
     statistics="Start vLLM without --disable-log-stats.",

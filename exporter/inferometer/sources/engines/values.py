@@ -97,7 +97,7 @@ class Buckets(NamedTuple):
         """Read it, with its own bounds.
 
         Raises:
-            DoubtError: NOT_FINITE, NOT_CUMULATIVE.
+            DoubtError: NOT_FINITE, NOT_CUMULATIVE; OUT_OF_RANGE: its sum is negative, which OpenMetrics forbids.
         """
         cumulative, total = self.cumulative(values), values[self.sum_slot]
         try:
@@ -106,6 +106,8 @@ class Buckets(NamedTuple):
             raise DoubtError(Doubt.NOT_FINITE) from None
         if not math.isfinite(total):
             raise DoubtError(Doubt.NOT_FINITE)
+        if total < 0:
+            raise DoubtError(Doubt.OUT_OF_RANGE)
         counts = tuple(map(sub, whole, (0, *whole)))
         if whole != cumulative or min(counts) < 0 or values[self.count_slot] != whole[-1] or whole[-1] >= _MAX_COUNT:
             raise DoubtError(Doubt.NOT_CUMULATIVE)
@@ -144,6 +146,7 @@ def buckets(
         bool(limits)
         and limits[-1] == math.inf
         and all(map(math.isfinite, limits[:-1]))
+        and limits[0] >= 0  # OpenMetrics has no sum beside negative bounds
         and len(set(limits)) == len(limits)
     )
     if not proper or count is None or sum_ is None:

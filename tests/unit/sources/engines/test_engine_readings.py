@@ -74,6 +74,8 @@ def test_a_histogram_keeps_its_own_bounds() -> None:
         (histogram(("0.5", 2), ("+Inf", 3)).replace(TTFT + "_sum", "x"), "incomplete"),
         (histogram(("0.5", float("nan")), ("+Inf", 3)), "not_finite"),
         (histogram(("0.5", 2), ("+Inf", 3), total="NaN"), "not_finite"),
+        (histogram(("0.5", 2), ("+Inf", 3), total="-1"), "out_of_range"),
+        (histogram(("-1", 0), ("0.5", 2), ("+Inf", 3)), "incomplete"),
         (f"# TYPE {TTFT} gauge\n" + histogram(("+Inf", 3)), "type"),
         ("# TYPE vllm:num_requests_running counter\n" + RUNNING + " 1\n", "type"),
         (RUNNING + " NaN\n", "not_finite"),

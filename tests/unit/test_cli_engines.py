@@ -118,3 +118,16 @@ def test_a_page_that_says_nothing_of_its_engine_is_called_blind() -> None:
     shown = run("check", "engine", "-", stdin=off).stdout
     assert "blind    statistics_off\n" in shown
     assert "--disable-log-stats" in shown
+
+
+def test_what_is_passed_on_of_a_page_is_said_with_the_reasons_for_what_is_not(tmp_path: Path) -> None:
+    """The configuration says what is asked for; a family that cannot be passed on has the reason beside it."""
+    (tmp_path / "inferometer.yaml").write_text('engines: {passthrough: {allow: ["vllm:*", "gpu_*"]}}')
+    (tmp_path / "page").write_bytes(PAGE + b"# TYPE gpu_cache_usage_perc gauge\ngpu_cache_usage_perc 0.5\n")
+    arguments = ("check", "--config", str(tmp_path / "inferometer.yaml"), "engine", str(tmp_path / "page"))
+    document = json.loads(run(*arguments, "--json").stdout)
+    assert document["passed"] == ["vllm:num_requests_running"]
+    assert [each["family"] for each in document["withheld"]] == ["gpu_cache_usage_perc"]
+    shown = run(*arguments).stdout
+    assert "passed on (1)\n  vllm:num_requests_running\n" in shown
+    assert "gpu_cache_usage_perc: names that begin so are taken" in shown

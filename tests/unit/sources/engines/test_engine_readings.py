@@ -181,3 +181,15 @@ def test_the_reference_page_names_a_family_for_every_engine_metric() -> None:
     ours = {"inference.engine.info", "inference.engine.blind", "inference.slo.threshold", "inference.slo.bound"}
     assert bound == {name for name in named - ours if ".startup." not in name}
     assert {"vllm", "sglang", "trtllm", "triton", "tgi", "nim", "llamacpp", "lmdeploy"} <= {b.source for b in BINDINGS}
+
+
+def test_an_ensemble_counts_beside_the_models_that_it_is_made_of() -> None:
+    """A page of Triton's without a backend of tokens does not tell which model is an ensemble: each is told by its name."""
+    page = FIXTURES / "triton" / "real_pytriton0.7.0_cpu_ensemble.txt"
+    report = read(page.read_text())
+    success = {
+        dict(r.attributes)[catalog.MODEL.key]: r.value
+        for r in report.readings
+        if r.metric is catalog.REQUESTS_FINISHED and dict(r.attributes)[catalog.FINISH_REASON.key] == "success"
+    }
+    assert success == {"ensemble": 3.0, "one": 4.0, "two": 3.0}  # three requests to the ensemble, one to a model of it

@@ -13,7 +13,7 @@ from prometheus_client import core  # noqa: TID251  # the reference
 
 from inferometer.catalog import SCHEMA_URL
 from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot
-from inferometer.views.prometheus import boundary
+from inferometer.views.prometheus_text import boundary
 from oracles import request
 
 # --- prometheus_client --------------------------------------------------------------------------------------------

@@ -2,16 +2,24 @@
 """One snapshot more: every part of the fold advances, and its counters join the snapshot's points."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, groupby
-from operator import itemgetter
 from types import MappingProxyType
 
 from inferometer import catalog
 from inferometer.accounting import aborts, caps, failures, families, held, starts, startups, xids
 from inferometer.accounting.linger import Rules
-from inferometer.model import Frames, Histogram, Instrument, Metric, Point, Snapshot, series_of
+from inferometer.model import (
+    Frames,
+    Group,
+    Instrument,
+    Metric,
+    Point,
+    Points,
+    Snapshot,
+    groups_of,
+    series_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     before = state.latest or snapshot.at
     passed = max(0.0, snapshot.steady - state.steady)
     holding, ended_holdings = held.hold(state.holdings, passed, snapshot, rules, state.energies)
-    counters, ended_series = starts.find_starts(state.kept, snapshot, rules, state.steady)
+    counters, groups, ended_series = starts.find_starts(state.kept, snapshot, rules, state.steady)
     errors, ended_errors = failures.count(state.errors, snapshot, rules, counted=state.sequence, since=before)
     reported, lost, ended_xids = xids.count(
         state.reports, snapshot, rules, since=before, before=state.holdings, holding=holding
@@ -83,28 +91,32 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         *startups.points_of(starting, snapshot),
         *_counters(after, snapshot),
     ]
-    number = _count(counters.told) + _count(ours) + 1
-    points = _in_order((*counters.told, *ours, _own(snapshot, after, catalog.SERIES, float(number))))
+    added = groups_of(ours)
+    number = sum(map(_count, (*groups, *added))) + 1
+    points = _in_order(groups, (*added, (_own(snapshot, after, catalog.SERIES, float(number)),)))
     if snapshot.at < state.latest:
         # The clock was set back: until it has caught up, a start that lies ahead is unknown.
-        points = [p if p.start is None or p.start <= p.at else p._replace(start=None) for p in points]
-    return after, replace(snapshot, points=tuple(points))
+        points = Points.of(
+            tuple(p if p.start is None or p.start <= p.at else p._replace(start=None) for p in group)
+            for group in points.groups
+        )
+    return after, replace(snapshot, points=points)
 
 
-def _in_order(points: Sequence[Point]) -> list[Point]:
-    """Sort points by the catalogue's order of metrics; most stand in it already, run by run."""
-    runs = [(catalog.place(metric), list(run)) for metric, run in groupby(points, key=_METRIC)]
-    runs.sort(key=itemgetter(0))  # stable: the order within a metric stays
-    return list(chain.from_iterable(run for _, run in runs))
+def _in_order(groups: Iterable[Group], ours: Iterable[Group]) -> Points:
+    """Add points of our own to groups, and sort these by the catalogue's order of metrics."""
+    found = {group[0].metric: group for group in groups}
+    for group in ours:
+        metric = group[0].metric
+        found[metric] = (*found[metric], *group) if metric in found else group
+    return Points.of(found[metric] for metric in sorted(found, key=catalog.place))
 
 
-_METRIC = itemgetter(0)  # Point.metric, read in C
-
-
-def _count(points: Sequence[Point]) -> int:
-    """Count the series of points."""
-    histograms = [point.value for point in points if type(point.value) is Histogram]
-    return len(points) - len(histograms) + sum(map(series_of, histograms))
+def _count(points: Group) -> int:
+    """Count the series of a metric's points."""
+    if points[0].metric.instrument is not Instrument.HISTOGRAM:
+        return len(points)
+    return sum(series_of(point.value) for point in points)
 
 
 def _counters(state: State, snapshot: Snapshot) -> list[Point]:

@@ -3,37 +3,55 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import compress
-from operator import is_not
 from types import MappingProxyType
+from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.accounting.linger import Rules, keep
-from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot, Value
+from inferometer.model import Group, Histogram, Instrument, Metric, Point, Resource, Snapshot, Value, groups_of
 
 Series = tuple[Metric, tuple[str | None, ...], Resource]
 Gone = tuple[Point, float]  # as it was told last, and when (monotonic)
 
 
+class Kept(NamedTuple):
+    """The points of a counter's metric as they came, and as they were `told`, so that a fall is noticed."""
+
+    points: Group
+    told: Group
+
+
 @dataclass(frozen=True, slots=True)
 class State:
-    """The points of the newest snapshot as they came, and as they were `told`, so that a fall is noticed.
+    """What was kept of the newest snapshot, by metric; `gone` are the counters that are not there now."""
 
-    `gone` are the counters that are not there now.
-    """
-
-    points: tuple[Point, ...] = ()
-    told: tuple[Point, ...] = ()
+    kept: Mapping[Metric, Kept] = field(default_factory=lambda: MappingProxyType({}))
     gone: Mapping[Series, Gone] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def find_starts(state: State, snapshot: Snapshot, rules: Rules, steady: float) -> tuple[State, int]:
+def find_starts(state: State, snapshot: Snapshot, rules: Rules, steady: float) -> tuple[State, tuple[Group, ...], int]:
     """Tell every counter that a device or engine keeps with the start that is known, moved where its value fell.
 
-    Gives also how many series that are not there now the limit made us forget. `steady` is monotonic seconds of the
-    snapshot before.
+    Gives the points of each metric as they are told, and how many series that are not there now the limit made us forget.
+    `steady` is monotonic seconds of the snapshot before.
     """
-    points = snapshot.points
+    groups = groups_of(snapshot.points)
+    counters = [(group[0].metric, group) for group in groups if group[0].metric.instrument in _CUMULATIVE]
+    # What is the same is told the same.
+    same = {metric: kept for metric, group in counters if (kept := _again(state.kept.get(metric), group))}
+    known = {
+        _series(point): point for metric, kept in state.kept.items() if metric not in same for point in _unstarted(kept)
+    }
+    others = [(metric, group) for metric, group in counters if metric not in same]
+    before = {**{key: last for key, (last, _) in state.gone.items()}, **known} if others else {}
+    new = {
+        metric: Kept(group, tuple([_tell(point, before.get(_series(point))) for point in group]))
+        for metric, group in others
+    }
+    there = {_series(point) for kept in new.values() for point in _unstarted(kept)}
+    # An engine that misses a scrape or two is still the same counter. One whose labels are new in every scrape must not
+    # fill the memory with what it once said.
+    absent = {**state.gone, **{key: (last, steady) for key, last in known.items()}}
     devices = {device.uuid for device in snapshot.devices}
 
     def is_away(series: Series) -> bool:
@@ -41,47 +59,48 @@ def find_starts(state: State, snapshot: Snapshot, rules: Rules, steady: float) -
         metric, attributes, _ = series
         return catalog.HW_ID.key in metric.keys and attributes[metric.keys.index(catalog.HW_ID.key)] not in devices
 
-    if len(points) == len(state.points):
-        # What is the same is told the same.
-        moved = list(compress(range(len(points)), map(is_not, points, state.points)))
-        if all(_is_same_series(points[i], state.points[i]) for i in moved):
-            told = list(state.told)
-            for i in moved:
-                point = points[i]
-                told[i] = _tell(point, told[i]) if point.metric.instrument in _CUMULATIVE else point
-            gone, excess = keep(state.gone.items(), _since, snapshot.steady, rules, is_away)
-            return State(points, tuple(told), gone), excess
-    known = {_series(point): point for point in _without_start(state.points, state.told)}
-    before = {**{key: last for key, (last, _) in state.gone.items()}, **known}
-    told = [_tell(point, before.get(_series(point))) for point in points]
-    there = {_series(point) for point in _without_start(points, told)}
-    # An engine that misses a scrape or two is still the same counter. One whose labels are new in every scrape must not
-    # fill the memory with what it once said.
-    absent = {**state.gone, **{key: (last, steady) for key, last in known.items()}}
     gone, excess = keep(
         ((key, item) for key, item in absent.items() if key not in there), _since, snapshot.steady, rules, is_away
     )
-    return State(points, tuple(told), gone), excess
+    told = {**same, **new}
+    return (
+        State(told, gone),
+        tuple(told[group[0].metric].told if group[0].metric in told else group for group in groups),
+        excess,
+    )
+
+
+def _again(before: Kept | None, points: Group) -> Kept | None:
+    """Tell the points of a metric as before; None where its series are others."""
+    if before is None or len(points) != len(before.points):
+        return None
+    if points is before.points:
+        return before
+    told = list(before.told)
+    for i, (point, old) in enumerate(zip(points, before.points, strict=True)):
+        if point is not old:
+            if not _is_same_series(point, old):
+                return None
+            told[i] = _tell(point, told[i])
+    return Kept(points, tuple(told))
 
 
 def _tell(point: Point, before: Point | None) -> Point:
     """Give a counter's point with its start; `before` is how it was told before."""
-    if not _needs_start(point) or before is None:
+    if point.start is not None or before is None:
         return point
     start = before.at if fell(before.value, point.value) else before.start
-    return point if start is None else point._replace(start=start)
+    return (
+        point if start is None else Point(point.metric, point.attributes, point.value, point.at, start, point.resource)
+    )
 
 
 _CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)
 
 
-def _needs_start(point: Point) -> bool:
-    return point.start is None and point.metric.instrument in _CUMULATIVE
-
-
-def _without_start(points: Iterable[Point], told: Iterable[Point]) -> list[Point]:
+def _unstarted(kept: Kept) -> Iterable[Point]:
     """Give the counters that came without a start, as they were told."""
-    return [last for point, last in zip(points, told, strict=True) if _needs_start(point)]
+    return (told for point, told in zip(kept.points, kept.told, strict=True) if point.start is None)
 
 
 def _series(point: Point) -> Series:
@@ -89,10 +108,9 @@ def _series(point: Point) -> Series:
 
 
 def _is_same_series(one: Point, other: Point) -> bool:
-    """Tell whether two points are of one series, and both with or both without a start of their own."""
+    """Tell whether two points of a metric are of one series, and both with or both without a start of their own."""
     return (
-        one.metric is other.metric
-        and one.attributes == other.attributes
+        (one.attributes is other.attributes or one.attributes == other.attributes)
         and (one.resource is other.resource or one.resource == other.resource)
         and (one.start is None) == (other.start is None)
     )

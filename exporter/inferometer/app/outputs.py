@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from inferometer.model import Snapshot
+from inferometer.model import Points, Snapshot, groups_of
 from inferometer.server.published import Render
 from inferometer.views.prometheus import Exposition
 from inferometer.views.samples import NEEDED
@@ -37,7 +37,7 @@ class Window:
 
 def _for_a_table(snapshot: Snapshot) -> Snapshot:
     """Leave out everything that no table shows: histograms above all."""
-    points = tuple(point for point in snapshot.points if point.metric in NEEDED)
+    points = Points.of(group for group in groups_of(snapshot.points) if group[0].metric in NEEDED)
     return Snapshot(snapshot.at, snapshot.steady, snapshot.node, points=points)
 
 

@@ -2,12 +2,11 @@
 """The points of one snapshot while it is made: each series once, grouped by metric."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 from inferometer import catalog
 from inferometer.join.context import Context
 from inferometer.join.laid import Laid, Named, again, lay
-from inferometer.model import Metric, Point, Reading, Resource, Value, series_of
+from inferometer.model import Group, Metric, Point, Points, Reading, Resource, Value, series_of
 
 
 class Draft:
@@ -20,7 +19,7 @@ class Draft:
         self._points: dict[Metric, dict[tuple[str | None, ...], Point]] = {}
         self._memo = context.memo
         self._laid: list[Laid] = []
-        self._lent: set[Metric] = set()  # whose points are those of a report, not to be written to
+        self._lent: dict[Metric, Group] = {}  # those of a report alone
         self.series = 0
         self.repeated = 0
 
@@ -56,7 +55,7 @@ class Draft:
         and a page that says a series twice is no page to Prometheus.
         """
         points = self._points.get(metric)
-        if points is None or metric in self._lent:
+        if points is None:
             points = self._own(metric)
         if attributes in points:
             self.repeated += series_of(value)
@@ -77,30 +76,28 @@ class Draft:
         laid = (again(known[0], named, readings, at, resource) if known else None) or lay(named, readings, at, resource)
         self._laid.append(laid)
         self.repeated += laid.repeated
-        for metric, points in laid.groups.items():
-            if metric not in self._points:
-                self._points[metric] = points
-                self._lent.add(metric)
+        for metric, group in laid.groups.items():
+            if metric not in self._points and metric not in self._lent:
+                self._lent[metric] = group
                 self.series += laid.series[metric]
                 continue
             there = self._own(metric)
-            for attributes, point in points.items():
-                if attributes in there:
+            for point in group:
+                if point.attributes in there:
                     self.repeated += series_of(point.value)
                 else:
-                    there[attributes] = point
+                    there[point.attributes] = point
                     self.series += series_of(point.value)
 
     def _own(self, metric: Metric) -> dict[tuple[str | None, ...], Point]:
         """Give the points of a metric, to add to them."""
-        points = self._points.setdefault(metric, {})
-        if metric in self._lent:
-            self._lent.remove(metric)
-            points = self._points[metric] = points.copy()
+        points = self._points.get(metric)
+        if points is None:
+            points = self._points[metric] = {point.attributes: point for point in self._lent.pop(metric, ())}
         return points
 
-    def points(self) -> tuple[Point, ...]:
+    def points(self) -> Points:
         """Give all points, in the catalogue's order of metrics; what is passed on comes after it."""
         self._memo.laid = self._laid  # whole, so that nobody sees it half done
-        metrics = sorted(self._points, key=catalog.place)
-        return tuple(chain.from_iterable(self._points[metric].values() for metric in metrics))
+        groups = {**self._lent, **{metric: tuple(points.values()) for metric, points in self._points.items()}}
+        return Points.of(groups[metric] for metric in sorted(groups, key=catalog.place))

@@ -10,20 +10,20 @@ from operator import is_not
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.join.rules import Rule
-from inferometer.model import Metric, Point, Reading, Resource, series_of
+from inferometer.model import Group, Metric, Point, Reading, Resource, series_of
 
 if TYPE_CHECKING:
     from inferometer.join.owned import Owned
 
 Named = Mapping[str, Mapping[str, str | None]]  # the attributes of each subject
-_Group = dict[tuple[str | None, ...], Point]
+_NOWHERE = -1
 
 
 class Laid(NamedTuple):
     """The points of one report, by metric, with the number of their series; and what they were made from.
 
-    `places` has the attributes that each reading's point has, None where it has no point of its own; `timeless` says which
-    readings had no time of their own, and have that of their report, `at`.
+    `places` says where in its metric's group each reading's point is, `_NOWHERE` where it has none of its own; `timeless` says
+    which readings had no time of their own, and have that of their report, `at`.
     """
 
     named: Named
@@ -31,8 +31,8 @@ class Laid(NamedTuple):
     at: float
     timeless: frozenset[int]
     resource: Resource
-    places: list[tuple[str | None, ...] | None]
-    groups: dict[Metric, _Group]
+    places: list[int]
+    groups: dict[Metric, Group]
     series: dict[Metric, int]
     repeated: int
 
@@ -51,24 +51,26 @@ class Memo:
 def lay(named: Named, readings: Sequence[Reading], at: float, resource: Resource) -> Laid:
     """Make the points of a report; of a series that is said twice the first stays (law 2), and the others are counted."""
     timeless = frozenset(i for i, reading in enumerate(readings) if not reading.at)
-    laid = Laid(named, readings, at, timeless, resource, [], {}, {}, 0)
+    found: dict[Metric, dict[tuple[str | None, ...], Point]] = {}
+    places: list[int] = []
     repeated = 0
     for subject, metric, added, value, start, read_at in readings:
         own = named.get(subject)
         if own is None:  # a device that went while it was read contributes nothing
-            laid.places.append(None)
+            places.append(_NOWHERE)
             continue
         get = ({**own, **dict(added)} if added else own).get
         attributes = tuple([get(key) or None for key in metric.keys])
-        group = laid.groups.setdefault(metric, {})
+        group = found.setdefault(metric, {})
         if attributes in group:
-            laid.places.append(None)
+            places.append(_NOWHERE)
             repeated += series_of(value)
             continue
-        laid.places.append(attributes)
+        places.append(len(group))
         group[attributes] = Point(metric, attributes, value, read_at or at, start, resource)
-        laid.series[metric] = laid.series.get(metric, 0) + series_of(value)
-    return laid._replace(repeated=repeated)
+    groups = {metric: tuple(group.values()) for metric, group in found.items()}
+    series = {metric: sum(series_of(point.value) for point in group) for metric, group in groups.items()}
+    return Laid(named, readings, at, timeless, resource, places, groups, series, repeated)
 
 
 def again(before: Laid, named: Named, readings: Sequence[Reading], at: float, resource: Resource) -> Laid | None:
@@ -79,21 +81,24 @@ def again(before: Laid, named: Named, readings: Sequence[Reading], at: float, re
     moved = list(compress(range(len(readings)), map(is_not, readings, olds)))
     if at != before.at:
         moved += timeless.difference(moved)
-    groups, series = before.groups.copy(), before.series.copy()
-    mine: set[Metric] = set()  # whose group is not that of the report before
+    changed: dict[Metric, list[Point]] = {}
+    series = before.series.copy()
     for i in moved:
         subject, metric, added, value, start, read_at = readings[i]
-        old = olds[i]
-        if metric is not old[1] or subject != old[0] or added != old[2] or (i in timeless) is bool(read_at):
+        old_subject, old_metric, old_added, old_value, _, _ = olds[i]
+        if metric is not old_metric or subject != old_subject or added != old_added or (i in timeless) is bool(read_at):
             return None
-        attributes = places[i]
-        if attributes is None:
+        place = places[i]
+        if place == _NOWHERE:
             continue
-        if metric not in mine:
-            mine.add(metric)
-            groups[metric] = groups[metric].copy()
-        group = groups[metric]
-        if value.__class__ is not float or old[3].__class__ is not float:
-            series[metric] += series_of(value) - series_of(group[attributes].value)
-        group[attributes] = Point(metric, attributes, value, read_at or at, start, resource)
+        group = changed.get(metric)
+        if group is None:
+            group = changed[metric] = list(before.groups[metric])
+        if value.__class__ is not float or old_value.__class__ is not float:
+            series[metric] += series_of(value) - series_of(group[place].value)
+        group[place] = _POINT(Point, (metric, group[place][1], value, read_at or at, start, resource))
+    groups = {**before.groups, **{metric: tuple(group) for metric, group in changed.items()}}
     return Laid(named, readings, at, timeless, resource, places, groups, series, 0)
+
+
+_POINT = tuple.__new__  # what Point() does: this runs for nearly every reading of a report

@@ -16,7 +16,17 @@ from inferometer.model.picture import (
     Tenure,
 )
 from inferometer.model.reading import Clock, Frame, Frames, Keeping, Reason, Source, Trouble
-from inferometer.model.values import Histogram, Point, Reading, Resource, Value, series_of
+from inferometer.model.values import (
+    Group,
+    Histogram,
+    Point,
+    Points,
+    Reading,
+    Resource,
+    Value,
+    groups_of,
+    series_of,
+)
 from inferometer.model.worlds import (
     AllocatedClaim,
     Allocation,
@@ -56,6 +66,7 @@ __all__ = [
     "Frame",
     "Frames",
     "Grant",
+    "Group",
     "Histogram",
     "Holding",
     "Instrument",
@@ -65,6 +76,7 @@ __all__ = [
     "Owner",
     "Pod",
     "Point",
+    "Points",
     "PooledDevice",
     "Port",
     "Process",
@@ -87,5 +99,6 @@ __all__ = [
     "Vgpu",
     "Whereabouts",
     "Xid",
+    "groups_of",
     "series_of",
 ]

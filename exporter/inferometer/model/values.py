@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values on their way from a source to an output: readings, points, histograms, resources."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from inferometer.model.metrics import Metric
@@ -78,3 +79,34 @@ class Point(NamedTuple):
     at: float
     start: float | None
     resource: Resource
+
+
+Group = tuple[Point, ...]  # of one metric
+
+
+class Points(tuple[Point, ...]):  # noqa: SLOT001  # a tuple's subclass has no room for slots
+    """Points that know their `groups`, one of each metric.
+
+    A group of which nothing has changed is the very same tuple from one snapshot to the next, so that whoever keeps what it
+    made of a group sees at a glance whether it still counts.
+    """
+
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def of(cls, groups: Iterable[Group]) -> "Points":
+        """Put groups together, in their order."""
+        found = tuple(groups)
+        points = cls(chain.from_iterable(found))
+        points.groups = found
+        return points
+
+
+def groups_of(points: Sequence[Point]) -> tuple[Group, ...]:
+    """Give the points of each metric, in the order in which the metrics first appear."""
+    if isinstance(points, Points):
+        return points.groups
+    found: dict[Metric, list[Point]] = {}
+    for point in points:
+        found.setdefault(point.metric, []).append(point)
+    return tuple(map(tuple, found.values()))

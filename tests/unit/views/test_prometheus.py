@@ -14,7 +14,8 @@ from example import GPU, SNAPSHOT, point, snapshot
 from inferometer import catalog
 from inferometer.model import Aggregation, Histogram, Instrument, Metric, Point, Resource, Stability
 from inferometer.views import prometheus
-from inferometer.views.prometheus import Exposition, boundary
+from inferometer.views.prometheus import Exposition
+from inferometer.views.prometheus_text import boundary
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "views"
 
@@ -139,11 +140,11 @@ def test_moving_numbers_keep_the_layout() -> None:
     """A page whose numbers alone have moved is not laid out again: that is where the speed comes from."""
     exposition = Exposition()
     exposition.render(SNAPSHOT, openmetrics=False)
-    layout = exposition._layout
+    layout = exposition._newest[0]
     moved = tuple(p._replace(value=2.5) if isinstance(p.value, float) else p for p in SNAPSHOT.points)
     exposition.render(replace(SNAPSHOT, points=moved), openmetrics=False)
 
-    assert exposition._layout is layout
+    assert exposition._newest[0] is layout
 
 
 def test_a_part_has_its_stamp_as_long_as_it_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

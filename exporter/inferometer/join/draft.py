@@ -62,7 +62,7 @@ class Draft:
             return
         at = self.now if at is None else at
         points[attributes] = Point(metric, attributes, value, at, start, resource or self._node)
-        self.series += series_of(value)
+        self.series += 1 if value.__class__ is float else series_of(value)
 
     def put_readings(
         self, named: Named, readings: Sequence[Reading], at: float, resource: Resource | None = None

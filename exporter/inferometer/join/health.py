@@ -14,7 +14,7 @@ XID_WINDOW = 600.0  # seconds that an XID counts for: a table, unlike the driver
 
 Seen = tuple[str, Metric, tuple[Pair, ...], Value]  # a reading without its times
 
-_READ = frozenset(metric for rule in RULES for metric in rule.when.reads)
+READ = frozenset(metric for rule in RULES for metric in rule.when.reads)
 
 
 def causes(facts: Facts) -> tuple[Rule, ...]:
@@ -35,7 +35,7 @@ def examine(
     What the rules look at seldom changes: then the `memo` has what they said.
     """
     gpus = [device for device in report.devices if not device.is_instance]
-    readings = [reading[:4] for reading in report.readings if reading[1] in _READ]  # of thousands, without their times
+    readings = [reading[:4] for reading in report.readings if reading[1] in READ]  # of thousands, without their times
     recent = _recent(gpus, xids, now)
     looked_at = (readings, gpus, set(report.unresponsive), recent, report.linked)
     if memo is None:

@@ -19,6 +19,8 @@ from inferometer.model import AllocatedClaim, Allocation, DeviceReport, Frames, 
 # What the map of who holds what is made from.
 SOURCES = ("podresources", "pods", "claims", "slices", "cgroups")
 
+READ = frozenset({catalog.GPU_MEMORY_LIMIT, catalog.MIG_MEMORY_LIMIT})
+
 
 class Owned(NamedTuple):
     """What the identity sources say together of the devices that are there; `told` is all that it was found from.
@@ -78,5 +80,4 @@ def find_owned(frames: Frames, report: DeviceReport | None, context: Context, co
 
 def _memory(report: DeviceReport) -> Mapping[str, float]:
     """Give how much memory each device has."""
-    limits = (catalog.GPU_MEMORY_LIMIT, catalog.MIG_MEMORY_LIMIT)
-    return {r.subject: r.value for r in report.readings if r.metric in limits and isinstance(r.value, float)}
+    return {r.subject: r.value for r in report.readings if r.metric in READ and isinstance(r.value, float)}

@@ -12,6 +12,7 @@ from inferometer.join.devices import put_devices, put_owners
 from inferometer.join.draft import Draft
 from inferometer.join.engines import put_engines
 from inferometer.join.health import examine, worst
+from inferometer.join.noted import ENERGIES, note
 from inferometer.join.owned import SOURCES, find_owned
 from inferometer.join.reports import find, merge, no_driver
 from inferometer.join.rules import FAILED
@@ -39,14 +40,15 @@ def join(frames: Frames, context: Context) -> Snapshot:
     draft = Draft(frames.now, context)
     devices = find(frames)
     report = merge(devices)
+    noted = note(report) if report is not None else None
     logs = good(frames, "kernel_log", KernelReport)
     log = logs[0].value if logs else None
     xids = (*(report.events if report else ()), *(log.xids if log else ()))
-    owned = find_owned(frames, report, context, draft.common)
+    owned = find_owned(frames, noted, context, draft.common)
     ownership, pods = owned.ownership, owned.pods
 
-    if report is not None:
-        health = examine(report, xids, frames.now, context.memo)
+    if report is not None and noted is not None:
+        health = examine(noted, xids, frames.now, context.memo)
         for told in devices:
             put_devices(draft, told.report, health, told.at, frames.ages[told.source, ""])
         failed = {uuid for uuid, rules in health.items() if worst(rules) == FAILED}
@@ -56,9 +58,9 @@ def join(frames: Frames, context: Context) -> Snapshot:
         put_vgpus(draft, report)
         for told in devices:
             put_costs(draft, told.source, told.report, told.at)
-        work = find_work(report, items(frames, "cgroups", Whereabouts), pods)
+        work = find_work(noted, items(frames, "cgroups", Whereabouts), pods)
         if ownership.level != "none":
-            put_uses(draft, report, owned.divisions, work, devices[0].at)
+            put_uses(draft, noted, owned.divisions, work, devices[0].at)
         put_intruders(draft, report, ownership, work, pods)
     elif no_driver(frames):
         draft.put(catalog.GPU_DEVICES, {}, 0.0)
@@ -79,7 +81,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
         tenures=owned.tenures,
         shares=owned.shares,
         undivided=owned.undivided,
-        energies=_energies(report) if report else MappingProxyType({}),
+        energies=_energies(noted) if noted else MappingProxyType({}),
         engines=found.engines,
         balances=found.balances,
         starting=found.starting,
@@ -106,7 +108,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
 def _energies(report: DeviceReport) -> Mapping[str, float]:
     """Give what each GPU says that it has consumed."""
     return MappingProxyType(
-        {r.subject: r.value for r in report.readings if r.metric is catalog.ENERGY and isinstance(r.value, float)}
+        {r.subject: r.value for r in report.readings if r.metric in ENERGIES and isinstance(r.value, float)}
     )
 
 

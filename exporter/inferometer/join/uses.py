@@ -35,7 +35,7 @@ _BY_GRANT: Mapping[Metric, Metric] = {
 }
 # ... and not at all: who has the GPU alone has it, else nobody.
 _ALONE: Mapping[Metric, Metric] = {catalog.POWER: catalog.OWNER_POWER}
-_DIVIDED = frozenset({metric for metric, _ in _BY_BUSY} | _BY_MEMORY.keys() | _BY_GRANT.keys() | _ALONE.keys())
+READ = frozenset({metric for metric, _ in _BY_BUSY} | _BY_MEMORY.keys() | _BY_GRANT.keys() | _ALONE.keys())
 
 _UNDIVIDED: Mapping[Metric, Metric] = {**_BY_MEMORY, **_BY_GRANT, **_ALONE}
 
@@ -53,7 +53,7 @@ def put_uses(
     devices = {device.uuid: device for device in report.devices}
     alone = {uuid: each.sole.attributes for uuid, each in divisions.items() if each.sole and each.sole.fraction == 1.0}
     for reading in report.readings:  # thousands, of which most are the device's own
-        if reading.metric not in _DIVIDED:
+        if reading.metric not in READ:
             continue
         device = devices.get(reading.subject)
         if device is None or not isinstance(reading.value, float):

@@ -4,8 +4,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from inferometer import catalog
 from inferometer.join.pods import Pods
 from inferometer.model import DeviceReport, Pod, Whereabouts
+
+READ = frozenset({catalog.GPU_PROCESSES})  # a device that counts them has told of its own
 
 
 @dataclass(slots=True)
@@ -35,7 +38,7 @@ def find_work(report: DeviceReport, places: Iterable[Whereabouts] | None, pods: 
     if places is None or not pods.known:
         return {}
     by_pid = {place.pid: place for place in places}
-    found = {reading.subject: Work() for reading in report.readings if reading.metric.name == "gpu.processes"}
+    found = {reading.subject: Work() for reading in report.readings if reading.metric in READ}
     unplaced = set()
     for process in report.processes:
         work, place = found.get(process.device), by_pid.get(process.pid)

@@ -2,6 +2,7 @@
 """The counters of XIDs, by GPU and code, and of each GPU's XIDs of any code."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from inferometer import catalog
@@ -54,9 +55,12 @@ class Counts:
             if known.gone is not None and not is_shown(known.gone, snapshot.steady, rules)
         }
         for key, known in before.items():
+            if not known.held and known.gone is None and there.get(key[0]) == known.gpu:
+                lasting[key] = known  # nearly all of them
+                continue
             now = known._replace(told=known.told + known.held, held=0, at=snapshot.at) if known.held else known
             if there.get(key[0]) == now.gpu and now.gone is None:
-                lasting[key] = now  # nearly all of them
+                lasting[key] = now
             elif key[0] in there:
                 lasting[key] = Reported(there[key[0]], now.start, snapshot.at, now.told, now.held, now.newest)
             elif now.gone is not None:
@@ -120,24 +124,27 @@ def _unheard(snapshot: Snapshot) -> frozenset[str]:
 def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot, rules: Rules) -> list[Point]:
     """Give the counters, when each code's newest was, and what the catalogue says of the codes."""
     node, mark = snapshot.node, "true" if snapshot.simulated else None
-    shown = {
-        key: counter
-        for key, counter in counters.items()
-        if counter.gone is None or is_shown(counter.gone, snapshot.steady, rules)
-    }
-    points = []
-    for (device, code), counter in shown.items():
-        gpu, start = counter.gpu or None, counter.start
-        at = snapshot.at if counter.gone is None else counter.at
-        if code == ANY:
-            points.append(Point(catalog.XID_EVENTS, (device, gpu, mark), float(counter.told), at, start, node))
+    points, codes = [], set()
+    for (device, code), (gpu, start, last, told, _, newest, gone) in counters.items():
+        if gone is not None and not is_shown(gone, snapshot.steady, rules):
             continue
-        series = (device, gpu, str(code), entry(code).severity, mark)
-        points.append(Point(catalog.XID_ERRORS, series, float(counter.told) if counter.told else 0.0, at, start, node))
-        if counter.newest is not None:
-            points.append(Point(catalog.XID_LAST_TIME, (device, gpu, str(code), mark), counter.newest, at, None, node))
-    for code in sorted({code for _, code in shown if code != ANY}):
+        at = snapshot.at if gone is None else last
+        if code == ANY:
+            points.append(Point(catalog.XID_EVENTS, (device, gpu or None, mark), float(told), at, start, node))
+            continue
+        codes.add(code)
+        series = _series(device, gpu, code, mark)
+        points.append(Point(catalog.XID_ERRORS, series, float(told) if told else 0.0, at, start, node))
+        if newest is not None:
+            points.append(Point(catalog.XID_LAST_TIME, (*series[:3], mark), newest, at, None, node))
+    for code in sorted(codes):
         known = entry(code)
         described = (str(code), known.mnemonic or None, known.severity, known.action, mark)
         points.append(Point(catalog.XID_INFO, described, 1.0, snapshot.at, None, node))
     return points
+
+
+@lru_cache(4096)  # some twenty of each GPU, the same at every tick
+def _series(device: str, gpu: str, code: int, mark: str | None) -> tuple[str | None, ...]:
+    """Name the counter of a GPU's XIDs of one code."""
+    return device, gpu or None, str(code), entry(code).severity, mark

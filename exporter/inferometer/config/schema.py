@@ -56,11 +56,11 @@ class Nvidia:
         minimum=0.1,
     )
     medium_period: Seconds = key(
-        Seconds(15), "How often what changes slowly is read: links, errors, throttling, encoders.", minimum=0.1
+        Seconds(15), "How often what changes slowly is read: links, memory errors, throttling, encoders.", minimum=0.1
     )
     slow_period: Seconds = key(
         Seconds(60),
-        "How often what hardly changes or costs much is read: limits, modes, remapped rows, processes.",
+        "How often what hardly changes or costs much is read: limits, modes, remapped rows, errors of links, processes.",
         minimum=0.1,
     )
     processes: bool = key(

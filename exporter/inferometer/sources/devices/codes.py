@@ -4,8 +4,12 @@
 Source: the comments of `nvmlReturn_t` in `nvml.h` (CUDA 13.3).
 """
 
+from ctypes import Array
 from math import isfinite
+from struct import Struct
 from typing import Any
+
+from inferometer.sources.devices.columns import columns
 
 NAMES = {
     1: "uninitialized",
@@ -62,11 +66,13 @@ class FieldError(Exception):
 
 
 # Answers that mean "no value" in NVML: all bits set, in 32 and in 64; and what that is as a signed number.
-_NO_VALUE = frozenset({0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF, -1})
+NO_VALUE = 0xFFFF_FFFF
+_NO_VALUE = frozenset({NO_VALUE, 0xFFFF_FFFF_FFFF_FFFF, -1})
 # Reads a member of a structure ten times as fast as the binding's own way, which looks for texts to decode.
 member = object.__getattribute__
 # The members of the union `nvmlValue_t`, by `nvmlValueType_t`.
 _MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
+_LAYOUTS = tuple(map(Struct, ("d", "I", "L", "Q", "q", "i", "H")))  # C's own sizes: a long is as long as it is there
 
 
 def is_value(raw: float) -> bool:
@@ -79,6 +85,22 @@ def value_of(answer: Any) -> float | str:
     if code := member(answer, "nvmlReturn"):
         return name(code)
     return union_of(int(member(answer, "valueType")), member(answer, "value"))
+
+
+def values_of(told: Any) -> list[tuple[float | str, float]]:
+    """Give each field's value, or the name of its return code, and the microseconds that it took the driver."""
+    if isinstance(told, Array):
+        rows = columns(told, ("latencyUsec", "valueType", "nvmlReturn", "value"))
+        return [(name(code) if code else _number(kind, value), float(spent)) for spent, kind, code, value in rows]
+    return [(value_of(answer), float(member(answer, "latencyUsec"))) for answer in told]
+
+
+def _number(kind: int, value: bytes) -> float | str:
+    """Give the number in the bytes of a `nvmlValue_t`."""
+    if not 0 <= kind < len(_LAYOUTS):
+        return f"malformed: value type {kind}"
+    (number,) = _LAYOUTS[kind].unpack_from(value)
+    return float(number)
 
 
 def union_of(kind: int, value: Any) -> float | str:

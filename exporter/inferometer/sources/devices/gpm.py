@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from inferometer.sources.devices import calls, codes
 from inferometer.sources.devices.calls import Handle, Nvml
+from inferometer.sources.devices.columns import columns
 
 Mark = Callable[[str], None]  # says which call is entered
 Take = Callable[[Handle, Any], None]  # takes a sample of a device
@@ -24,11 +25,11 @@ _GENERATIONS = (100, 248, 1 << 31)
 
 
 class _Query(NamedTuple):
-    """A `nvmlGpmMetricsGet_t` that asks for `ids`, and its metrics one by one."""
+    """A `nvmlGpmMetricsGet_t` that asks for `ids`, and its array of metrics."""
 
     ids: tuple[int, ...]
     question: Any
-    metrics: list[Any]
+    metrics: Any
 
 
 # Those that nobody uses now: one has 19 KB, too much to keep one for every device, and takes long to write.
@@ -122,7 +123,8 @@ class Gpm:
             # The first ids are as old as GPM: what is wrong with their call is not that they are unknown, and may pass.
             unknown = reason == "invalid_argument" and ids[0] >= _GENERATIONS[0]
             return dict.fromkeys(ids, "not_supported" if unknown else reason)
-        values = dict(zip(ids, map(_answer, query.metrics), strict=True))
+        told = columns(query.metrics, ("nvmlReturn", "value"), len(ids))
+        values = {number: _answer(code, value) for number, (code, value) in zip(ids, told, strict=True)}
         if len(_spare) < _MOST_SPARE:
             _spare.append(query)
         return values
@@ -138,15 +140,15 @@ class Gpm:
         question = structure()
         question.version = self._nvml.NVML_GPM_METRICS_GET_VERSION
         question.numMetrics = len(ids)
-        metrics = [question.metrics[i] for i in range(len(ids))]
-        for metric, number in zip(metrics, ids, strict=True):
-            metric.metricId = number
+        metrics = question.metrics
+        for i, number in enumerate(ids):
+            metrics[i].metricId = number
         return _Query(ids, question, metrics)
 
 
-def _answer(metric: Any) -> float | str:
+def _answer(code: int, value: float) -> float | str:
     """Give a metric's value (`nvmlGpmMetric_t`), or the name of its return code."""
-    if not (code := codes.member(metric, "nvmlReturn")):
-        return float(codes.member(metric, "value"))
+    if not code:
+        return value
     reason = codes.name(code)
     return "not_supported" if reason in codes.REFUSED_FIELD else reason

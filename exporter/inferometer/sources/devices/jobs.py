@@ -11,6 +11,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from inferometer.sources.devices import codes
@@ -97,12 +99,16 @@ class Sampler:
             with contextlib.suppress(Exception):
                 self._vendor.shut_down(self._marks(LIBRARY))
 
-    def _jobs(self) -> list[int]:
-        """Give what the newest sample wants: its GPUs, then the events, then who uses the GPUs that it has read. Condition held."""
+    def _jobs(self) -> Iterator[int]:
+        """Give what the newest sample wants: its GPUs, then the events, then who uses the GPUs that it has read. Condition held.
+
+        Whether users are due is looked at when it comes to them: this is asked twice for every job.
+        """
         if self._only is not None:
-            return [self._only] if self._only < self._count else []
-        users = [_USERS + i for i in range(self._count) if self._done.get(i) == self._wanted and self._are_due(i)]
-        return [i for i in (*range(self._count), _EVENTS, *users) if i not in self._skip]
+            yield from (self._only,) if self._only < self._count else ()
+            return
+        users = (_USERS + i for i in range(self._count) if self._done.get(i) == self._wanted and self._are_due(i))
+        yield from (i for i in chain(range(self._count), (_EVENTS,), users) if i not in self._skip)
 
     def _are_due(self, index: int) -> bool:
         """Tell whether a GPU's users are to be read."""

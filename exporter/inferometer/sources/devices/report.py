@@ -9,10 +9,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from inferometer.catalog import BY_NAME
-from inferometer.model import Device, Reading, Unsupported
+from inferometer.model import Device, Reading, Unsupported, Value
 from inferometer.sources.devices import calls, tables
 
-_SLOTS = tuple((BY_NAME[quantity.metric], quantity.attributes, row) for quantity, row in tables.QUANTITIES)
+_SLOTS = tuple(
+    (BY_NAME[quantity.metric], quantity.attributes, row.tier, row.each) for quantity, row in tables.QUANTITIES
+)
+_READING = tuple.__new__  # what Reading() does: this runs for every value that is read
 
 
 Values = Sequence[Sequence[Any]]  # of one device: slot, value and where there is one index
@@ -80,7 +83,7 @@ def answer(frame: Mapping[str, Any], known: About, at: float, before: Answer | N
 
     Raises KeyError, IndexError, TypeError or ValueError for what the sampler would never send.
     """
-    told: list[Values] = [frame["values"], *(instance["values"] for instance in frame["instances"])]
+    told = [_fast(device) for device in (frame, *frame["instances"])]
     if before is not None and before.about is known:
         olds = zip(before.told, before.readings, strict=True)
         found = [
@@ -91,9 +94,19 @@ def answer(frame: Mapping[str, Any], known: About, at: float, before: Answer | N
     return Answer(at, known, found, complaints(frame["failed"]), told)
 
 
+def _fast(told: Mapping[str, Any]) -> Values:
+    """Give the values of the fast tier that a device told."""
+    values: Values = told["values"]
+    return (
+        values
+        if told.get("tiers") == [calls.FAST]
+        else [value for value in values if _SLOTS[value[0]][2] == calls.FAST]
+    )
+
+
 def _again(subject: str, values: Values, old_values: Values, old: Sequence[Reading]) -> list[Reading]:
     """Give a device's fast readings; those of values that are what they were are the same ones."""
-    if not len(values) == len(old_values) == len(old):  # another tier was read with them
+    if not len(values) == len(old_values) == len(old):
         return readings(subject, values, calls.FAST)
     found = list(old)
     for i in compress(range(len(values)), map(ne, values, old_values)):
@@ -104,27 +117,39 @@ def _again(subject: str, values: Values, old_values: Values, old: Sequence[Readi
     return found
 
 
-def readings(subject: str, values: Sequence[Sequence[Any]], tier: str, stamp: float | None = None) -> list[Reading]:
+def readings(
+    subject: str,
+    values: Values,
+    tier: str,
+    stamp: float | None = None,
+    before: Sequence[Reading] = (),
+) -> list[Reading]:
     """Give a device's readings of one tier; `stamp` is when they were read, in Unix seconds.
+
+    A number that is what it was `before` is the very same one, so that nobody writes it anew.
 
     Raises IndexError, TypeError or ValueError for what the sampler would never send.
     """
-    found = []
+    found: list[Reading] = []
     for told in values:
         slot = told[0]
-        metric, attributes, row = _SLOTS[slot]
-        if row.tier == tier:
-            if row.each is not None:
-                attributes = _numbered(slot, int(told[2]))
-            found.append(Reading(subject, metric, attributes, float(told[1]), None, stamp))
+        metric, attributes, of, each = _SLOTS[slot]
+        if of != tier:
+            continue
+        if each is not None:
+            attributes = _numbered(slot, int(told[2]))
+        value: Value = float(told[1])
+        if len(found) < len(before) and before[len(found)][3] == value:
+            value = before[len(found)][3]
+        found.append(_READING(Reading, (subject, metric, attributes, value, None, stamp)))
     return found
 
 
 @lru_cache(4096)  # the same at every read, of every device
 def _numbered(slot: int, index: int) -> tuple[tuple[str, str], ...]:
     """Give the attributes of a row that is read for each link or fan."""
-    _, attributes, row = _SLOTS[slot]
-    return attributes if row.each is None else (*attributes, (row.each.attribute, str(index)))
+    _, attributes, _, each = _SLOTS[slot]
+    return attributes if each is None else (*attributes, (each.attribute, str(index)))
 
 
 def complaints(told: Sequence[Sequence[str]]) -> tuple[Unsupported, ...]:

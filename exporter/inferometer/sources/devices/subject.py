@@ -16,6 +16,7 @@ Field = tuple[int, int]  # a field's id, with its scope
 Answers = dict[Field | int, float | str]  # what was asked together: a field's or GPM metric's value, or why it has none
 
 WITH_MIG = "not_while_mig_is_enabled"  # the reason of what is not asked then
+_SELDOM = 10  # times that links are counted, until what all of them refused is asked for again
 _MOST_FIELDS = 256  # asked in one call
 _NO_FIELD = (0, 0)  # of a link beyond those that have an id
 
@@ -85,6 +86,7 @@ class Subject:
             slot: (row, []) for slot, row in table if row.each is not None
         }
         self._plans: dict[tuple[str, ...], _Plan] = {}  # by the tiers that are due
+        self._counted = -1  # how often links and fans were counted since the first time
         self._uncounted: dict[int, str] = {}  # rows of which there are none, by slot: the reason
         self._refused: list[Complaint] = []
         self._unsupported: list[Complaint] | None = None  # while nothing has changed of it
@@ -162,7 +164,11 @@ class Subject:
         return [(self.uuid, metric, call, reason) for metric in item.missing() for call, reason in item.refusals]
 
     def _expand(self, handle: calls.Handle, failed: list[Complaint]) -> None:
-        """Count links and fans, and take up again those that refused: one that is down may be up at another time."""
+        """Count links and fans, and take up again those that refused: one that is down may be up at another time.
+
+        What all of them refused is most likely of another generation, and taken up seldom.
+        """
+        self._counted += 1
         self._unsupported, self._plans = None, {}
         counts: dict[calls.Each, int | str] = {}
         for slot, (row, items) in self._each.items():
@@ -177,6 +183,8 @@ class Subject:
                     self._uncounted[slot] = count
                 else:
                     failed += [(self.uuid, quantity.metric, each.call, count) for quantity in row.gives]
+                continue
+            if len(items) == count and not any(item.ways for item in items) and self._counted % _SELDOM:
                 continue
             items[:] = [items[i] if i < len(items) and items[i].ways else _Item(slot, row, i) for i in range(count)]
 
@@ -199,7 +207,7 @@ class Subject:
         for item in items:
             if item.scale is not None:  # most of them, and all is well
                 answer = answers.get(item.key)
-                if answer.__class__ is float and codes.is_value(answer):
+                if answer.__class__ is float and (0 <= answer < codes.NO_VALUE or codes.is_value(answer)):
                     try:
                         value = item.scale(answer)
                     except ValueError:
@@ -267,11 +275,9 @@ class Subject:
             self._mark(calls.FIELDS_CALL)
             try:
                 told = self._nvml.nvmlDeviceGetFieldValues(handle, part)
-                for field, answer in zip(part, told, strict=True):
-                    value = codes.value_of(answer)
+                for field, (value, spent) in zip(part, codes.values_of(told), strict=True):
                     # A driver that does not know a field calls it an invalid argument.
                     answers[field] = "not_supported" if value == "invalid_argument" else value
-                    spent = float(codes.member(answer, "latencyUsec"))
                     if not isinstance(value, str) and spent >= self.latencies.get(field[0], 0):
                         self.latencies[field[0]] = spent
             except Exception as error:

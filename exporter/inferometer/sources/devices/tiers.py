@@ -16,6 +16,9 @@ class _Told(NamedTuple):
     readings: Sequence[Reading]
 
 
+_NOTHING = _Told(0.0, ())
+
+
 class Slower:
     """The newest readings of each device and slower tier. `periods` are the tiers', in seconds."""
 
@@ -32,7 +35,8 @@ class Slower:
             for tier in told["tiers"]:
                 if tier in self._lives:
                     device = str(told["uuid"])
-                    self._told[device, tier] = _Told(at, report.readings(device, told["values"], tier, stamp))
+                    before = self._told.get((device, tier), _NOTHING).readings
+                    self._told[device, tier] = _Told(at, report.readings(device, told["values"], tier, stamp, before))
 
     def readings(self, devices: Collection[str], now: float) -> Iterable[Reading]:
         """Give what still counts of some devices; forget what does not count any more."""

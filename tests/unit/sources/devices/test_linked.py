@@ -3,6 +3,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -78,3 +79,26 @@ def test_a_frame_without_sense_is_refused(values: object) -> None:
     """By one of the errors that the source knows as such."""
     with pytest.raises((KeyError, IndexError, TypeError, ValueError)):
         Linked().take({"uuid": "GPU-0", "tiers": ["medium"], "values": values})
+
+
+def errors(report: DeviceReport) -> set[str]:
+    """Name the links that have a counter of replays."""
+    told = (dict(reading.attributes) for reading in report.readings if reading.metric is catalog.NVLINK_ERRORS)
+    return {attributes["gpu.nvlink.link"] for attributes in told if attributes["error.type"] == "malformed_packet"}
+
+
+@pytest.mark.parametrize(("has", "reads"), [(1, 2), (None, 10)])
+def test_what_a_link_refused_is_asked_for_again(driver: Driver, tuned: Tuned, has: int | None, reads: int) -> None:
+    """Soon where another link tells it, as one may have come up; where none does, after ten counts of the links."""
+    whole = node(1, 1).gpus[0]
+    one = {} if has is None else {(206, has): 5}
+    driver.is_now(Node((replace(whole, fields={**whole.fields, **one}),)))
+    source = tuned()
+    first = errors(source.read())
+    driver.is_now(Node((replace(whole, fields={**whole.fields, (206, 0): 3, (206, 1): 5}),)))
+
+    later = [errors(source.read()) for _ in range(reads)]
+
+    assert first == ({"1"} if has else set())
+    assert later[-1] == {"0", "1"}
+    assert all(told == first for told in later[: 9 if has is None else 0])

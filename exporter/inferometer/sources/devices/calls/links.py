@@ -147,7 +147,9 @@ def _counter(constant: str) -> Way:
 
 def _old_error(kind: str, ids: tuple[int, ...], name: str, constant: str, *first: Way) -> Row:
     return _per_link(
-        Quantity("gpu.nvlink.errors", (("error.type", kind),)), ways=(*first, field(ids, name), _counter(constant))
+        Quantity("gpu.nvlink.errors", (("error.type", kind),)),
+        ways=(*first, field(ids, name), _counter(constant)),
+        tier=SLOW,  # counters of each kind of each link are half of all that is read, and hardly ever move
     )
 
 
@@ -155,6 +157,7 @@ def _new_error(kind: str, number: int, name: str) -> Row:
     return _per_link(
         Quantity("gpu.nvlink.errors", (("error.type", kind),)),
         ways=(field(number, f"NVLINK_COUNT_{name}"),),
+        tier=SLOW,
         architecture="blackwell",
     )
 

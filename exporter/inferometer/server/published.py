@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from inferometer.model import Snapshot
+from inferometer.server.crc import combine
 from inferometer.views.prometheus import Part
 
 Render = Callable[[Snapshot], bytes | Iterable[Part]]
@@ -34,6 +35,14 @@ class _Edition:
     pages: dict[tuple[str, bool], bytes] = field(default_factory=dict)
 
 
+class _Packed(NamedTuple):
+    """A part of a page, compressed; the CRC-32 and the bytes of its text."""
+
+    body: bytes
+    check: int
+    size: int
+
+
 class Published:
     """What the outputs read: the newest snapshot, and its pages.
 
@@ -50,7 +59,7 @@ class Published:
         self._edition: _Edition | None = None
         self._run = secrets.token_hex(6)  # another agent's, and this one's after a restart, differ
         self._count = 0
-        self._packed: dict[str, dict[int, bytes]] = {}  # the newest page's parts, by form and stamp
+        self._packed: dict[str, dict[int, _Packed]] = {}  # the newest page's parts, by form and stamp
 
     @property
     def newest(self) -> Snapshot | None:
@@ -103,19 +112,24 @@ class Published:
         return self._pack(form, page) if gzipped else b"".join(part.text for part in page)
 
     def _pack(self, form: str, parts: Iterable[Part]) -> bytes:
-        """Compress a page; a part that is what it was is not compressed again.
+        """Compress a page; a part that is what it was is neither compressed nor written again.
 
         After a full flush nothing refers to what was before it (zlib's manual, Z_FULL_FLUSH), so parts can be put together.
         """
-        before, after = self._packed.get(form, {}), {}
+        before, after = self._packed.get(form, {}), dict[int, _Packed]()
         deflater = zlib.compressobj(_LEVEL, wbits=-zlib.MAX_WBITS)
         check = size = 0
-        for stamp, text in parts:
-            check, size = zlib.crc32(text, check), size + len(text)
-            packed = before.get(stamp)
-            after[stamp] = packed or deflater.compress(text) + deflater.flush(zlib.Z_FULL_FLUSH)
+        for part in parts:
+            packed = before.get(part.stamp)
+            if packed is None:
+                text = part.text
+                squeezed = deflater.compress(text) + deflater.flush(zlib.Z_FULL_FLUSH)
+                packed = _Packed(squeezed, zlib.crc32(text), len(text))
+            after[part.stamp] = packed
+            check, size = combine(check, packed.check, packed.size), size + packed.size
         self._packed[form] = after
-        return b"".join((_HEAD, *after.values(), _END, struct.pack("<II", check, size & 0xFFFF_FFFF)))
+        bodies = (packed.body for packed in after.values())
+        return b"".join((_HEAD, *bodies, _END, struct.pack("<II", check, size & 0xFFFF_FFFF)))
 
 
 # RFC 1952 section 2.3: a member's head without name and time, made fast; and RFC 1951's empty last block.

@@ -8,8 +8,9 @@ Sources: https://prometheus.io/docs/instrumenting/exposition_formats/ and
 https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate, chain, compress, count
 from operator import is_, is_not, itemgetter
 from typing import NamedTuple, cast
@@ -30,10 +31,15 @@ _MOST = 8192  # numbers of a page that are kept: those of devices; most of engin
 
 
 class Part(NamedTuple):
-    """A part of a page. In pages of one form the same stamp means the same text."""
+    """A part of a page, written when it is asked for. In pages of one form the same stamp means the same text."""
 
     stamp: int
-    text: bytes
+    write: Callable[[], bytes]
+
+    @property
+    def text(self) -> bytes:
+        """Write it."""
+        return self.write()
 
 
 class Exposition:
@@ -49,8 +55,6 @@ class Exposition:
     def parts(self, snapshot: Snapshot, *, openmetrics: bool) -> Iterator[Part]:
         """Give the page in parts, of which most are, from one snapshot to the next, what they were.
 
-        One is made when it is asked for: a page whole, and its bytes, would be many times what is sent.
-
         There are no timestamps and no `_created` lines, and infos are gauges in both forms. The node's resource becomes
         one `target_info`; other resources have none, since a point's identity is on the point.
         """
@@ -61,15 +65,13 @@ class Exposition:
         if not layout.fits(snapshot.node, families):
             layout = _Layout.of(snapshot.node, tuple(family.form for family in families))
             families = tuple(family._replace(stamp=next(_stamps)) for family in families)
-        page = layout.page(openmetrics=openmetrics).copy()
-        page[2::3] = chain.from_iterable(family.words for family in families)
+        page = layout.page(openmetrics=openmetrics)
         few = len(page) <= 3 * _MOST
         self._newest = layout, families if few else tuple(family.bare() for family in families)
         ends = (*layout.cuts[1:], (len(families), len(page)))
         for (first, begin), (last, end) in zip(layout.cuts, ends, strict=True):
             stamp = max((family.stamp for family in families[first:last]), default=0) if few else next(_stamps)
-            # A lone surrogate, which only a hostile source can send, becomes `?`: one value must not take the page.
-            yield Part(stamp, "".join(page[begin:end]).encode("utf-8", "replace"))
+            yield Part(stamp, partial(_joined, page, begin, end, families[first:last]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +174,14 @@ def _write(points: Group, before: _Family | None) -> _Family | None:
     for i in compress(range(len(numbers)), map(is_not, numbers, before.numbers)):
         words[i] = repr(numbers[i])
     return _Family(form, points, numbers, words, before.stamp if words == before.words else next(_stamps))
+
+
+def _joined(page: Sequence[str], begin: int, end: int, families: Iterable[_Family]) -> bytes:
+    """Put the numbers of a part of a page into it."""
+    part = list(page[begin:end])
+    part[2::3] = chain.from_iterable(family.words for family in families)
+    # A lone surrogate, which only a hostile source can send, becomes `?`: one value must not take the page.
+    return "".join(part).encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

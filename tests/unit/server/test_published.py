@@ -17,6 +17,10 @@ def snapshot(at: float) -> Snapshot:
     return Snapshot(at=at, steady=at, node=Resource(()))
 
 
+def _part(stamp: int, text: bytes) -> Part:
+    return Part(stamp, lambda: text)
+
+
 def test_nothing_is_there_before_the_first_snapshot() -> None:
     """Before the first snapshot there is no page, and none is rendered."""
     published = Published({"text": lambda _: pytest.fail("rendered")})
@@ -48,7 +52,7 @@ def test_a_page_is_rendered_on_first_demand_and_once() -> None:
 
 def test_a_page_in_parts_is_one_page() -> None:
     """Compressed or not it is its parts in a row, in one gzip member: not every client reads a second one."""
-    parts = [Part(1, b"first " * 1000), Part(2, b""), Part(3, b"second")]
+    parts = [_part(1, b"first " * 1000), _part(2, b""), _part(3, b"second")]
     published = Published({"text": lambda _: parts})
     published.publish(snapshot(1))
 
@@ -62,8 +66,8 @@ def test_a_page_in_parts_is_one_page() -> None:
 
 def test_a_part_that_stays_is_not_compressed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only parts with a new stamp are compressed, and the page is the newest; each form has its own."""
-    pages = {1.0: [Part(1, b"one" * 99), Part(2, b"two" * 99)], 2.0: [Part(1, b"one" * 99), Part(3, b"three" * 99)]}
-    forms = {"text": lambda shown: pages[shown.at], "openmetrics": lambda _: [Part(1, b"another text")]}
+    pages = {1.0: [_part(1, b"one" * 99), _part(2, b"two" * 99)], 2.0: [_part(1, b"one" * 99), _part(3, b"three" * 99)]}
+    forms = {"text": lambda shown: pages[shown.at], "openmetrics": lambda _: [_part(1, b"another text")]}
     published = Published(forms)
     flushed: list[int] = []
 

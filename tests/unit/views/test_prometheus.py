@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from example import GPU, SNAPSHOT, point, snapshot
 from inferometer import catalog
-from inferometer.model import Aggregation, Histogram, Instrument, Metric, Point, Resource, Stability
+from inferometer.model import Aggregation, Histogram, Instrument, Metric, Point, Resource, Snapshot, Stability
 from inferometer.views import prometheus
 from inferometer.views.prometheus import Exposition
 from inferometer.views.prometheus_text import boundary
@@ -147,23 +147,26 @@ def test_moving_numbers_keep_the_layout() -> None:
     assert exposition._newest[0] is layout
 
 
+def _written(exposition: Exposition, of: Snapshot) -> list[tuple[int, bytes]]:
+    """Give the stamp and text of each part of a page."""
+    return [(part.stamp, part.text) for part in exposition.parts(of, openmetrics=True)]
+
+
 def test_a_part_has_its_stamp_as_long_as_it_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """A number that moved changes the stamp of its own part only; one that was read again, and is the same, none."""
     monkeypatch.setattr(prometheus, "_LEAST", 100)
     exposition = Exposition()
-    first = list(exposition.parts(SNAPSHOT, openmetrics=True))
+    first = _written(exposition, SNAPSHOT)
     again = tuple(p._replace(value=float(repr(p.value))) if isinstance(p.value, float) else p for p in SNAPSHOT.points)
     moved = (again[0]._replace(value=0.125), *again[1:])
 
-    same, other = (list(exposition.parts(replace(SNAPSHOT, points=each), openmetrics=True)) for each in (again, moved))
+    same, other = (_written(exposition, replace(SNAPSHOT, points=each)) for each in (again, moved))
 
     assert len(first) > 3
     assert same == first
     assert [new != old for new, old in zip(other, first, strict=True)] == [True, *[False] * (len(first) - 1)]
-    assert other[0].stamp not in {part.stamp for part in first}
-    assert b"".join(part.text for part in other) == Exposition().render(
-        replace(SNAPSHOT, points=moved), openmetrics=True
-    )
+    assert other[0][0] not in {stamp for stamp, _ in first}
+    assert b"".join(text for _, text in other) == Exposition().render(replace(SNAPSHOT, points=moved), openmetrics=True)
 
 
 def test_unsayable_points_are_left_out() -> None:

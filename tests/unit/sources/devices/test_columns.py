@@ -30,7 +30,7 @@ NAMES = ("small", "wide", "short", "long", "real", "last")
 
 def test_members_are_those_that_ctypes_reads() -> None:
     """Whatever stands between them."""
-    array = (Odd * 3)(*((i, -i, -3, 1 << 31, i / 2, 0xFFFF_FFFF) for i in range(3)))
+    array = (Odd * 3)(*(Odd(i, -i, -3, 1 << 31, i / 2, 0xFFFF_FFFF) for i in range(3)))
 
     assert list(columns(array, NAMES)) == [tuple(getattr(odd, name) for name in NAMES) for odd in array]
     assert list(columns(array, ("wide", "real"), 2)) == [(0, 0.0), (-1, 0.5)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from fakenvml.defaults import nvlink4
+from fakenvml.defaults import Fields, nvlink4
 from fakenvml.driver import Driver, Tuned, read_until
 from fakenvml.fakenvml import Gpu, Node
 from inferometer import catalog
@@ -91,7 +91,7 @@ def errors(report: DeviceReport) -> set[str]:
 def test_what_a_link_refused_is_asked_for_again(driver: Driver, tuned: Tuned, has: int | None, reads: int) -> None:
     """Soon where another link tells it, as one may have come up; where none does, after ten counts of the links."""
     whole = node(1, 1).gpus[0]
-    one = {} if has is None else {(206, has): 5}
+    one: Fields = {} if has is None else {(206, has): 5}
     driver.is_now(Node((replace(whole, fields={**whole.fields, **one}),)))
     source = tuned()
     first = errors(source.read())

@@ -134,7 +134,8 @@ def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot, rules: Rules
             continue
         codes.add(code)
         series = _series(device, gpu, code, mark)
-        points.append(Point(catalog.XID_ERRORS, series, float(told) if told else 0.0, at, start, node))
+        count = float(told) if told else 0.0
+        points.append(_POINT(Point, (catalog.XID_ERRORS, series, count, at, start, node)))  # hundreds
         if newest is not None:
             points.append(Point(catalog.XID_LAST_TIME, (*series[:3], mark), newest, at, None, node))
     for code in sorted(codes):
@@ -142,6 +143,9 @@ def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot, rules: Rules
         described = (str(code), known.mnemonic or None, known.severity, known.action, mark)
         points.append(Point(catalog.XID_INFO, described, 1.0, snapshot.at, None, node))
     return points
+
+
+_POINT = tuple.__new__  # what Point() does
 
 
 @lru_cache(4096)  # some twenty of each GPU, the same at every tick

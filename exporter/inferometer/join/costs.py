@@ -16,4 +16,4 @@ def put_costs(draft: Draft, source: str, report: DeviceReport, at: float) -> Non
         draft.put_aligned(catalog.DRIVER_CALLS, (call, mark), float(count), at=at)
         draft.put_aligned(catalog.DRIVER_CALL_TIME, (call, mark), seconds, at=at)
     for field, seconds in report.fields.items():
-        draft.put(catalog.DRIVER_FIELD_LATENCY, {catalog.DRIVER_FIELD.key: field}, seconds, at=at)
+        draft.put_aligned(catalog.DRIVER_FIELD_LATENCY, (field, mark), seconds, at=at)

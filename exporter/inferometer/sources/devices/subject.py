@@ -24,7 +24,7 @@ _NO_FIELD = (0, 0)  # of a link beyond those that have an id
 class _Item:
     """A row of a plan, or one link's or fan's part of it: the ways that were not refused, and what they left out."""
 
-    __slots__ = ("index", "key", "left_out", "refusals", "row", "scale", "slot", "ways")
+    __slots__ = ("decode", "index", "key", "left_out", "refusals", "row", "scale", "slot", "ways")
 
     def __init__(self, slot: int, row: calls.Row, index: int | None) -> None:
         self.slot = slot
@@ -48,11 +48,12 @@ class _Item:
         self._choose()
 
     def _choose(self) -> None:
-        """Note how the way in use is read: its key among what is asked together, and the scale where that is all."""
+        """Note how the way in use is read: its key among what is asked together, and decoder and scale where that gives one number."""
         way = self.ways[0] if self.ways else None
         self.key: Field | int = self._key(way) if way else 0
-        plain = self.key and way and not way.decode and len(self.row.gives) == 1
+        plain = self.key and way and len(self.row.gives) == 1
         self.scale = self.row.gives[0].scale if plain else None
+        self.decode = way.decode if way else None
 
     def _key(self, way: calls.Way) -> Field | int:
         if isinstance(way.field, int):
@@ -209,8 +210,9 @@ class Subject:
                 answer = answers.get(item.key)
                 if answer.__class__ is float and (0 <= answer < codes.NO_VALUE or codes.is_value(answer)):
                     try:
-                        value = item.scale(answer)
-                    except ValueError:
+                        raw = answer if item.decode is None else item.decode(answer)[0]
+                        value = item.scale(raw)  # type: ignore[arg-type]  # a decoder's None is one of those that are told below
+                    except (ValueError, TypeError):
                         pass  # told below
                     else:
                         values.append((item.slot, value) if item.index is None else (item.slot, value, item.index))

@@ -13,7 +13,7 @@ from inferometer import catalog
 from inferometer.config import Passthrough
 from inferometer.model import Histogram, Instrument, Reading, Target
 from inferometer.sources.engines.reader import Reader, describe
-from inferometer.views.prometheus import boundary
+from inferometer.views.prometheus_text import boundary
 
 PAGES = sorted((Path(__file__).parents[3] / "fixtures" / "engines").glob("*/*.txt"))
 ALL = Passthrough(allow=("*",), max_series=100_000)

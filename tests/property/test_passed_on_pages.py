@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest  # noqa: TID251  # oracle
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics  # noqa: TID251  # oracle
@@ -60,6 +60,7 @@ PAGES = st.lists(families(), min_size=1, max_size=4).map("".join).map(unique)
 
 @settings(max_examples=150)
 @given(st.lists(st.tuples(PAGES, PAGES), min_size=1, max_size=3))
+@example([("# TYPE a_total counter\na_total 0\n", "# TYPE a_created gauge\na_created 0\n")])
 def test_the_agents_pages_stay_whole(life: list[tuple[str, str]]) -> None:
     """Two engines, page after page: both libraries read every page, no series stands twice, and no identity is forged."""
     node = Node()

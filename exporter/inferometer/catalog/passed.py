@@ -61,8 +61,11 @@ def own_labels(names: Sequence[str]) -> dict[str, str]:
 def spoken(name: str, instrument: Instrument) -> tuple[str, ...]:
     """Give all names that a family has on a page, in either form: no other family may have one of them."""
     if instrument is Instrument.HISTOGRAM:
-        return name, f"{name}_bucket", f"{name}_sum", f"{name}_count"
-    return tuple(dict.fromkeys((name, name.removesuffix("_total")))) if instrument is Instrument.COUNTER else (name,)
+        return name, f"{name}_bucket", f"{name}_sum", f"{name}_count", f"{name}_created"
+    if instrument is Instrument.COUNTER:
+        family = name.removesuffix("_total")
+        return tuple(dict.fromkeys((name, family, f"{family}_created")))
+    return (name,)
 
 
 def verbatim(name: str, instrument: Instrument, labels: tuple[str, ...]) -> Metric:

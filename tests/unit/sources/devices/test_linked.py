@@ -87,8 +87,8 @@ def errors(report: DeviceReport) -> set[str]:
     return {attributes["gpu.nvlink.link"] for attributes in told if attributes["error.type"] == "malformed_packet"}
 
 
-@pytest.mark.parametrize(("has", "reads"), [(1, 2), (None, 10)])
-def test_what_a_link_refused_is_asked_for_again(driver: Driver, tuned: Tuned, has: int | None, reads: int) -> None:
+@pytest.mark.parametrize(("has", "least"), [(1, 1), (None, 9)])
+def test_what_a_link_refused_is_asked_for_again(driver: Driver, tuned: Tuned, has: int | None, least: int) -> None:
     """Soon where another link tells it, as one may have come up; where none does, after ten counts of the links."""
     whole = node(1, 1).gpus[0]
     one: Fields = {} if has is None else {(206, has): 5}
@@ -97,8 +97,10 @@ def test_what_a_link_refused_is_asked_for_again(driver: Driver, tuned: Tuned, ha
     first = errors(source.read())
     driver.is_now(Node((replace(whole, fields={**whole.fields, (206, 0): 3, (206, 1): 5}),)))
 
-    later = [errors(source.read()) for _ in range(reads)]
+    reads = 1
+    while errors(source.read()) == first and reads < 1_000:  # the links are counted at some of the reads
+        reads += 1
 
     assert first == ({"1"} if has else set())
-    assert later[-1] == {"0", "1"}
-    assert all(told == first for told in later[: 9 if has is None else 0])
+    assert errors(source.read()) == {"0", "1"}
+    assert least <= reads < 1_000

@@ -12,7 +12,7 @@ from faults.ward import INFOS, Page, Ward, names
 from inferometer.model import Reason
 from inferometer.sources.devices import calls
 
-UNKNOWN, REFUSED, LOST = 999, 3, 15  # nvmlReturn_t
+UNKNOWN, REFUSED, NOT_LOADED, LOST = 999, 3, 9, 15  # nvmlReturn_t
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ class Scene:
         fields |= {29: 2, 30: 1}
         if self.kind == "whole":
             del fields[75]  # counts more than what is asked for first, and is asked for when that is refused
-        gpm = {**every("").gpm, 100: 10.0, 101: 11.0}
+        # Counters stand still: what is added up from read to read is nothing.
+        gpm = {**every("").gpm, 100: 10.0, 101: 11.0, 172: 0.0}
         whole_gpu = replace(
             every(whole),
             nvlink={(link, f"error.{kind}"): 1 for link in range(LINKS) for kind in range(5)},

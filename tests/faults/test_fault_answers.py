@@ -9,7 +9,20 @@ from dataclasses import replace
 
 import pytest
 
-from faults.cells import REFUSED, UNKNOWN, Attempt, Cell, begin, is_local, is_well, recover, told, try_all, unharmed
+from faults.cells import (
+    NOT_LOADED,
+    REFUSED,
+    UNKNOWN,
+    Attempt,
+    Cell,
+    begin,
+    is_local,
+    is_well,
+    recover,
+    told,
+    try_all,
+    unharmed,
+)
 from faults.conftest import OpenWard
 from faults.scene import Target
 from faults.ward import Ward
@@ -87,6 +100,14 @@ def test_an_error_of_a_call_costs_what_the_call_feeds(
 ) -> None:
     """An error is told by the name of its call; every other value stands, by number; and it is back within two periods."""
     try_in_wards([Cell(t, "error", UNKNOWN) for t in targets if t.is_function], fails, open_ward, subtests)
+
+
+def test_a_call_that_says_that_the_driver_is_gone_costs_what_it_feeds(
+    targets: Sequence[Target], open_ward: OpenWard, subtests: pytest.Subtests
+) -> None:
+    """While the library and the other GPUs say otherwise, what one GPU's call says of the driver is an error like another."""
+    cells = [Cell(t, "error", NOT_LOADED) for t in targets if t.is_function and t.subject != "system"]
+    try_in_wards(cells, fails, open_ward, subtests)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -4,6 +4,7 @@
 Source: the comments of `nvmlReturn_t` in `nvml.h` (CUDA 13.3).
 """
 
+from collections.abc import Mapping
 from ctypes import Array
 from math import isfinite
 from struct import Struct
@@ -45,7 +46,8 @@ REFUSED_FIELD = REFUSED | {"invalid_argument"}
 # There is no MIG instance at this index: a hole, not an error.
 HOLE = frozenset({"not_found", "invalid_argument"})
 LOST = "gpu_is_lost"
-# The whole library is of no more use: only a new process, with the library of the driver that is there then, helps.
+# The whole library is of no more use, if it is so: only a new process, with the library of the driver that is there then,
+# helps. A call about one GPU may say so for that GPU alone: see `explain`.
 GONE = frozenset({"uninitialized", "driver_not_loaded", "lib_rm_version_mismatch"})
 
 
@@ -135,7 +137,11 @@ def name(code: int) -> str:
 
 
 def explain(nvml: Any, error: Exception) -> str:
-    """Give the reason of a call that raised; what concerns more than this call raises LostError or GoneError."""
+    """Give the reason of a call that raised; what concerns more than this call raises LostError or GoneError.
+
+    That the driver is gone is believed only when the library says so of itself, too: what one call of one GPU says must not
+    blind the others.
+    """
     if isinstance(error, LostError | GoneError):
         raise error
     if isinstance(error, RefusedError | FieldError):
@@ -150,6 +156,27 @@ def explain(nvml: Any, error: Exception) -> str:
     if reason == LOST:
         raise LostError(reason) from error
     # One value of a batch says nothing of a library that has just answered the batch.
-    if reason in GONE and not isinstance(error, FieldError):
+    if reason in GONE and not isinstance(error, FieldError) and _is_gone(nvml):
         raise GoneError(reason) from error
     return reason
+
+
+def _is_gone(nvml: Any) -> bool:
+    """Ask the library something that concerns no GPU; tell whether it says that it is of no use.
+
+    The mark of the call that failed stays: should this one hang, it is that call's GPU that is left out.
+    """
+    try:
+        nvml.nvmlDeviceGetCount()
+    except Exception as error:
+        return name(getattr(error, "value", 0)) in GONE
+    return False
+
+
+def says_gone(frame: Mapping[str, Any]) -> str:
+    """Give why a GPU's frame tells nothing at all, where that is because of a driver that it says is gone; else ""."""
+    if "lost" in frame:
+        return str(frame["lost"]) if frame["lost"] in GONE else ""
+    if "values" not in frame or frame["values"] or any(told["values"] for told in frame["instances"]):
+        return ""
+    return next((reason for _, _, _, reason in frame["failed"] if reason in GONE), "")

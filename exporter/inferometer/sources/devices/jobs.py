@@ -56,6 +56,7 @@ class Sampler:
         self._count = 0
         self._present: list[str] | None = None
         self._gpus: dict[int, Device] = {}
+        self._no_witness: set[int] = set()  # GPUs that tell nothing else of the driver than that it is gone, or nothing
         self._users: dict[int, Users | None] = {}
         self._driver: dict[str, str] = {}
         self._excluded: list[str] = []  # by the driver
@@ -67,6 +68,7 @@ class Sampler:
         """Start a sample; the one before is no longer of interest."""
         with self._changed:
             self._wanted, self._skip, self._only, self._asked_at = number, skip, only, time.monotonic()
+            self._no_witness = set()
             self._changed.notify_all()
         if not self._workers:
             self.add_worker()
@@ -244,16 +246,30 @@ class Sampler:
         if gpu is None:
             gpu = self._gpus[index] = self._vendor.gpu(index, self._marks(word), self._driver)
         try:
-            return gpu.read()
+            return self._believe(index, gpu.read())
         except codes.GoneError as gone:
             return {"fatal": str(gone)}
         except Exception as error:
             self._gpus.pop(index).close()
-            return {"gpu": index, "lost": self._vendor.reason(error)}
+            return self._believe(index, {"gpu": index, "lost": self._vendor.reason(error)})
         finally:
             self._page.leave(word)
             if index not in self._users:
                 self._users[index] = self._vendor.users(index, self._marks(USERS + index))
+
+    def _believe(self, index: int, frame: dict[str, Any]) -> dict[str, Any]:
+        """Give a GPU's frame. One that says that the driver is gone has lost only itself, unless no other GPU tells more."""
+        why = codes.says_gone(frame)
+        with self._changed:
+            if why or "excluded" in frame:
+                self._no_witness.add(index)
+            else:
+                self._no_witness.discard(index)
+            asked = set(range(self._count)) - self._skip if self._only is None else {self._only}
+            alone = asked <= self._no_witness
+        if not why:
+            return frame
+        return {"fatal": why} if alone else {"gpu": index, "lost": why}
 
     def _read_users(self, index: int) -> dict[str, Any] | None:
         gpu, users = self._gpus.get(index), self._users.get(index)

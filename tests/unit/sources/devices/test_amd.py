@@ -257,6 +257,23 @@ def test_a_gpu_that_is_gone_is_unresponsive_until_it_is_back(node: Callable[...,
     until(source, lambda report: "hw.power" in values(report, SECOND.uuid))
 
 
+def test_a_gpu_that_says_that_the_driver_is_gone_is_silent_alone(node: Callable[..., None], opened: Open) -> None:
+    """What one GPU says of the driver is believed only where no other GPU says otherwise."""
+    node(FIRST, SECOND)
+    source = opened()
+    source.read()
+
+    node(FIRST, SECOND, faults=(Fault("error", "amdsmi_get_gpu_device_uuid", 1, NOT_LOADED),))
+    report = source.read()
+    assert set(report.unresponsive) == {SECOND.uuid}
+    assert values(report, FIRST.uuid) == pytest.approx(EXPECTED)
+
+    gone = (Fault("error", "amdsmi_get_gpu_device_uuid", index, NOT_LOADED) for index in (0, 1))
+    node(FIRST, SECOND, faults=tuple(gone))
+    with pytest.raises(Trouble):
+        source.read()
+
+
 def test_a_gpu_that_is_excluded_is_counted_and_not_read(node: Callable[..., None], opened: Open) -> None:
     """A GPU that is left out by its PCI address has no readings, and its model is told."""
     node(FIRST, SECOND)

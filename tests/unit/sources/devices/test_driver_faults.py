@@ -15,6 +15,7 @@ import pytest
 from fakenvml.driver import Driver, Open, read_until, wait_until
 from fakenvml.fakenvml import Fault, Gpu, Instance, Node
 from inferometer.model import DeviceReport, Reason, Trouble, Unsupported
+from inferometer.sources.devices import calls
 from inferometer.sources.devices.child import Child
 
 GPUS = (Gpu("GPU-0", minor=0), Gpu("GPU-1", minor=1, mig=1, instances=(Instance("MIG-1"),)), Gpu("GPU-2", minor=2))
@@ -344,6 +345,96 @@ def test_one_value_of_a_batch_speaks_for_no_driver(driver: Driver, opened: Open,
     assert len(speaking(report)) == 4
     names = {"field.186": "gpu.power.instant", "gpm.2": "gpu.sm.activity"}
     assert {(told.device, told.metric) for told in report.failed} == {("GPU-0", names[value])}
+
+
+GONE = pytest.mark.parametrize(
+    "code", [1, 9, 18], ids=["uninitialized", "driver_not_loaded", "lib_rm_version_mismatch"]
+)
+
+
+@GONE
+def test_one_call_of_one_gpu_speaks_for_no_driver(driver: Driver, opened: Open, code: int) -> None:
+    """That a call about one GPU says that the driver is gone costs what the call feeds, and the same child reads on."""
+    driver.is_now(HEALTHY)
+    source = opened()
+    source.read()
+    before = children()
+
+    driver.is_now(replace(HEALTHY, faults=(replace(CRASH, kind="error", number=code),)))
+    reports = [source.read() for _ in range(3)]
+
+    for report in reports:
+        assert len(speaking(report)) == 4
+        assert {(told.device, told.metric) for told in report.failed} == {("GPU-1", "gpu.clock.frequency")}
+    assert children() == before
+
+
+@GONE
+@pytest.mark.parametrize("call", ["*", "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetUUID"])
+def test_a_gpu_that_says_that_the_driver_is_gone_is_silent_alone(
+    driver: Driver, opened: Open, call: str, code: int
+) -> None:
+    """Whatever it is asked: the others are read at every sample by the same child, and it is back with its first answer."""
+    driver.is_now(HEALTHY)
+    source = opened()
+    source.read()
+    before = children()
+
+    driver.is_now(replace(HEALTHY, faults=(Fault("error", "gpu1", call, code),)))
+    for _ in range(3):
+        assert only_gpu_1_is_silent(source.read())
+    driver.is_now(HEALTHY)
+
+    assert len(speaking(source.read())) == 4
+    assert children() == before
+
+
+@GONE
+def test_a_gpu_that_answers_nothing_but_its_name_is_silent(driver: Driver, opened: Open, code: int) -> None:
+    """A library that still knows the UUID by heart, while every question to the driver fails, has not answered for it."""
+    driver.is_now(HEALTHY)
+    asked = {call for call in calls.CALLS[1:] if call not in (*calls.WALK, *calls.EVENTS, *calls.UNBIND)}
+    faults = tuple(Fault("error", "gpu0", call, code) for call in (*asked, calls.FIELDS_CALL, "nvmlGpmSampleGet"))
+    source = opened()
+    source.read()
+
+    driver.is_now(replace(HEALTHY, faults=faults))
+
+    report = source.read()
+    assert set(report.unresponsive) == {"GPU-0"}
+    assert speaking(report) == {"GPU-1", "MIG-1", "GPU-2"}
+
+
+@GONE
+@pytest.mark.parametrize("gpus", [1, 3])
+def test_a_driver_that_is_gone_for_every_gpu_is_gone(driver: Driver, opened: Open, gpus: int, code: int) -> None:
+    """A library that counts GPUs by heart while none of them answers is given up, and another process opens it anew."""
+    healthy = Node(GPUS[:gpus])
+    driver.is_now(healthy)
+    source = opened()
+    whole = speaking(source.read())
+    before = children()
+
+    driver.is_now(replace(healthy, faults=tuple(Fault("error", f"gpu{i}", "*", code) for i in range(gpus))))
+    with pytest.raises(Trouble):
+        source.read()
+    driver.is_now(healthy)
+
+    read_until(source, lambda report: speaking(report) == whole)
+    assert not children() & before
+
+
+@GONE
+def test_a_library_that_says_so_itself_is_gone_at_once(driver: Driver, opened: Open, code: int) -> None:
+    """One GPU's call that says so, while the library confirms it, is believed."""
+    driver.is_now(HEALTHY)
+    source = opened()
+    source.read()
+
+    driver.is_now(replace(HEALTHY, faults=(Fault("error", "*", "*", code),)))
+
+    with pytest.raises(Trouble):
+        source.read()
 
 
 def test_faults_are_logged_once_when_they_begin_and_end(

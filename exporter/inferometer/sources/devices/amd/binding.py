@@ -54,11 +54,19 @@ class Smi:
                 return function(*arguments)
             except failure as error:
                 reason = _reason(error)
-            if reason in codes.GONE:
+            if reason in codes.GONE and self._is_gone():
                 raise codes.GoneError(reason)
             raise (codes.RefusedError if reason in codes.REFUSED else codes.FieldError)(reason)
 
         return call
+
+    def _is_gone(self) -> bool:
+        """Ask for the GPUs, which concerns none of them; tell whether the library says that it is of no use."""
+        try:
+            self._module.amdsmi_get_processor_handles()
+        except self._module.AmdSmiLibraryException as error:
+            return _reason(error) in codes.GONE
+        return False
 
 
 def load(package: str, rocm: str) -> Smi:

@@ -157,6 +157,14 @@ GPU_CONTEXT_SWITCH_ACTIVITY = metric(
     AVG,
     "Fraction of time spent in switching contexts: what time-slicing costs.",
 )
+GPU_CONTEXT_SWITCHES = metric(
+    "gpu.context_switches",
+    "{switch}",
+    C,
+    ON_GPU,
+    SUM,
+    "Switches between contexts that the compute engine was asked for, while the agent read the GPU.",
+)
 GPU_SM_CYCLES_ELAPSED = metric(
     "gpu.sm.cycles.elapsed", "{cycle}", C, ON_GPU, SUM, "SM clock cycles since the node was started."
 )

@@ -20,6 +20,8 @@ from inferometer.simulation.nvml_structures import c_nvmlGpmMetricsGet_t
 
 _MEBI = 1 << 20
 _KNOWN = 248  # ids of CUDA 12.9 end here: a query with a higher one is refused as a whole
+_SWITCHING, _SWITCHES = 174, 172  # the share of time, and how often the engine was asked to, between the two samples
+_SWITCH = 100  # such switches are made in a millisecond that is spent in nothing else
 _UNUSED = frozenset({6, 8, 9, 11, 30, 40, 50})  # tensor DFMA, DMMA, IMMA; FP64; decoder, JPEG, OFA: inference uses none
 _METER_OF = {
     **{number: METERS.index(part) for part, number in PARTS.items()},
@@ -76,7 +78,7 @@ def _take(sample: Sample, of: tuple[int, int | None], meters: list[list[int]]) -
 
 
 def nvmlGpmMetricsGet(metricsGet: c_nvmlGpmMetricsGet_t) -> c_nvmlGpmMetricsGet_t:
-    """The means between two samples: percent, and MiB/s of what flows.
+    """The means between two samples: percent, and MiB/s of what flows; and how often what is counted happened.
 
     Between two samples while time stood still it is the mean over the last time that it moved: a node that is advanced by
     hand is asked again and again, and says the same.
@@ -91,8 +93,16 @@ def nvmlGpmMetricsGet(metricsGet: c_nvmlGpmMetricsGet_t) -> c_nvmlGpmMetricsGet_
     milliseconds = newer.at - (older.at if moved else newer.began)
     first = older.meters if moved else newer.before
     for metric in asked:
-        _answer(metric, newer, first, milliseconds)
+        if metric.metricId == _SWITCHES and newer.of[1] is None:
+            metric.nvmlReturn, metric.value = NVML_SUCCESS, float(_switches(newer) - _switches(older))
+        else:
+            _answer(metric, newer, first, milliseconds)
     return metricsGet
+
+
+def _switches(sample: Sample) -> int:
+    """Count the switches until a sample."""
+    return sample.meters[_METER_OF[_SWITCHING]] * _SWITCH // PPM
 
 
 def _answer(metric: Any, newer: Sample, first: list[int], milliseconds: int) -> None:

@@ -23,6 +23,7 @@ from inferometer.sources.devices.quarantine import Quarantine
 from inferometer.sources.devices.release import Release, Will
 from inferometer.sources.devices.roll import Roll
 from inferometer.sources.devices.samplers import ASKED, Samplers
+from inferometer.sources.devices.sums import Sums
 from inferometer.sources.devices.tiers import Slower
 from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, UNBIND, USERS, user_of
 from inferometer.sources.devices.words import Words
@@ -85,6 +86,7 @@ class Gpus:
         self._occupancy = Occupancy(lives[calls.SLOW], config.kill_after)
         self._costs = Costs(lives)
         self._linked = Linked()
+        self._sums = Sums()
         self._restarts = dict.fromkeys(catalog.RESTART_CAUSE.values, 0)
         self._roll = Roll(words)
         self._driver: Mapping[str, str] = EMPTY
@@ -257,13 +259,14 @@ class Gpus:
                 raise troubles.malformed(error, self._words.api) from error
         return answered, False
 
-    def _take(self, frame: Mapping[str, Any]) -> None:
+    def _take(self, frame: dict[str, Any]) -> None:
         """Take what counts of whichever sample: the slower tiers, users, costs. An earlier one's may end late."""
         if "users" in frame:
             self._occupancy.take(frame)
         elif "done" in frame:
             self._costs.add(frame["calls"])
         elif "values" in frame:
+            self._sums.take(frame)
             self._roll.hear(frame)
             self._slower.take(frame, time.monotonic(), time.time())
             self._linked.take(frame)

@@ -71,12 +71,28 @@ def _cycles(metric: str, number: int, name: str, *attributes: tuple[str, str]) -
     return Row((Quantity(metric, attributes),), (gpm(number, name),), architecture="hopper")
 
 
-# In newer drivers only (the ids are those of CUDA 12.9 and 13.2).
+def _switches(raw: float) -> float:
+    """Keep how many switches there were between two reads. Raises ValueError for what no engine does in ten minutes."""
+    if not 0 <= raw < 1e9:
+        raise ValueError(f"{raw:g} is no number of switches")
+    return float(raw)
+
+
+# In newer drivers only (the ids are those of CUDA 12.9 and 13.2). Engine 0 is the only one that computes; in MIG mode each
+# instance has one of its own, and what engine 0 does is not what the GPU does. The switches are those between the two
+# samples, as nvidia-ml-py 13.615 says of the ids below 248; `sums` adds them up.
 CYCLES: tuple[Row, ...] = (
     Row(
         (Quantity("gpu.context_switch.activity", scale=percent),),
         (gpm(174, "GR0_CTXSW_ACTIVE_PCT"),),
         architecture="hopper",
+        without_mig=True,
+    ),
+    Row(
+        (Quantity("gpu.context_switches", scale=_switches),),
+        (gpm(172, "GR0_CTXSW_REQUESTS"),),
+        architecture="hopper",
+        without_mig=True,
     ),
     _cycles("gpu.sm.cycles.elapsed", 248, "SM_CYCLES_ELAPSED"),
     _cycles("gpu.sm.cycles.active", 249, "SM_CYCLES_ACTIVE"),

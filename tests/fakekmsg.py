@@ -8,6 +8,7 @@ import errno
 import itertools
 import os
 from collections import deque
+from collections.abc import Callable
 
 from inferometer.sources.devices.kmsg import LONGEST
 
@@ -22,6 +23,7 @@ class FakeKmsg:
         self.records: deque[tuple[int, bytes]] = deque(maxlen=room)
         self.broken: int | None = None
         self.opened = 0
+        self.asked: Callable[[], None] = lambda: None  # at each read
         self._sequences = itertools.count()
 
     def say(self, message: str | bytes, at: float = 0.0, prefix: int = KERNEL_ERROR) -> None:
@@ -53,8 +55,13 @@ class OpenKmsg:
         self._next = self._first()
         self.closed = False
 
+    @property
+    def has_past(self) -> bool:
+        return True
+
     def read(self) -> bytes:
         self._check()
+        self._kmsg.asked()
         if self._next < self._first():
             self._next = self._first()
             raise OSError(errno.EPIPE, "overwritten")

@@ -22,6 +22,7 @@ MOST = 1000  # XIDs and SXIDs taken at once; what is more stays with the kernel 
 _MOST_RECORDS = 20_000  # of all kinds, looked at in one read: some hundredths of a second
 _KEPT = 2 * MOST  # the newest: a report may be replaced by the next before it is looked at, and loses nothing by it
 _SAVE_EVERY = 5.0  # seconds
+_PASSING = 1.0  # seconds that passing over what is old may take: a full log of a megabyte takes some hundredths
 _HOW = (
     "Mount the host's /dev/kmsg into a privileged container, or give CAP_SYSLOG where kernel.dmesg_restrict is 1; or set "
     "devices.kernel_log.enabled to false: NVML tells most XIDs"
@@ -121,10 +122,33 @@ class KernelLog:
         place = place or self._load()
         self._begun = True
         if place is None:
-            opened.skip()
+            if opened.has_past:
+                self._pass_over(opened)
             return
         self._last = place.sequence if place.boot == self._boot else -1
         opened.rewind()
+
+    def _pass_over(self, opened: Log) -> None:
+        """Begin at the end, and know which record that is: whoever comes after a restart goes on there, be there a new one or not.
+
+        The device tells the number of a record only with the record, so those that are there are read, and nothing is taken
+        of them. A log that is too long for that, or that is written faster than it is read, has a place from its next record on.
+        """
+        opened.rewind()
+        until = time.monotonic() + _PASSING
+        while time.monotonic() < until:
+            try:
+                record = parse(opened.read())
+            except OSError as error:
+                if error.errno == errno.EAGAIN:
+                    return
+                if error.errno not in {errno.EPIPE, errno.EINVAL}:
+                    raise
+                continue  # overwritten meanwhile, or too long
+            if record is not None:
+                self._last = self._newest = record.sequence
+        self._last, self._newest = None, -1
+        opened.skip()
 
     def _load(self) -> Place | None:
         """Read the state file; what is wrong with it is told, and it is as if there were none."""

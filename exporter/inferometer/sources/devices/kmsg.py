@@ -17,6 +17,11 @@ LONGEST = 8192
 class Log(Protocol):
     """An open log. What fails raises OSError."""
 
+    @property
+    def has_past(self) -> bool:
+        """Whether what was said before it was opened can be read."""
+        ...
+
     def read(self) -> bytes:
         """Give the next record, whole.
 
@@ -47,6 +52,10 @@ class _Device:
     def __init__(self, descriptor: int, *, seekable: bool) -> None:
         self._descriptor = descriptor
         self._seekable = seekable
+
+    @property
+    def has_past(self) -> bool:
+        return self._seekable
 
     def read(self) -> bytes:
         record = os.read(self._descriptor, LONGEST)

@@ -154,17 +154,19 @@ def test_a_record_that_is_too_long_is_one_lost(make: Make, kmsg: FakeKmsg) -> No
     assert (codes(report), report.lost) == ([13, 79], 1)
 
 
-def test_an_overrun_before_anything_was_read_is_known_to_have_cost_one(make: Make, kmsg: FakeKmsg) -> None:
-    """Without a sequence number to compare with, how many is not known: at least one."""
+@pytest.mark.parametrize(("old", "lost"), [(1, 5), (0, 1)])
+def test_an_overrun_before_anything_was_taken_is_counted(make: Make, kmsg: FakeKmsg, old: int, lost: int) -> None:
+    """What was there at the start tells from where to count; without anything, how many is not known: at least one."""
     kmsg.records = type(kmsg.records)(maxlen=3)
-    kmsg.say("old")
+    for _ in range(old):
+        kmsg.say("old")
     source = make()
     source.read()
     for code in range(1, 9):
         kmsg.say(XID.format(code))
     report = source.read()
 
-    assert (codes(report), report.lost) == ([6, 7, 8], 1)
+    assert (codes(report), report.lost) == ([6, 7, 8], lost)
 
 
 def test_a_storm_is_taken_in_portions(make: Make, kmsg: FakeKmsg) -> None:
@@ -239,6 +241,58 @@ def test_after_a_restart_reading_goes_on_where_it_stopped(make: Make, kmsg: Fake
     assert (codes(report), report.lost) == ([79], 0)
 
 
+def test_an_xid_that_comes_while_the_agent_restarts_for_the_first_time_counts_once(
+    make: Make, kmsg: FakeKmsg, tmp_path: Path
+) -> None:
+    """The place is kept from the first read on, before there was anything new: killed then, too, it goes on there."""
+    state = tmp_path / "place"
+    kmsg.say(XID.format(13))
+    kmsg.say("the newest")
+    make(state).read()  # and is killed: nothing is closed
+    assert kernel_place.load(str(state)) == Place(BOOT, 1)
+
+    kmsg.say(XID.format(79))
+    report = make(state).read()
+
+    assert (codes(report), report.lost) == ([79], 0)
+
+
+@pytest.mark.parametrize("error", [errno.EPIPE, errno.EINVAL])
+def test_what_is_passed_over_may_be_overwritten_meanwhile(
+    make: Make, kmsg: FakeKmsg, error: int, tmp_path: Path
+) -> None:
+    """The end is found all the same, and nothing that is old counts as lost."""
+    state = tmp_path / "place"
+    kmsg.say("old" + "x" * (LONGEST if error == errno.EINVAL else 0))
+    kmsg.say(XID.format(13))
+    if error == errno.EPIPE:
+        kmsg.records = type(kmsg.records)(kmsg.records, maxlen=2)
+
+        def overwrite() -> None:
+            kmsg.asked = lambda: None
+            kmsg.say(XID.format(31))
+
+        kmsg.asked = overwrite
+    report = make(state).read()
+
+    assert (codes(report), report.lost) == ([], 0)
+    assert kernel_place.load(str(state)) == Place(BOOT, 2 if error == errno.EPIPE else 1)
+
+
+def test_a_log_that_takes_too_long_to_pass_over_is_read_from_its_end(
+    make: Make, kmsg: FakeKmsg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or one that is written faster than it is read: the place is known with the next record, which counts."""
+    monkeypatch.setattr(kernel_log, "_PASSING", 0.0)
+    kmsg.say(XID.format(13))
+    source = make(tmp_path / "place")
+    assert codes(source.read()) == []
+    kmsg.say(XID.format(79))
+
+    assert codes(source.read()) == [79]
+    assert kernel_place.load(str(tmp_path / "place")) == Place(BOOT, 1)
+
+
 def test_what_was_overwritten_while_the_agent_was_away_is_counted(make: Make, kmsg: FakeKmsg, tmp_path: Path) -> None:
     """The saved sequence number tells how many."""
     kernel_place.save(str(tmp_path / "place"), Place(BOOT, 4))
@@ -303,7 +357,7 @@ def test_the_state_file_is_written_every_few_seconds(
     state = tmp_path / "place"
     source = make(state)
     source.read()
-    assert not state.exists()  # no record was read yet: there is no place
+    assert not state.exists()  # there is no record: there is no place
     kmsg.say("a")
     source.read()
     assert kernel_place.load(str(state)) == Place(BOOT, 0)

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from fakenvml.build import build
+from fakenvml.driver import Driver
+from fakenvml.fakenvml import Fault, Gpu, Node
 from inferometer import app
 from inferometer.app.simulated import point_at
-from inferometer.config import Config, KernelLog
+from inferometer.config import Config, Devices, Engines, KernelLog, Nvidia
+from inferometer.simulation.kernel_log import KernelLog as SimulatedLog
 from inferometer.simulation.node import SimulatedNode
 from whole.agents import agent_on, await_that
 from whole.pages import scrape, values
@@ -46,6 +50,34 @@ def test_check_leaves_the_running_agents_place_alone(node: SimulatedNode, tmp_pa
 
     assert found.state == "ok"
     assert not (tmp_path / "place").exists()
+
+
+@pytest.mark.parametrize(("code", "state"), [(3, "absent"), (999, "degraded")])
+@pytest.mark.parametrize("heard", [True, False])
+def test_check_says_who_tells_xids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, heard: bool, code: int, state: str
+) -> None:
+    """Where the driver refuses its events XIDs are not absent, if the kernel's log can be read; else they are."""
+    driver = Driver(tmp_path, build(tmp_path))
+    monkeypatch.setenv("FAKENVML", str(driver.text))
+    driver.is_now(Node((Gpu("GPU-a"),), faults=(Fault("error", "gpu0", "nvmlDeviceRegisterEvents", code),)))
+    log = SimulatedLog(tmp_path / "kmsg")
+    try:
+        settings = Config(
+            devices=Devices(
+                nvidia=Nvidia(library=str(driver.library)),
+                kernel_log=KernelLog(path=str(tmp_path / ("kmsg" if heard else "none"))),
+            ),
+            engines=Engines(enabled=False),
+        )
+        findings = [finding for finding in app.check(settings, {}) if "gpu.xid.errors" in finding.reason]
+    finally:
+        log.close()
+
+    (told,) = findings
+    loss = "is told by the kernel's log only" if heard else "is absent"
+    assert told.state == state
+    assert told.reason.startswith(f"gpu.xid.errors {loss} on GPU-a: nvmlDeviceRegisterEvents answers ")
 
 
 def test_the_agent_reads_the_simulated_nodes_log(node: SimulatedNode) -> None:

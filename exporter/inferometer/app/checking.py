@@ -178,10 +178,18 @@ def _unsupported(snapshot: Snapshot) -> list[Finding]:
         Finding(
             "amd" if call.startswith("amdsmi_") else "nvidia",
             state,
-            f"{metric} is absent on {', '.join(devices)}: {call} answers {reason}",
+            f"{_loss(metric, snapshot)} on {', '.join(devices)}: {call} answers {reason}",
         )
         for (state, metric, call, reason), devices in calls.items()
     ]
+
+
+def _loss(metric: str, snapshot: Snapshot) -> str:
+    """Say what is lost with a call: XIDs have two tellers, and are counted where one of them can be heard."""
+    heard = any(health.source == KernelLog.name and health.up for health in snapshot.sources)
+    if metric == catalog.XID_ERRORS.name and heard:
+        return f"{metric} is told by the kernel's log only"
+    return f"{metric} is absent"
 
 
 def _said(snapshot: Snapshot) -> list[Finding]:

@@ -86,12 +86,12 @@ class Client:
         sent = {**self._headers, "Content-Type": content_type, "Accept-Encoding": "gzip", **headers}
         return self._whole(request("POST", url, sent, body))
 
-    def lines(self, url: str, *, idle: float) -> "Lines":
+    def lines(self, url: str, *, idle: float, accept: str = "*/*") -> "Lines":
         """GET a stream of lines on a connection of its own; `idle` is the longest wait for a whole line, in seconds.
 
         The head of the answer has to come within the client's deadline. Raises as `get` does; the iterator too.
         """
-        asked = request("GET", url, {**self._headers, "Accept": "*/*", "Accept-Encoding": "identity"})
+        asked = request("GET", url, {**self._headers, "Accept": accept, "Accept-Encoding": "identity"})
         stream = self._stream(asked, idle)
         if stream.status == http.HTTPStatus.UNAUTHORIZED:
             try:

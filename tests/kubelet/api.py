@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small API server over HTTPS: lists and watches pods by node, with versions, bookmarks and faults; gives claims and nodes by name."""
+"""A small API server over HTTPS: lists and watches pods by node, with versions, bookmarks and faults; gives claims and nodes by name, and watches a node."""
 
 import json
 import ssl
@@ -38,6 +38,8 @@ class ApiServer:
         self.node_fault: int | str | None = None
         self.nodes: dict[str, Any] = {}
         self.nodes_asked: list[str] = []
+        self.nodes_watched: list[dict[str, str]] = []
+        self.node_watch_fault: int | str | None = None
         self.asked: list[dict[str, str]] = []
         self.change = threading.Condition()
         self.generation = 0  # of watches: they end when it changes
@@ -76,7 +78,9 @@ class ApiServer:
 
     def put_node(self, name: str, annotations: dict[str, str] | None) -> None:
         """Add a node, or change its annotations."""
-        self.nodes[f"{NODES}/{name}"] = {"kind": "Node", "metadata": {"name": name, "annotations": annotations}}
+        node = {"kind": "Node", "metadata": {"name": name, "annotations": annotations}}
+        self._tell("MODIFIED", node)
+        self.nodes[f"{NODES}/{name}"] = node
 
     def delete(self, name: str) -> None:
         self._tell("DELETED", self._pods.pop(name))
@@ -173,6 +177,13 @@ class _Handler(BaseHTTPRequestHandler):
             elif parts.path.startswith(f"{CLAIMS}/"):
                 api.claims_asked.append(parts.path)
                 self._answer_one(api, parts.path, api.claims, api.claim_fault)
+            elif parts.path == NODES and "watch" in query:
+                api.nodes_watched.append({**query, "accept": self.headers.get("Accept", "")})
+                if isinstance(api.node_watch_fault, int):
+                    self._status(api.node_watch_fault, "told to")
+                else:
+                    name = query["fieldSelector"].removeprefix("metadata.name=")
+                    self._watch(api, int(query["resourceVersion"]), float(query["timeoutSeconds"]), name)
             elif parts.path.startswith(f"{NODES}/"):
                 api.nodes_asked.append(parts.path)
                 self._answer_one(api, parts.path, api.nodes, api.node_fault)
@@ -219,11 +230,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._whole(200, json.dumps(things[path]).encode(), "application/json")
 
-    def _watch(self, api: ApiServer, version: int, lasting: float) -> None:
+    def _watch(self, api: ApiServer, version: int, lasting: float, node: str = "") -> None:
         generation, until = api.generation, time.monotonic() + lasting
         self._begin_chunks()
         while (events := api.after(version, generation, until)) is not None:
             for _, event in events:
+                of_node = '"kind": "Node"' in event
+                if (of_node and (not node or f'"name": "{node}"' not in event)) or (node and '"spec"' in event):
+                    continue  # of another node, or one where pods are watched, or the other way round
                 self._chunk(event.encode("utf-8", "surrogateescape") + b"\n")
             version = events[-1][0]
         if api.cut:

@@ -238,6 +238,22 @@ def test_a_node_that_says_so_keeps_its_driver_to_itself(tmp_path: Path) -> None:
         running.page_where(is_read)
 
 
+def test_a_node_that_says_so_later_is_heard_without_a_question(tmp_path: Path) -> None:
+    """The driver is let go of as the API server tells it, before it is asked again; and what the node takes back is heard too."""
+    with agent_on(tmp_path, annotations={KEY: "false"}) as running:
+        running.page_where(is_read)
+        wait_until(lambda: bool(running.api.nodes_watched))
+        asked = len(running.api.nodes_asked)
+
+        running.api.put_node("n1", {KEY: "true"})
+        wait_until(lambda: not running.holders())
+        running.page_where(is_left_alone)
+        running.api.put_node("n1", {KEY: "false"})
+        running.page_where(is_read)
+
+        assert len(running.api.nodes_asked) == asked == 1
+
+
 def test_a_node_that_cannot_be_asked_changes_nothing(tmp_path: Path) -> None:
     """Without the right to read its node the agent says so and reads the GPUs."""
     with agent_on(tmp_path, annotations={KEY: "true"}, fault=403) as running:

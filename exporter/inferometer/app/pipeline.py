@@ -97,7 +97,9 @@ class Pipeline:
         settings = config.devices.nvidia
         release = Release(settings.release, pause)
         if settings.release.annotation and (settings.enabled or config.devices.amd.enabled):
-            asked = Node(config.identity.pods, node, settings.release.annotation, period, release.annotated)
+            asked = Node(
+                config.identity.pods, node, settings.release.annotation, period, release.annotated, self._traffic
+            )
             self._poller.add(asked)
         if config.devices.amd.enabled:
             self._poller.add(Amd(config.devices.amd, period, release))

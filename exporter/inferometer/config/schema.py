@@ -34,7 +34,7 @@ class Release:
     annotation: str = key(
         "",
         "Annotation of the agent's own Node; while its value is `true` the driver is left alone. It needs the right to get "
-        "nodes. Empty: none.",
+        "and watch nodes. Empty: none.",
     )
     pause: Seconds = key(
         Seconds(60), "For how long the driver is left alone after SIGUSR1, or when it is unbound from a GPU.", minimum=1

@@ -40,8 +40,13 @@ class Pause:
             return None
         return Will(why, f"The GPUs are read again after {seconds:g} s")
 
+    def wake(self) -> None:
+        """Wake whoever waits, to look again."""
+        with self._changed:
+            self._changed.notify_all()
+
     def wait(self, timeout: float) -> None:
-        """Wait until one is asked for, or the timeout."""
+        """Wait until one is asked for, or until woken, or the timeout."""
         with self._changed:
             self._changed.wait(timeout)
 
@@ -73,6 +78,8 @@ class Release:
         if wanted is not None:
             self._annotated = wanted, time.monotonic() + lasting
         self._heard.set()
+        if wanted:
+            self.pause.wake()
 
     def wait_for_node(self, timeout: float) -> None:
         """Wait until the node was asked once, where it is: an agent that is restarted must not touch the driver first."""

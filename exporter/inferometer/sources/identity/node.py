@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One annotation of this node, asked of the API server: whether an operator wants it so."""
+"""One annotation of this node, asked of the API server and then watched: whether an operator wants it so."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -10,14 +11,13 @@ from inferometer import config
 from inferometer.client import Client
 from inferometer.model import Reason, Trouble
 from inferometer.sources.identity.apiserver import connect, server_url
+from inferometer.sources.identity.node_watch import METADATA, NodeWatch, is_true
+from inferometer.sources.identity.traffic import Traffic
 from inferometer.wire import shown
 
 PERIOD = 10.0  # seconds between two questions, or the agent's period where that is longer
-GRANT = 'grant a ClusterRole with apiGroups: [""], resources: ["nodes"], verbs: ["get"]'
-
-# The metadata alone: the whole object lists every image of the node.
-# Source: kubernetes.io/docs/reference/using-api/api-concepts, "Metadata-only fetches"; meta.k8s.io/v1 is in every release.
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+UNWATCHED = 600.0  # seconds until a watch that was refused is tried again
+GRANT = 'grant a ClusterRole with apiGroups: [""], resources: ["nodes"], verbs: ["get", "watch"]'
 
 Tell = Callable[[bool | None], None]
 
@@ -25,13 +25,23 @@ Tell = Callable[[bool | None], None]
 class Node:
     """Whether an annotation of this node is `true`: a `model.Source[bool]`.
 
-    `tell` is given every answer, and None for every question without one.
+    It is asked for once, and then watched, so that a change is heard at once; while there is no watch it is asked for at
+    every read. `tell` is given every answer and every change, at each read what is known, and None for a question without
+    an answer.
     """
 
     name = "node"
     instance = ""
 
-    def __init__(self, config: config.Pods, node_name: str, annotation: str, period: float, tell: Tell) -> None:
+    def __init__(
+        self,
+        config: config.Pods,
+        node_name: str,
+        annotation: str,
+        period: float,
+        tell: Tell,
+        traffic: Traffic | None = None,
+    ) -> None:
         self.period = max(period, PERIOD)
         self.deadline = float(config.deadline)
         self._config = config
@@ -39,30 +49,54 @@ class Node:
         self._annotation = annotation
         self._server = server_url(config)
         self._tell = tell
+        self._traffic = traffic
         self._client: Client | None = None
+        self._watch: NodeWatch | None = None
+        self._unwatched_until = 0.0  # monotonic
+        self._closed = False
 
     def read(self) -> bool:
-        """Ask once.
+        """Give what the watch heard last, or ask.
 
         Raises:
             Trouble: MISSING without an API server or node; PERMISSION names the rule that is missing; what `Client` raises.
         """
-        wanted: bool | None = None
+        if self._watch is not None and self._watch.lasts:
+            return self._watch.renew()
+        if self._watch is not None and self._watch.refused:
+            self._unwatched_until = time.monotonic() + UNWATCHED
+        self._watch = None
+        wanted, version = None, ""
         try:
-            wanted = self._ask()
+            wanted, version = self._ask()
         finally:
             self._tell(wanted)
+        if version and time.monotonic() >= self._unwatched_until:
+            self._begin_to_watch(version, wanted=wanted)
         return wanted
 
     def close(self) -> None:
         """Hang up."""
+        self._closed = True
         if self._client is not None:
             self._client.close()
+        if self._watch is not None:
+            self._watch.close()
 
-    def _ask(self) -> bool:
-        self._client = self._client or connect(self._config, self._server)
+    def _begin_to_watch(self, version: str, *, wanted: bool) -> None:
+        # The watch has a connection of its own; the one that was asked by would idle for hours.
+        client, self._client = self._client or connect(self._config, self._server, self._traffic), None
+        self._watch = NodeWatch(
+            client, self._server, self._node_name, self._annotation, version=version, wanted=wanted, tell=self._tell
+        )
+        if self._closed:
+            self._watch.close()
+
+    def _ask(self) -> tuple[bool, str]:
+        """Give whether it is true, and of which resourceVersion of the node."""
+        self._client = self._client or connect(self._config, self._server, self._traffic)
         url = f"{self._server}/api/v1/nodes/{quote(self._node_name, safe='')}"
-        response = self._client.get(url, accept=_METADATA)
+        response = self._client.get(url, accept=METADATA)
         place = f"{shown(self._server)}: node {self._node_name}"
         if response.status == 404:
             raise Trouble(Reason.MISSING, f"{place}: there is none of that name", "set NODE_NAME from spec.nodeName")
@@ -71,18 +105,14 @@ class Node:
         if response.status != 200:
             raise Trouble(Reason.REJECTED, f"{place}: {response.status}", "see the API server's log")
         try:
-            return _annotations(json.loads(response.body)).get(self._annotation) == "true"
+            node = json.loads(response.body)
+            return is_true(node, self._annotation), _version(node)
         except (ValueError, RecursionError):
             message = f"{place}: the answer has no form that is known"
             raise Trouble(Reason.MALFORMED, message, "see whether identity.pods.server is an API server") from None
 
 
-def _annotations(node: Any) -> dict[str, Any]:
-    """Give the annotations of an object. Raises ValueError for what is none."""
-    try:
-        annotations = node["metadata"].get("annotations") or {}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not an object: {error}") from None
-    if not isinstance(annotations, dict):
-        raise ValueError("annotations are a mapping")  # noqa: TRY004  # one kind of error for what is malformed
-    return annotations
+def _version(node: Any) -> str:
+    """Give an object's resourceVersion; "" where there is none to watch from."""
+    version = node["metadata"].get("resourceVersion")
+    return version if isinstance(version, str) else ""

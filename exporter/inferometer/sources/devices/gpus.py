@@ -5,38 +5,28 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
-from itertools import chain
-from types import MappingProxyType
-from typing import Any
 
 from inferometer import catalog
 from inferometer import config as configuration
-from inferometer.model import EMPTY, DeviceReport, Reason, Trouble
+from inferometer.model import DeviceReport, Reason, Trouble
 from inferometer.sources.devices import calls, troubles
 from inferometer.sources.devices.backoff import Backoff
+from inferometer.sources.devices.blame import Blame
 from inferometer.sources.devices.child import Child, Departures
-from inferometer.sources.devices.costs import Costs
-from inferometer.sources.devices.linked import Linked
-from inferometer.sources.devices.occupancy import Occupancy
 from inferometer.sources.devices.quarantine import Quarantine
 from inferometer.sources.devices.release import Release, Will
-from inferometer.sources.devices.roll import Roll
 from inferometer.sources.devices.samplers import ASKED, Samplers
-from inferometer.sources.devices.sums import Sums
-from inferometer.sources.devices.tiers import Slower
-from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, UNBIND, USERS, user_of
+from inferometer.sources.devices.told import Told
+from inferometer.sources.devices.whereabouts import UNBIND
 from inferometer.sources.devices.words import Words
-from inferometer.sources.devices.xids import UnderWay, Xids
+from inferometer.sources.devices.xids import UnderWay
 
 log = logging.getLogger(__name__)
 
 _MARGIN = 0.5  # seconds that a read may take beyond its deadline, to sort out what did not answer
 _MAX_UNKILLABLE = 2
-_DEAF = 3600.0  # seconds without hearing of the driver's unbinding, after asking for it crashed the child
 _MOMENT = Will("it was let go of for a moment", "The GPUs are read again")
 _GARBAGE = (Reason.MALFORMED, Reason.TOO_LARGE)
-_CRASH_PROBE = 1.0  # seconds until a GPU whose call crashed the child is tried again
 
 
 class Gpus:
@@ -76,20 +66,18 @@ class Gpus:
         self._departures = Departures()
         self._release = release
         self._samplers = Samplers(self._make, release, words)
-        self._deaf_until = 0.0  # monotonic: samplers started before it do not listen for the driver's unbinding
-        self._quarantine = Quarantine(self._samplers.start, self._departures, config.kill_after, words.source)
         self._backoff = Backoff()
-        self._xids = Xids(config.kill_after)
         self._periods = {calls.MEDIUM: config.medium_period, calls.SLOW: config.slow_period}
-        lives = {tier: 2 * max(period, self._periods.get(tier, period)) for tier in calls.TIERS}
-        self._slower = Slower({tier: max(period, seconds) for tier, seconds in self._periods.items()})
-        self._occupancy = Occupancy(lives[calls.SLOW], config.kill_after)
-        self._costs = Costs(lives)
-        self._linked = Linked()
-        self._sums = Sums()
+        self._told = Told(words, config, period, self._periods)
+        self._quarantine = Quarantine(self._samplers.start, self._departures, config.kill_after, words.source)
+        self._blame = Blame(
+            self._quarantine,
+            self._told.occupancy,
+            self._told.xids,
+            patience=config.deadline / 4,
+            kill_after=config.kill_after,
+        )
         self._restarts = dict.fromkeys(catalog.RESTART_CAUSE.values, 0)
-        self._roll = Roll(words)
-        self._driver: Mapping[str, str] = EMPTY
         self._mute_since: float | None = None  # monotonic: the first question since which the child has said nothing
 
     def read(self) -> DeviceReport:
@@ -109,7 +97,9 @@ class Gpus:
             under_way = {word: call for word, call in child.busy().items() if word != UNBIND}
             self._release_stuck(child, under_way)
             self._quarantine.step()
-            return self._report(answered, complete, under_way)
+            return self._told.report(
+                answered, under_way, complete=complete, paused=self._quarantine.failed, restarts=self._restarts
+            )
 
     def close(self) -> None:
         """End the child: it closes NVML. Waits for it for about a second, and for a read under way."""
@@ -136,7 +126,7 @@ class Gpus:
             self._departures.end(self._child, grace=ASKED)
             self._child = None
         self._quarantine.close()
-        self._forget()
+        self._told.forget()
         self._backoff.succeeded()
         if will is None:
             return True
@@ -151,7 +141,7 @@ class Gpus:
                 library=self._library,
                 patience=self._config.deadline / 4,
                 periods=self._periods,
-                hears_unbind=time.monotonic() >= self._deaf_until,
+                hears_unbind=self._blame.hears_unbind,
                 processes=self._processes,
                 exclude=self._config.exclude,
             )
@@ -227,8 +217,7 @@ class Gpus:
         Raises EOFError where the child ended.
         """
         self._number += 1
-        skip = [*self._quarantine.indexes, *(USERS - 1 + index for index in self._occupancy.spared)]
-        skip += [] if self._xids.begin() else [EVENTS - 1]
+        skip = self._blame.skipped()
         if self._mute_since is None:
             self._mute_since = time.monotonic()
         child.ask(" ".join(["sample", str(self._number), *(["skip", *map(str, skip)] if skip else [])]))
@@ -236,47 +225,26 @@ class Gpus:
         for frame in child.frames(until):
             self._mute_since = None
             if "events" in frame:
-                self._xids.take(frame)  # of whichever sample: they are told once
+                self._told.xids.take(frame)  # of whichever sample: they are told once
                 continue
             if "released" in frame:
                 self._release.unbound()
                 raise EOFError
             if "fatal" in frame:
-                self._forget()
+                self._told.forget()
                 raise self._words.gave_up(str(frame["fatal"]))
             try:
-                self._take(frame)
+                self._told.take(frame)
                 if frame.get("n") != self._number:
                     continue
                 if "done" in frame:
-                    self._driver = MappingProxyType(frame["driver"])
-                    self._roll.end(int(frame["done"]), frame["excluded"])
-                    self._quarantine.forget(int(frame["done"]))
+                    self._quarantine.forget(self._told.end(frame))
                     return answered, True
-                if "users" not in frame and self._roll.take(int(frame["gpu"]), frame):
+                if "users" not in frame and self._told.roll.take(int(frame["gpu"]), frame):
                     answered.add(int(frame["gpu"]))
             except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 raise troubles.malformed(error, self._words.api) from error
         return answered, False
-
-    def _take(self, frame: dict[str, Any]) -> None:
-        """Take what counts of whichever sample: the slower tiers, users, costs. An earlier one's may end late."""
-        if "users" in frame:
-            self._occupancy.take(frame)
-        elif "done" in frame:
-            self._costs.add(frame["calls"])
-        elif "values" in frame:
-            self._sums.take(frame)
-            self._roll.hear(frame)
-            self._slower.take(frame, time.monotonic(), time.time())
-            self._linked.take(frame)
-            self._costs.take(str(frame["uuid"]), frame["latencies"], time.monotonic())
-
-    def _forget(self) -> None:
-        """Forget what was told: the GPUs and instances are found anew, and the driver may be another one."""
-        self._roll.forget()
-        self._slower.forget()
-        self._occupancy.forget()
 
     def _crash(self, child: Child) -> Trouble:
         """Make sense of a child that ended by itself; the GPU that it was at is left out of the next one.
@@ -286,41 +254,23 @@ class Gpus:
         if self._closed:
             self._departures.end(child, grace=1)
             return Trouble(Reason.REFUSED, f"the {self._words.vendor} source is closed")
-        where = child.busy()
+        where: UnderWay = child.busy()
         how = child.how_it_ended()
         if not child.was_killed:
-            # What has been under way for long hangs: it was another call that crashed, where there is another.
-            since = time.monotonic() - self._config.deadline / 4
-            hung = {word: call for word, call in where.items() if call[1] < since}
-            if len(hung) < len(where):
-                self._blame(hung, self._config.kill_after)
-                where = {word: call for word, call in where.items() if word not in hung}
-            self._blame(where, _CRASH_PROBE)
+            where = self._blame.crashed(where)
         self._departures.end(child, grace=1)
         self._restarts["crash"] += 1
         at = ", ".join(troubles.place(word, call) for word, (call, _) in sorted(where.items()))
         message = f"the {self._words.api} sampler ended{f' in {at}' if at else ''}: {how}"
         return Trouble(Reason.CRASHED, message, "It is started again.")
 
-    def _blame(self, where: UnderWay, delay: float) -> None:
-        """Leave out what hung or crashed the sampler: GPUs until a probe reads them, the events for a while."""
-        for word, (call, _) in where.items():
-            if word == UNBIND:
-                self._deaf_until = time.monotonic() + _DEAF
-            elif word == EVENTS:
-                self._xids.blame(call)
-            elif (index := user_of(word)) is not None:
-                self._occupancy.blame(index, call)
-            elif word != LIBRARY:
-                self._quarantine.hold(word - 1, delay, call)
-
     def _release_stuck(self, child: Child, under_way: UnderWay) -> None:
         """Kill a child that is stuck in a call, or outside of one, for too long, or that holds on to a GPU that is lost."""
         now = time.monotonic()
         mute = self._mute_since is not None and now - self._mute_since >= self._config.kill_after
         stuck = {word: call for word, call in under_way.items() if now - call[1] >= self._config.kill_after}
-        lost = [index for index in self._roll.lost if index not in self._quarantine.indexes]
-        self._blame(stuck, self._config.kill_after)
+        lost = [index for index in self._told.roll.lost if index not in self._quarantine.indexes]
+        self._blame.hung(stuck)
         for index in lost:
             self._quarantine.hold(index, self._config.kill_after)
         if stuck or (mute and not under_way):  # stopped, starved or dead-locked: no GPU is to blame
@@ -334,51 +284,3 @@ class Gpus:
             self._restarts["gpu_lost"] += 1
             self._child = None
             self._departures.end(child, grace=self._config.kill_after)
-
-    def _report(self, answered: set[int], complete: bool, under_way: UnderWay) -> DeviceReport:
-        """Put together what is known; a GPU without an answer to this sample is unresponsive."""
-        now = time.monotonic()
-        known = self._roll.known(answered)
-        silent = {index: known[index] for index in known if index not in answered}
-        if not complete and not known:
-            raise Trouble(
-                Reason.TIMEOUT,
-                f"{self._words.api} has not answered for {self._config.deadline:g} s",
-                "The driver may be starting, or hang.",
-            )
-        self._roll.tell(silent, now, under_way)
-        answers = [known[index] for index in known if index in answered]
-        present = dict.fromkeys(device.uuid for answer in answers for device in answer.about.devices).keys()
-        occupied = self._occupancy.of(present, now)
-        gpus = {index: known[index].uuid for index in known if index in answered}
-        nameless = self._roll.nameless(known, under_way)
-        return DeviceReport(
-            devices=tuple(chain.from_iterable(answer.about.devices for answer in known.values())),
-            readings=(
-                *chain.from_iterable(readings for answer in answers for readings in answer.readings),
-                *self._slower.readings(present, now),
-                *occupied.readings,
-            ),
-            unsupported=(
-                *chain.from_iterable(answer.about.unsupported for answer in known.values()),
-                *occupied.unsupported,
-            ),
-            unresponsive=MappingProxyType({answer.uuid: now - answer.at for answer in silent.values()}),
-            nameless=len(nameless),
-            details=self._driver,
-            failed=(
-                *(complaint for answer in answers for complaint in answer.failed),
-                *nameless,
-                *self._quarantine.failed({index: answer.uuid for index, answer in silent.items()}),
-                *self._occupancy.failed(under_way, gpus),
-                *self._xids.failed(under_way, complete=complete),
-            ),
-            events=self._xids.newest,
-            processes=occupied.processes,
-            vgpus=occupied.vgpus,
-            excluded=self._roll.excluded,
-            calls=self._costs.calls,
-            restarts=MappingProxyType(dict(self._restarts)),
-            fields=self._costs.fields(gpus.values(), now),
-            linked=self._linked.now,
-        )

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The nouns: immutable values that flow from the sources through the join to the views. Imports nothing of ours."""
 
+from inferometer.model.devices import Device, DeviceReport, KernelReport, Process, Sxid, Unsupported, Vgpu, Xid
+from inferometer.model.engines import EngineReport, Target
+from inferometer.model.identity import AllocatedClaim, Allocation, Claim, Grant, Pod, PooledDevice, Port, Whereabouts
 from inferometer.model.metrics import EMPTY, Aggregation, Attribute, Binding, Instrument, Metric, Stability
 from inferometer.model.picture import (
     Attribution,
@@ -26,26 +29,6 @@ from inferometer.model.values import (
     Value,
     groups_of,
     series_of,
-)
-from inferometer.model.worlds import (
-    AllocatedClaim,
-    Allocation,
-    Claim,
-    Device,
-    DeviceReport,
-    EngineReport,
-    Grant,
-    KernelReport,
-    Pod,
-    PooledDevice,
-    Port,
-    Process,
-    Sxid,
-    Target,
-    Unsupported,
-    Vgpu,
-    Whereabouts,
-    Xid,
 )
 
 __all__ = [

@@ -7,9 +7,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from inferometer.model.devices import Device, Sxid, Unsupported, Xid
+from inferometer.model.engines import Target
+from inferometer.model.identity import Claim
 from inferometer.model.reading import Reason
 from inferometer.model.values import Point, Resource
-from inferometer.model.worlds import Claim, Device, Sxid, Target, Unsupported, Xid
 
 
 class Role(StrEnum):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-from inferometer.model.worlds import Target
+from inferometer.model.engines import Target
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

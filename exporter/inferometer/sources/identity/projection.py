@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from inferometer.model import EMPTY, Pod, Port
-from inferometer.model.worlds import no_times
+from inferometer.model.identity import no_times
 
 LONGEST_VALUE = 1024  # characters; longer annotations are whole manifests and would be most of the memory
 LONGEST_DECLARATION = 16_384  # what a scheduler writes down for every container and GPU of a pod is longer

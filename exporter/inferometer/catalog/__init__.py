@@ -6,7 +6,20 @@ Names of the semantic conventions are used where one exists: `hw.*` and `k8s.*` 
 `catalog.POWER`, `catalog.HW_ID`.
 """
 
-from inferometer.catalog import agent, attributes, engines, gpu, links, memory, mig, owners, power, routers, xids
+from inferometer.catalog import (
+    agent,
+    attributes,
+    engines,
+    gpu,
+    links,
+    memory,
+    mig,
+    objectives,
+    owners,
+    power,
+    routers,
+    xids,
+)
 from inferometer.catalog.agent import *  # noqa: F403  # see above
 from inferometer.catalog.attributes import *  # noqa: F403  # see above
 from inferometer.catalog.engines import *  # noqa: F403  # see above
@@ -16,6 +29,7 @@ from inferometer.catalog.memory import *  # noqa: F403  # see above
 from inferometer.catalog.mig import *  # noqa: F403  # see above
 from inferometer.catalog.names import prometheus_name as prometheus_name
 from inferometer.catalog.names import prometheus_unit as prometheus_unit
+from inferometer.catalog.objectives import *  # noqa: F403  # see above
 from inferometer.catalog.owners import *  # noqa: F403  # see above
 from inferometer.catalog.passed import EXPORTED as EXPORTED
 from inferometer.catalog.passed import is_passable as is_passable
@@ -34,7 +48,7 @@ SCHEMA_URL = f"https://opentelemetry.io/schemas/{SEMCONV_VERSION}"
 # In the order in which they are published.
 METRICS: tuple[Metric, ...] = tuple(
     thing
-    for module in (gpu, memory, power, links, xids, mig, owners, engines, routers, agent)
+    for module in (gpu, memory, power, links, xids, mig, owners, engines, objectives, routers, agent)
     for thing in vars(module).values()
     if isinstance(thing, Metric)
 )

@@ -20,10 +20,6 @@ from inferometer.catalog.attributes import (
     QUANTIZATION,
     REJECT_REASON,
     REQUEST_PHASE,
-    SLO_METRIC,
-    SLO_NAME,
-    SLO_SIDE,
-    SLO_STATE,
     STARTUP_PHASE,
     TENSOR_PARALLEL,
     TOKEN_TIMING,
@@ -284,22 +280,4 @@ LOAD_DURATION = metric(
     (*ON_ENGINE, LOAD_PHASE),
     MAX,
     "How long a phase of the engine's start took, as it tells. One phase may be part of another.",
-)
-
-# Service levels.
-SLO_THRESHOLD = metric(
-    "inference.slo.threshold",
-    "s",
-    G,
-    (*ON_ENGINE, SLO_NAME, SLO_METRIC, SLO_STATE),
-    MAX,
-    "Threshold of an objective that is for this engine, and whether the engine's histogram can tell who kept it.",
-)
-SLO_BOUND = metric(
-    "inference.slo.bound",
-    "s",
-    G,
-    (*ON_ENGINE, SLO_NAME, SLO_METRIC, SLO_SIDE),
-    MAX,
-    "Bound of the engine's histogram next to an objective's threshold: where it can really be measured.",
 )

@@ -7,7 +7,7 @@ Nothing here names a call: what can fail is what the sampler's own table says, a
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from fakenvml.defaults import FIELDS, Fields, nvlink4, nvlink5
+from fakenvml.defaults import FIELDS, GPM, Fields, nvlink4, nvlink5
 from fakenvml.fakenvml import GIB, Fault, Gpu, Instance, Node, Process
 from fakenvml.models import every
 from inferometer import catalog
@@ -15,6 +15,7 @@ from inferometer.sources.devices import calls
 
 LINKS = 12  # the first twelve have fields of their own in old drivers
 ENGINE = "engine"
+STILL = {172: 0.0}  # of GPM: counters do not move, and what is added up from read to read is nothing
 SAMPLES = {0: (90_000, 120_000), 1: (40, 70)}  # of power in mW, of utilization in percent
 WITNESSES = ("GPU-W", "GPU-M", "MIG-M")
 VGPU = "vgpu-uuid-1"  # the patient's
@@ -43,6 +44,7 @@ class Scene:
                 "GPU-W",
                 minor=1,
                 samples=SAMPLES,
+                gpm={**GPM, **STILL},
                 nvlinks=0,
                 fields=FIELDS,
                 processes=(Process("compute", 7, GIB, sm=5),),
@@ -72,8 +74,7 @@ class Scene:
         fields |= {29: 2, 30: 1}
         if self.kind == "whole":
             del fields[75]  # counts more than what is asked for first, and is asked for when that is refused
-        # Counters stand still: what is added up from read to read is nothing.
-        gpm = {**every("").gpm, 100: 10.0, 101: 11.0, 172: 0.0}
+        gpm = {**every("").gpm, **STILL, 100: 10.0, 101: 11.0}
         whole_gpu = replace(
             every(whole),
             nvlink={(link, f"error.{kind}"): 1 for link in range(LINKS) for kind in range(5)},

@@ -64,6 +64,8 @@ def test_utilization_is_not_asked_while_mig_is_on(driver: Driver, opened: Open) 
         "nvmlDeviceGetOfaUtilization",
         "nvmlDeviceGetSamples",
         "nvmlDeviceGetProcessesUtilizationInfo",
+        "NVML_GPM_METRIC_GR0_CTXSW_ACTIVE_PCT",
+        "NVML_GPM_METRIC_GR0_CTXSW_REQUESTS",
     }
     assert "nvmlDeviceGetUtilizationRates" not in {call for _, call, _ in driver.calls()}
 

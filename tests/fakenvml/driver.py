@@ -2,9 +2,11 @@
 """A driver as a test sees it: what it answers now, what it was asked; and how to wait for what it does."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
+
+import psutil
 
 from fakenvml.fakenvml import Node
 from inferometer.model import DeviceReport, Trouble
@@ -42,7 +44,7 @@ class Tuned(Protocol):
     def __call__(self, **settings: object) -> Nvidia: ...
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something to become true; fail when it does not."""
     end = time.monotonic() + seconds
     while not holds():
@@ -50,7 +52,29 @@ def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def read_until(source: Nvidia, holds: Callable[[DeviceReport], bool], seconds: float = 20.0) -> DeviceReport:
+class Closes(Protocol):
+    """Can be closed."""
+
+    def close(self) -> None: ...
+
+
+def children() -> set[int]:
+    """Give the processes that this one has started, those that have ended and were not seen to among them."""
+    return {p.pid for p in psutil.Process().children()}
+
+
+def close_all(sources: Sequence[Closes], before: set[int]) -> None:
+    """Close sources, and again where a machine that stalls took the time to see their processes end."""
+
+    def are_gone() -> bool:
+        for source in sources:
+            source.close()
+        return not children() - before
+
+    wait_until(are_gone)
+
+
+def read_until(source: Nvidia, holds: Callable[[DeviceReport], bool], seconds: float = 60.0) -> DeviceReport:
     """Read, as the poller does again and again, until a report is as wanted; a trouble is no report."""
     end = time.monotonic() + seconds
     last: object = None

@@ -116,7 +116,8 @@ Attempt = Callable[[Ward, Cell], list[str]]
 
 # A machine that is busy elsewhere for half a second looks like a driver that is. What a few cells have to say beside
 # a dozen others counts if they say it alone too; what is wrong in the sampler, or said by many, does not go away.
-ALONE = 6
+# A machine that stalls does so for all lanes at once, and may do it again.
+ALONE, TIMES = 30, 2
 
 
 def try_all(
@@ -143,8 +144,10 @@ def try_all(
     with ThreadPoolExecutor(lanes) as pool:
         for done in [pool.submit(work, ordered[i::lanes]) for i in range(lanes)]:
             done.result()
-    complaining = [cell for cell in ordered if found[cell]]
-    if len(complaining) <= ALONE:
+    for _ in range(TIMES):
+        complaining = [cell for cell in ordered if found[cell]]
+        if len(complaining) > ALONE:
+            break
         for cell in complaining:
             logging.getLogger(__name__).warning("%s, beside others: %s", cell, found[cell])
             work([cell])

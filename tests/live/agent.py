@@ -13,7 +13,7 @@ from pathlib import Path
 
 from live.ledger import Ledger
 from live.told import ENGINE, PLAIN, Bounds, Names, Told, differences
-from whole.pages import scrape
+from whole.pages import Page, scrape, values
 
 _LISTENING = re.compile(r"listening on (http://127\.0\.0\.1:\d+)")
 _STOP_TIMEOUT = 10.0
@@ -26,9 +26,19 @@ class Agent:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    def page(self) -> Page:
+        """Scrape it, until every engine has answered not too long ago: a machine that stalls makes a page with less on it."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            page = scrape(self.url)
+            up = values(page, "inferometer_source_up", "inferometer_source_name", "inferometer_source_instance")
+            if all(value for (name, _), value in up.items() if name == "engine") or time.monotonic() >= end:
+                return page
+            time.sleep(0.05)
+
     def told(self, names: Names = ENGINE, **labels: str) -> Told:
         """Scrape it, and read what it says of an engine."""
-        return Told.read(scrape(self.url), names, **labels)
+        return Told.read(self.page(), names, **labels)
 
     def settled(self, ledger: Ledger, bounds: Bounds = PLAIN, names: Names = ENGINE, **labels: str) -> list[str]:
         """Wait until what it says of an engine agrees with the books of its client; give what does not in the end."""

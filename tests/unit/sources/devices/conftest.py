@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from fakenvml.build import build
-from fakenvml.driver import Driver, Open, Tuned, wait_until
+from fakenvml.driver import Driver, Open, Tuned, children, close_all
 from inferometer.config import Nvidia as Settings
 from inferometer.config import Seconds
 from inferometer.sources.devices.nvidia import Nvidia
@@ -42,11 +41,9 @@ def opened(driver: Driver) -> Iterator[Open]:
         sources.append(source)
         return source
 
-    before = {p.pid for p in psutil.Process().children()}
+    before = children()
     yield open_source
-    for source in sources:
-        source.close()
-    wait_until(lambda: not ({p.pid for p in psutil.Process().children()} - before))
+    close_all(sources, before)
 
 
 @pytest.fixture
@@ -62,8 +59,6 @@ def tuned(driver: Driver) -> Iterator[Tuned]:
         sources.append(source)
         return source
 
-    before = {p.pid for p in psutil.Process().children()}
+    before = children()
     yield open_source
-    for source in sources:
-        source.close()
-    wait_until(lambda: not ({p.pid for p in psutil.Process().children()} - before))
+    close_all(sources, before)

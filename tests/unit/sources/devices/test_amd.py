@@ -7,12 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-import psutil
 import pytest
 
 from fakeamdsmi.build import build
 from fakeamdsmi.fakeamdsmi import GIB, MI300X, Fault, Gpu, write
-from fakenvml.driver import wait_until
+from fakenvml.driver import children, close_all, wait_until
 from inferometer.config import Amd as Settings
 from inferometer.config import Release as Releasing
 from inferometer.config import Seconds
@@ -59,11 +58,9 @@ def opened(rocm: Path) -> Iterator[Open]:
         sources.append(source)
         return source
 
-    before = {p.pid for p in psutil.Process().children()}
+    before = children()
     yield open_source
-    for source in sources:
-        source.close()
-    wait_until(lambda: not ({p.pid for p in psutil.Process().children()} - before))
+    close_all(sources, before)
 
 
 def until(source: Amd, holds: Callable[[DeviceReport], bool]) -> DeviceReport:

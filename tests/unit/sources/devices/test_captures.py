@@ -176,11 +176,11 @@ def test_a_call_that_hangs_is_recorded(driver: Driver, tmp_path: Path) -> None:
         source.read()
         Node(good.gpus, (Fault("hang", "gpu1", "nvmlDeviceGetUUID"),)).write(driver.text)
         for _ in range(2):
-            assert set(source.read().unresponsive) == {captures.SPLIT}
+            read_until(source, lambda report: set(report.unresponsive) == {captures.SPLIT})
     files.finish(directory, {"period": 1.0})
 
     hanging = [line for line in files.read(directory) if "hangs" in line]
-    assert [(line["call"], line["ask"]) for line in hanging] == [("nvmlDeviceGetUUID", ["@gpu1"])]
+    assert ("nvmlDeviceGetUUID", ["@gpu1"]) in [(line["call"], line["ask"]) for line in hanging]
 
 
 def test_a_call_that_the_capture_does_not_have_is_not_found(recorded: tuple[Path, list[DeviceReport]]) -> None:

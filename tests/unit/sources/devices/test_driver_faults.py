@@ -17,6 +17,7 @@ from fakenvml.fakenvml import Fault, Gpu, Instance, Node
 from inferometer.model import DeviceReport, Reason, Trouble, Unsupported
 from inferometer.sources.devices import calls
 from inferometer.sources.devices.child import Child
+from inferometer.sources.devices.nvidia import Nvidia
 
 GPUS = (Gpu("GPU-0", minor=0), Gpu("GPU-1", minor=1, mig=1, instances=(Instance("MIG-1"),)), Gpu("GPU-2", minor=2))
 HEALTHY = Node(GPUS)
@@ -36,6 +37,13 @@ def only_gpu_1_is_silent(report: DeviceReport) -> bool:
 def children() -> set[int]:
     """Give the processes of this test that live."""
     return {p.pid for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE}
+
+
+def only_child(source: Nvidia) -> int:
+    """Read until everything is read by the one process that is there; give it."""
+    read_until(source, lambda report: len(speaking(report)) == 4 and len(children()) == 1)
+    (child,) = children()
+    return child
 
 
 def test_a_gpu_that_hangs_is_unresponsive_and_the_others_are_read(driver: Driver, opened: Open) -> None:
@@ -84,8 +92,7 @@ def test_a_stuck_child_is_killed_and_the_probe_brings_the_gpu_back(driver: Drive
     """Past kill_after a new child goes on without the GPU; once a probe has read it, it is read again."""
     driver.is_now(HEALTHY)
     source = opened(deadline=0.6, kill_after=0.5)
-    read_until(source, lambda report: len(speaking(report)) == 4)
-    (stuck,) = children()
+    stuck = only_child(source)
 
     driver.is_now(replace(HEALTHY, faults=(HANG,)))
     wait_until(lambda: bool(source.read()) and not psutil.pid_exists(stuck))
@@ -94,7 +101,8 @@ def test_a_stuck_child_is_killed_and_the_probe_brings_the_gpu_back(driver: Drive
     driver.is_now(HEALTHY)
     report = read_until(source, lambda report: len(speaking(report)) == 4)
     assert not report.unresponsive
-    assert report.restarts == {"hang": 1, "crash": 0, "gpu_lost": 0, "garbage": 0}
+    assert report.restarts["hang"] >= 1  # more of them on a machine that stalls
+    assert {cause for cause, count in report.restarts.items() if count} == {"hang"}
     wait_until(lambda: bool(source.read()) and len(children()) == 1)
 
 
@@ -303,8 +311,7 @@ def test_a_child_that_is_stopped_outside_of_a_call_is_replaced(driver: Driver, o
     """A sampler that says nothing for too long is killed although it is in no call, and no GPU is left out for it."""
     driver.is_now(HEALTHY)
     source = opened(deadline=0.6, kill_after=1.5)
-    read_until(source, lambda report: len(speaking(report)) == 4)
-    (child,) = children()
+    child = only_child(source)
 
     os.kill(child, signal.SIGSTOP)
     read_until(source, lambda report: not speaking(report))
@@ -317,15 +324,15 @@ def test_a_lost_gpu_is_let_go_and_comes_back(driver: Driver, opened: Open) -> No
     """A GPU that is lost is unresponsive, nobody holds it open, and it is read again when it is back."""
     driver.is_now(HEALTHY)
     source = opened(kill_after=0.3)
-    source.read()
-    (holder,) = children()
+    holder = only_child(source)
 
     driver.is_now(replace(HEALTHY, faults=(Fault("error", "gpu2", "*", 15),)))
-    report = source.read()
-    assert set(report.unresponsive) == {"GPU-2"}
-    assert speaking(report) == {"GPU-0", "GPU-1", "MIG-1"}
-    wait_until(lambda: not psutil.pid_exists(holder) or (bool(source.read()) and holder not in children()))
-    assert speaking(source.read()) == {"GPU-0", "GPU-1", "MIG-1"}
+
+    def only_gpu_2_is_lost(report: DeviceReport) -> bool:
+        return set(report.unresponsive) == {"GPU-2"} and speaking(report) == {"GPU-0", "GPU-1", "MIG-1"}
+
+    read_until(source, only_gpu_2_is_lost)
+    read_until(source, lambda report: holder not in children() and only_gpu_2_is_lost(report))
 
     driver.is_now(HEALTHY)
     assert not read_until(source, lambda report: len(speaking(report)) == 4).unresponsive

@@ -27,6 +27,7 @@ from inferometer.config.schema import (
     Processes,
     Release,
     Slices,
+    Spool,
 )
 from inferometer.config.server import Server, ServerAuth, ServerTls
 
@@ -61,6 +62,7 @@ __all__ = [
     "Size",
     "Slices",
     "Slo",
+    "Spool",
     "TargetConfig",
     "load",
 ]

@@ -261,6 +261,35 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Spool:
+    """Where pushes wait that the receiver did not take, with the times that they were made at."""
+
+    directory: str = key(
+        "",
+        "Directory of the agent's own, made where it is missing. It is written to only while the receiver takes nothing. Empty, or "
+        "not writable: pushes wait in memory, and a restart loses them.",
+    )
+    max_size: Size = key(
+        Size(64 << 20), "Most that it takes on disk; the oldest go first, and are counted.", minimum=64 << 10
+    )
+    max_age: Seconds = key(Seconds(6 * 3600), "How old a push may become; older ones go, and are counted.", minimum=1)
+    memory: Size = key(
+        Size(8 << 20), "Most that waits in memory, compressed, where there is no disk.", minimum=64 << 10
+    )
+    rate: Size = key(
+        Size(1_000_000),
+        "How many bytes a second, before compression, leave when the receiver is back; more where that would be slower than twice "
+        "what comes in.",
+        minimum=1024,
+    )
+    order: Literal["oldest-first", "fresh-first"] = key(
+        "oldest-first",
+        "Which goes out first. `fresh-first` sends the newest push before what waits: for receivers that take samples out of order, "
+        "such as Prometheus with `out_of_order_time_window`; others would refuse what comes later.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Otlp:
     """OTLP push. The standard OTEL_* variables override these keys."""
 
@@ -272,7 +301,9 @@ class Otlp:
     )
     protocol: Literal["http/protobuf", "grpc"] = key("http/protobuf", "Transport.")
     interval: Seconds = key(Seconds(60), "Time between pushes; the newest snapshot is sent.", minimum=0.1)
-    timeout: Seconds = key(Seconds(10), "Longest wait for one push, retries included.", minimum=0.01)
+    timeout: Seconds = key(
+        Seconds(10), "Longest wait for one request, retries included; then it waits in the spool.", minimum=0.01
+    )
     compression: Literal["gzip", "zstd", "none"] = key(
         "gzip",
         "Compression. zstd needs Python 3.14 or `inferometer[zstd]`, http/protobuf, and a receiver that takes it: a Collector does, Prometheus does not.",
@@ -293,6 +324,7 @@ class Otlp:
         "Largest request before compression; more is split. Receivers accept 4 MiB by default.",
         minimum=1024,
     )
+    spool: Spool = section(Spool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from inferometer.model.picture import (
     Start,
     Tenure,
 )
-from inferometer.model.reading import Clock, Frame, Frames, Keeping, Reason, Source, Trouble
+from inferometer.model.reading import Clock, Frame, Frames, Keeping, Reason, Source, SpoolState, Trouble
 from inferometer.model.values import (
     Group,
     Histogram,
@@ -71,6 +71,7 @@ __all__ = [
     "Snapshot",
     "Source",
     "SourceHealth",
+    "SpoolState",
     "Stability",
     "Start",
     "Sxid",

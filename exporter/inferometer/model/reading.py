@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from inferometer.model.engines import Target
 
@@ -116,6 +116,21 @@ class Frame(Generic[T]):
     behind: float = 0.0
 
 
+class SpoolState(NamedTuple):
+    """What an output has waiting because it could not be sent yet.
+
+    `storage` is `disk` or `memory`, whichever takes what has to wait next. `usage` and `limit` are bytes by storage, `age`
+    is seconds since the oldest of the `requests` was made, `dropped` counts requests and points since the start by reason.
+    """
+
+    storage: str
+    requests: int
+    age: float
+    usage: Mapping[str, int]
+    limit: Mapping[str, int]
+    dropped: Mapping[str, tuple[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Frames:
     """The board's state at one tick: the newest outcome of every source, and the newest good frame while it is valid.
@@ -123,7 +138,7 @@ class Frames:
     `now` is Unix seconds, for stamps. `steady` is monotonic seconds, for durations, and `ages` are the seconds since each
     source's newest good frame, valid or not: a clock that is set never makes or loses time. `behind` is each such frame's. `exports` counts pushes by
     outcome since the agent started, `dropped` what limits dropped ahead of the sources at this tick. `requests` are those to
-    the API server since then, by verb and resource: how often, and bytes received. `targets` are the engines' endpoints that are
+    the API server since then, by verb and resource: how often, and bytes received. `spool` is what waits to be pushed, None where nothing is pushed. `targets` are the engines' endpoints that are
     read, by instance. `refusals` counts whom our own endpoint turned away, by reason, `unusable` how often a file of its own
     could not be used, by what it is, both since the agent started.
     """
@@ -137,6 +152,7 @@ class Frames:
     exports: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     requests: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
+    spool: SpoolState | None = None
     targets: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
     refusals: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     unusable: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))

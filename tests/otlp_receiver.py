@@ -228,5 +228,16 @@ def series(*received: Received) -> list[Series]:
     return found
 
 
+def point_times(received: Received) -> list[float]:
+    """List the times of every data point of a request, in Unix seconds to the millisecond."""
+    return [
+        round(point.time_unix_nano / 1e9, 3)
+        for resource in received.request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in getattr(metric, metric.WhichOneof("data")).data_points
+    ]
+
+
 def _pairs(attributes: Any) -> tuple[tuple[str, str], ...]:
     return tuple((pair.key, pair.value.string_value) for pair in attributes)

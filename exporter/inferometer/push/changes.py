@@ -6,15 +6,19 @@ from dataclasses import replace
 from inferometer.model import Point, Snapshot
 
 
-def find_ended(sent: Snapshot | None, newest: Snapshot) -> tuple[Point, ...]:
-    """Give the last points of the series that `sent` has and `newest` lacks. Pure."""
+def find_ended(sent: Snapshot | None, newest: Snapshot, owed: tuple[Point, ...] = ()) -> tuple[Point, ...]:
+    """Give the last points of the series that `sent` has and `newest` lacks. Pure.
+
+    `owed` are points of series that had ended before, and of whose end nobody has heard.
+    """
     if sent is None:
         return ()
-    same = len(sent.points) == len(newest.points) and all(map(_is_same_series, sent.points, newest.points))
+    same = not owed and len(sent.points) == len(newest.points) and all(map(_is_same_series, sent.points, newest.points))
     if same:  # nearly always, and cheaper to see than by the set
         return ()
     alive = {(point.metric, point.attributes, point.resource) for point in newest.points}
-    return tuple(point for point in sent.points if (point.metric, point.attributes, point.resource) not in alive)
+    last = {(point.metric, point.attributes, point.resource): point for point in (*owed, *sent.points)}
+    return tuple(point for series, point in last.items() if series not in alive)
 
 
 def _is_same_series(one: Point, other: Point) -> bool:
@@ -40,3 +44,16 @@ def find_fresh(sent: Snapshot | None, newest: Snapshot) -> Snapshot:
             if point.at > read.get((point.metric, point.attributes, point.resource), float("-inf"))
         )
     return newest if len(fresh) == len(newest.points) else replace(newest, points=fresh)
+
+
+def part_late(sent: Snapshot | None, fresh: Snapshot) -> tuple[Snapshot, ...]:
+    """Give `fresh` in the order to send it: first the points from before the snapshot `sent`, which it just missed, then the rest.
+
+    A read can end right before a snapshot is taken and be noted right after. Requests are refused whole, for the reason
+    above: such a point must not take the others with it.
+    """
+    if sent is None or not any(point.at <= sent.at for point in fresh.points):
+        return (fresh,)
+    late = tuple(point for point in fresh.points if point.at <= sent.at)
+    rest = tuple(point for point in fresh.points if point.at > sent.at)
+    return replace(fresh, points=late), replace(fresh, points=rest)

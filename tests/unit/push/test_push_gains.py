@@ -39,28 +39,44 @@ def metrics(*received: Received) -> list[Any]:
     ]
 
 
-def test_a_push_tells_what_was_gained_since_the_last_that_arrived() -> None:
-    """A push that was refused is no loss: the next tells its gains as well, from the time of the last that was told."""
-    row = [shown(10, (1, 1), 0), shown(12, (2, 1), 5), shown(15, (2, 4), 10)]
+def test_a_push_tells_what_was_gained_since_the_one_before() -> None:
+    """Each says the gains of its own time. Those of one that has to wait arrive with it; those of a refused one are counted."""
+    row = [shown(10, (1, 1), 0), shown(12, (2, 1), 5), shown(15, (2, 4), 10), shown(19, (3, 4), 15)]
     with HttpReceiver() as receiver:
         push = push_to(receiver, lambda: row[0])
         assert push.flush(5)
         assert [metric.WhichOneof("data") for metric in metrics(*receiver.received)] == ["gauge"]
+        receiver.answers.append(Answer(503, headers=(("Retry-After", "1"),)))
+        row.pop(0)
+        assert not push.flush(0.3)
+        row.pop(0)
+        assert not push.flush(0.3)
+        wait_until(lambda: push.flush(5))
         receiver.answers.append(Answer(400))
         row.pop(0)
         assert not push.flush(5)
-        row.pop(0)
-        assert push.flush(5)
         push.close(1)
-        told = {metric.WhichOneof("data"): metric for metric in metrics(receiver.received[-1])}
-    assert set(told) == {"sum", "histogram", "gauge"}
-    (tokens,), (waits,) = told["sum"].sum.data_points, told["histogram"].histogram.data_points
-    assert told["sum"].sum.aggregation_temporality == told["histogram"].histogram.aggregation_temporality == 1
-    assert told["sum"].sum.is_monotonic
-    assert tokens.as_double == 5.0
-    assert (list(waits.bucket_counts), waits.count, waits.sum) == ([1, 3], 4, 4.0)
-    for each in (tokens, waits):
-        assert each.time_unix_nano - each.start_time_unix_nano == 10_000_000_000
+        assert push.spool is not None
+        assert push.spool.dropped["rejected"] == (1, 3)
+        first, second = (
+            {metric.WhichOneof("data"): metric for metric in metrics(received)} for received in receiver.received[2:4]
+        )
+    for told, tokens, counts in ((first, 2.0, [1, 0]), (second, 3.0, [0, 3])):
+        assert set(told) == {"sum", "histogram", "gauge"}
+        (number,), (waits,) = told["sum"].sum.data_points, told["histogram"].histogram.data_points
+        assert told["sum"].sum.aggregation_temporality == told["histogram"].histogram.aggregation_temporality == 1
+        assert told["sum"].sum.is_monotonic
+        assert number.as_double == tokens
+        assert (list(waits.bucket_counts), waits.count) == (counts, sum(counts))
+        for each in (number, waits):
+            assert each.time_unix_nano - each.start_time_unix_nano == 5_000_000_000
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until, "the condition never came true"
+        time.sleep(0.01)
 
 
 def test_a_counter_of_the_agents_own_is_told_from_its_start() -> None:

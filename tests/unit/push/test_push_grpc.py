@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (  # no
 from example import GPU, SNAPSHOT, point, snapshot
 from inferometer import catalog, config
 from inferometer.model import Snapshot
-from inferometer.push import Push, exporter
+from inferometer.push import Push, drain
 from inferometer.views.otlp import Encoder
 from kubelet.certificates import issue
 from otlp_receiver import Abort, GrpcReceiver, series
@@ -35,7 +35,7 @@ RETRY_SOON = b"\x1a\x31" + b"\x0a\x28" + URL + b"\x12\x05\x0a\x03\x10\xe8\x07"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "_FIRST_WAIT", 0.02)
+    monkeypatch.setattr(drain, "_FIRST_WAIT", 0.02)
 
 
 @pytest.fixture
@@ -129,8 +129,10 @@ def test_resource_exhausted_without_a_delay_is_size(make: Make) -> None:
         receiver.max_bytes = 10
         count = len(receiver.received)
         assert not push.flush(5)
-        assert len(receiver.received) == count + 2
+        sizes = [received.size for received in receiver.received[count:]]
         assert push.outcomes == {"success": 1, "too_large": 1}
+        assert push.spool is not None
+        assert push.spool.dropped["too_large"] == (sum(size <= 64 * 1024 for size in sizes), 2000)
 
 
 def test_partial_success_is_counted(make: Make) -> None:

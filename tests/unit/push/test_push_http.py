@@ -19,11 +19,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (  # no
 from example import ENGINE, GPU, POD, SNAPSHOT, point, snapshot
 from inferometer import catalog, config
 from inferometer.model import Snapshot
-from inferometer.push import Push, exporter
+from inferometer.push import Push, drain, exporter
 from inferometer.push.changes import find_ended, find_fresh
 from inferometer.views.otlp import Encoder
 from kubelet.certificates import issue
-from otlp_receiver import Answer, HttpReceiver, series
+from otlp_receiver import Answer, HttpReceiver, point_times, series
 
 Start = Callable[..., Push]
 
@@ -40,7 +40,7 @@ class Newest:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporter, "_FIRST_WAIT", 0.02)  # a retry after a second proves nothing more
+    monkeypatch.setattr(drain, "_FIRST_WAIT", 0.02)  # a retry after a second proves nothing more
 
 
 @pytest.fixture
@@ -73,6 +73,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < until, "the condition never came true"
         time.sleep(0.005)
+
+
+def losses(push: Push) -> dict[str, tuple[int, int]]:
+    """Give the requests and points that the receiver will never have, by reason."""
+    assert push.spool is not None
+    return {reason: lost for reason, lost in push.spool.dropped.items() if lost != (0, 0)}
 
 
 def without(shown: Snapshot, *metrics: object) -> Snapshot:
@@ -156,21 +162,23 @@ def test_a_series_that_ended_is_ended_once(make: Start) -> None:
 
 
 def test_a_series_that_ended_during_an_outage_is_ended_afterwards(make: Start) -> None:
-    """What the receiver knows decides: it is told of the end with the first push that reaches it."""
+    """What the receiver knows decides: an end in a request that it refused is told again."""
     newest = Newest(SNAPSHOT)
     with HttpReceiver() as receiver:
         push = make(receiver.url, newest)
         assert push.flush(5)
-        receiver.answers.extend([Answer(400), Answer(400)])
+        receiver.answers.extend([Answer(400)] * 4)  # two pushes of points and of ends
         new = point(catalog.OWNER_INFO, {**GPU, "k8s.pod.name": "short-lived"}, 1.0)
         newest.snapshot = snapshot(new)  # it comes and goes unseen
         assert not push.flush(5)
         newest.snapshot = without(SNAPSHOT, catalog.OWNER_INFO)
         assert not push.flush(5)
+        newest.snapshot = without(newest.snapshot)
         assert push.flush(5)
-        count = len(receiver.received)
-        ended = [s.metric for s in series(*receiver.received[3:count]) if s.ended]
-        assert ended == ["gpu.owner.info"]
+        ended = {s.attributes for s in series(*receiver.received[5:]) if s.ended}
+        assert ended == {s.attributes for s in series(receiver.received[0]) if s.metric == "gpu.owner.info"} | {
+            s.attributes for s in series(receiver.received[1]) if s.metric == "gpu.owner.info" and not s.ended
+        }
 
 
 def test_a_resource_is_part_of_a_series() -> None:
@@ -194,6 +202,24 @@ def test_a_point_of_the_same_read_is_not_sent_again() -> None:
     assert find_fresh(None, snapshot(frozen)).points == (frozen,)
     newest = snapshot(later)
     assert find_fresh(snapshot(moving), newest) is newest
+
+
+def test_a_point_that_just_missed_a_push_goes_in_a_request_of_its_own(make: Start) -> None:
+    """What was read before the previous snapshot and noted after it cannot have the rest of the next one refused."""
+    newest = Newest(snapshot(point(catalog.POWER, GPU, 300.0)))
+    with HttpReceiver() as receiver:
+        push = make(receiver.url, newest)
+        assert push.flush(5)
+        before = newest.snapshot
+        assert before is not None
+        late = point(catalog.REQUESTS_RUNNING, ENGINE, 1.0)._replace(at=before.at - 0.001)
+        newest.snapshot = replace(snapshot(late, *without(before).points), at=before.at + 5)
+        assert push.flush(5)
+        assert [[s.metric for s in series(received)] for received in receiver.received[1:]] == [
+            ["inference.requests.running"],
+            ["hw.power"],
+        ]
+        assert push.outcomes == {"success": 2}
 
 
 # --- failures ---
@@ -304,38 +330,41 @@ def test_a_request_that_is_too_large_is_split_and_stays_so(make: Start) -> None:
         taken = [r for r in receiver.received if r.size <= 150_000]
         assert len(series(*taken)) == 2000
         count = len(receiver.received)
-        newest.snapshot = replace(newest.snapshot, at=newest.snapshot.at + 5)
+        newest.snapshot = without(newest.snapshot)
         assert push.flush(5)
         assert all(r.size <= 150_000 for r in receiver.received[count:])
         assert push.outcomes == {"success": 2}
 
 
 def test_a_receiver_that_takes_nothing_is_not_tried_for_ever(make: Start) -> None:
-    """A request that is still too large after halving is dropped and counted."""
+    """A request that is still too large when it is smaller than any receiver's limit is dropped and counted."""
     with HttpReceiver() as receiver:
         receiver.max_bytes = 10
         push = make(receiver.url, Newest(SNAPSHOT))
         assert not push.flush(5)
-        assert len(receiver.received) == 2
+        assert len(receiver.received) == 1
         assert push.outcomes == {"too_large": 1}
+        assert losses(push) == {"too_large": (1, len(SNAPSHOT.points))}
 
 
-def test_an_outage_costs_nothing_but_resolution(make: Start, caplog: pytest.LogCaptureFixture) -> None:
-    """With the receiver away pushes fail and are counted; when it is back the newest snapshot arrives; two log lines."""
+def test_an_outage_of_ten_intervals_loses_nothing(make: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """What could not be sent arrives in its order, each point once and at its own time; two lines of the log tell of it."""
     newest = Newest(SNAPSHOT)
     with HttpReceiver() as receiver:
         port = receiver.port
     with caplog.at_level(logging.INFO):
-        push = make(f"http://127.0.0.1:{port}", newest, interval=0.1, timeout=0.1)
+        push = make(f"http://127.0.0.1:{port}", newest, interval=0.1, timeout=2)
         push.start()
-        wait_until(lambda: push.outcomes.get("refused", 0) >= 3)
-        newest.snapshot = without(SNAPSHOT, catalog.STATUS)
+        for waiting in range(1, 11):
+            wait_until(lambda: push.spool is not None and push.spool.requests == waiting)  # noqa: B023  # it is called at once
+            newest.snapshot = without(newest.snapshot or SNAPSHOT)
+        wait_until(lambda: push.outcomes.get("refused", 0) > 0)
         with HttpReceiver(port) as receiver:
-            received = receiver.wait_for(1)[0]
-            assert len(series(received)) == len(newest.snapshot.points)
-            wait_until(lambda: push.outcomes.get("success", 0) == 1)
-            wait_until(lambda: any("works again" in r.getMessage() for r in caplog.records))  # counted first, then said
-            messages = [r.getMessage() for r in caplog.records]
+            wait_until(lambda: push.outcomes.get("success", 0) == 11)
+            times = [sorted(point_times(received)) for received in receiver.received]
+    assert times == [sorted(round(p.at + 5 * n, 3) for p in SNAPSHOT.points) for n in range(11)]
+    assert losses(push) == {}
+    messages = [r.getMessage() for r in caplog.records]
     assert sum("fails" in message for message in messages) == 1
     assert sum("works again" in message for message in messages) == 1
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from inferometer.model import Clock, Frame, Frames, Keeping, Reason, Source, Trouble
+from inferometer.model import Clock, Frame, Frames, Keeping, Reason, Source, SpoolState, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Board:
         exports: Mapping[str, int] = MappingProxyType({}),
         dropped: Mapping[str, int] = MappingProxyType({}),
         requests: Mapping[tuple[str, str], tuple[int, int]] = MappingProxyType({}),
+        spool: SpoolState | None = None,
     ) -> Frames:
         """Give the newest outcomes and the good frames that still count now, in the order of their names.
 
@@ -61,6 +62,7 @@ class Board:
             exports: pushes by outcome since the start, for the agent's own counters.
             dropped: what limits dropped ahead of the sources at this tick, by limit.
             requests: what was asked of the API server since the start, by verb and resource: how often, bytes received.
+            spool: what waits to be pushed; None where nothing is pushed.
         """
         with self._lock:
             newest = sorted(self._newest.items(), key=lambda item: item[0])
@@ -76,6 +78,7 @@ class Board:
             exports=exports,
             dropped=dropped,
             requests=requests,
+            spool=spool,
         )
 
 

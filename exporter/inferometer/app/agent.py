@@ -16,7 +16,7 @@ from inferometer.app.endpoint import is_moved, make_server
 from inferometer.app.outputs import Window, forms
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand
 from inferometer.config import Config, ConfigError, load
-from inferometer.model import Snapshot, Trouble
+from inferometer.model import Snapshot, SpoolState, Trouble
 from inferometer.push import Push
 from inferometer.server import Published, Server, Tally
 from inferometer.sources.devices.release import Pause
@@ -75,6 +75,7 @@ class Agent:
         self._oversized = 0  # points that the encoder had dropped at the last tick
         self._push = self._make_push(config)
         self._exports: Mapping[str, int] = {}  # of pushes under earlier configurations
+        self._lost: Mapping[str, tuple[int, int]] = {}  # requests and points that their spools dropped
         self._thread = threading.Thread(target=self._work, name="tick", daemon=True)
 
     def start(self) -> None:
@@ -158,6 +159,7 @@ class Agent:
                 dropped=self._dropped(),
                 refusals=self._tally.refusals,
                 unusable=self._tally.files,
+                spool=self._spool(),
             )
         except Exception:
             log.exception("a defect of ours: this tick has no snapshot")
@@ -180,7 +182,7 @@ class Agent:
             return pipeline
         if config.otlp != self._config.otlp:
             self._push.close(_LAST_FLUSH)
-            self._exports = self._all_exports()
+            self._exports, self._lost = self._all_exports(), self._all_lost()
             self._push = self._make_push(config)
             self._push.start()
         pipeline.close()
@@ -226,6 +228,20 @@ class Agent:
     def _all_exports(self) -> Mapping[str, int]:
         """Count the pushes since the start, those of earlier configurations too."""
         return dict(Counter(self._exports) + Counter(self._push.outcomes))
+
+    def _spool(self) -> SpoolState | None:
+        """Say what waits to be pushed, with all that was dropped since the start."""
+        state = self._push.spool
+        return state and state._replace(dropped=self._all_lost())
+
+    def _all_lost(self) -> Mapping[str, tuple[int, int]]:
+        """Count what spools dropped since the start, those of earlier configurations too."""
+        lost = dict(self._lost)
+        state = self._push.spool
+        for reason, (requests, points) in state.dropped.items() if state else ():
+            before = lost.get(reason, (0, 0))
+            lost[reason] = (before[0] + requests, before[1] + points)
+        return lost
 
 
 def _port(config: Config) -> str:

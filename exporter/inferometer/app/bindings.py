@@ -48,6 +48,18 @@ COMPUTED = (
         (catalog.SOURCE_DURATION, "the duration of the source's newest read"),
         (catalog.AGENT_INFO, "the agent"),
         (catalog.SAMPLER_RESTARTS, "the sampler processes that were started again"),
+        *(
+            (metric, "what waits to be pushed")
+            for metric in (
+                catalog.SPOOL_REQUESTS,
+                catalog.SPOOL_AGE,
+                catalog.SPOOL_USAGE,
+                catalog.SPOOL_LIMIT,
+                catalog.SPOOL_STATE,
+                catalog.SPOOL_DROPPED_REQUESTS,
+                catalog.SPOOL_DROPPED_POINTS,
+            )
+        ),
         (catalog.API_REQUESTS, "requests to the API server"),
         (catalog.API_RECEIVED, "answers of the API server"),
         (catalog.SERVER_REFUSALS, "requests that the endpoint did not serve"),

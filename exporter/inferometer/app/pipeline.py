@@ -16,7 +16,7 @@ from inferometer.app.engines import Engines
 from inferometer.board import Board, Poller
 from inferometer.config import Config, Seconds
 from inferometer.join import Context, join
-from inferometer.model import DeviceReport, Frames, Resource, Snapshot
+from inferometer.model import DeviceReport, Frames, Resource, Snapshot, SpoolState
 from inferometer.push import resource_attributes
 from inferometer.sources.devices.amd.source import Amd
 from inferometer.sources.devices.kernel_log import KernelLog
@@ -127,6 +127,7 @@ class Pipeline:
         dropped: Mapping[str, int] = MappingProxyType({}),
         refusals: Mapping[str, int] = MappingProxyType({}),
         unusable: Mapping[str, int] = MappingProxyType({}),
+        spool: SpoolState | None = None,
     ) -> Snapshot:
         """Read everything that is due and make the snapshot.
 
@@ -139,6 +140,7 @@ class Pipeline:
             dropped: what the outputs' limits have dropped since the last step, by limit.
             refusals: whom the endpoint turned away since the start, by reason.
             unusable: how often a file of the endpoint's could not be used since the start, by what it is.
+            spool: what waits to be pushed; None where nothing is pushed.
         """
         self._read(patience)
         seen = self._board.frames()
@@ -158,7 +160,7 @@ class Pipeline:
             **dropped,
         }
         frames = replace(
-            self._board.frames(exports, limits, self._traffic.counts),
+            self._board.frames(exports, limits, self._traffic.counts, spool),
             targets=self._engines.targets,
             refusals=refusals,
             unusable=unusable,

@@ -15,6 +15,7 @@ from inferometer.catalog.attributes import (
     RESTART_CAUSE,
     SERVER_FILE,
     SOURCE,
+    STORAGE,
     VERSION,
 )
 from inferometer.catalog.define import (
@@ -60,7 +61,63 @@ IDENTITY_LEVEL = metric(
 )
 SERIES = metric("inferometer.series", "{series}", G, (), SUM, "Series in the snapshot.")
 DROPPED = metric("inferometer.dropped", "{item}", C, (LIMIT,), SUM, "What a limit dropped, by limit.")
-EXPORTS = metric("inferometer.exports", "{export}", C, (OUTPUT, REASON), SUM, "Pushes, by outcome.")
+EXPORTS = metric(
+    "inferometer.exports",
+    "{export}",
+    C,
+    (OUTPUT, REASON),
+    SUM,
+    "Pushes by how they ended, and tries that will be made again by why they failed.",
+)
+SPOOL_REQUESTS = metric(
+    "inferometer.spool.requests",
+    "{request}",
+    G,
+    (),
+    SUM,
+    "Requests of pushes that wait because the receiver has not taken them.",
+)
+SPOOL_AGE = metric(
+    "inferometer.spool.age", "s", G, (), MAX, "Time since the oldest push that waits was made; 0 where none does."
+)
+SPOOL_USAGE = metric(
+    "inferometer.spool.usage", "By", G, (STORAGE,), SUM, "What the requests that wait take, as they are kept."
+)
+SPOOL_LIMIT = metric(
+    "inferometer.spool.limit",
+    "By",
+    G,
+    (STORAGE,),
+    SUM,
+    "Most that requests that wait may take; then the oldest are dropped.",
+)
+SPOOL_STATE = metric(
+    "inferometer.spool.state",
+    "{state}",
+    G,
+    (STORAGE,),
+    MAX,
+    "1 for where a request is kept that has to wait next, 0 for the other. Memory means that there is no disk or none that can be "
+    "written to: a restart loses what waits.",
+)
+SPOOL_DROPPED_REQUESTS = metric(
+    "inferometer.spool.dropped.requests",
+    "{request}",
+    C,
+    (REASON,),
+    SUM,
+    "Requests of pushes that the receiver will never have, by reason: `size`, `memory` or `age`, beyond the spool's limits; `corrupt`, "
+    "not readable any more; or why the receiver refused them, `out_of_order` where it had newer ones already.",
+)
+SPOOL_DROPPED_POINTS = metric(
+    "inferometer.spool.dropped.points",
+    "{point}",
+    C,
+    (REASON,),
+    SUM,
+    "Data points of pushes that the receiver will never have, by reason; those too that it took a request without. What could not "
+    "be read has none.",
+)
 SERVER_REFUSALS = metric(
     "inferometer.server.refusals",
     "{request}",

@@ -268,6 +268,7 @@ LIMIT = Attribute(
 )
 VERSION = Attribute("inferometer.version", "Version of the agent")
 OUTPUT = Attribute("inferometer.output", "Output route", ("otlp",))
+STORAGE = Attribute("inferometer.spool.storage", "Where it is kept", ("disk", "memory"))
 REFUSAL = Attribute(
     "inferometer.server.refusal",
     "Why the endpoint turned somebody away: without credentials; with wrong ones; who is known and may not; without a good "

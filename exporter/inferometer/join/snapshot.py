@@ -16,6 +16,7 @@ from inferometer.join.noted import ENERGIES, note
 from inferometer.join.owned import SOURCES, find_owned
 from inferometer.join.reports import find, merge, no_driver
 from inferometer.join.rules import FAILED
+from inferometer.join.spool import put_spool
 from inferometer.join.traffic import put_refusals, put_traffic
 from inferometer.join.users import put_processes, put_vgpus
 from inferometer.join.uses import put_intruders, put_uses
@@ -70,6 +71,8 @@ def join(frames: Frames, context: Context) -> Snapshot:
     _put_agent(draft, sources)
     _put_identity(draft, frames, ownership.level)
     put_traffic(draft, frames.requests)
+    if frames.spool is not None:
+        put_spool(draft, frames.spool)
     put_refusals(draft, frames.refusals, frames.unusable)
 
     return Snapshot(

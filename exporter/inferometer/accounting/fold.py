@@ -59,7 +59,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     before = state.latest or snapshot.at
     passed = max(0.0, snapshot.steady - state.steady)
     holding, ended_holdings = held.hold(state.holdings, passed, snapshot, rules, state.energies)
-    counters, groups, ended_series = starts.find_starts(state.kept, snapshot, rules, state.steady)
+    counters, groups, ended_series = starts.find_starts(state.kept, snapshot, rules, state.steady, state.began)
     errors, ended_errors = failures.count(state.errors, snapshot, rules, counted=state.sequence, since=before)
     reported, lost, ended_xids = xids.count(
         state.reports, snapshot, rules, since=before, before=state.holdings, holding=holding

@@ -29,12 +29,17 @@ class State:
     gone: Mapping[Series, Gone] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def find_starts(state: State, snapshot: Snapshot, rules: Rules, steady: float) -> tuple[State, tuple[Group, ...], int]:
-    """Tell every counter that a device or engine keeps with the start that is known, moved where its value fell.
+def find_starts(
+    state: State, snapshot: Snapshot, rules: Rules, steady: float, began: float | None
+) -> tuple[State, tuple[Group, ...], int]:
+    """Tell every counter that came without a start with the one that is known, moved where its value fell.
+
+    What the agent itself counts began with it: at `began`, the Unix seconds of its first snapshot, None if this is that.
 
     Gives the points of each metric as they are told, and how many series that are not there now the limit made us forget.
     `steady` is monotonic seconds of the snapshot before.
     """
+    since = snapshot.at if began is None else began
     groups = groups_of(snapshot.points)
     counters = [(group[0].metric, group) for group in groups if group[0].metric.instrument in _CUMULATIVE]
     # What is the same is told the same.
@@ -45,7 +50,7 @@ def find_starts(state: State, snapshot: Snapshot, rules: Rules, steady: float) -
     others = [(metric, group) for metric, group in counters if metric not in same]
     before = {**{key: last for key, (last, _) in state.gone.items()}, **known} if others else {}
     new = {
-        metric: Kept(group, tuple([_tell(point, before.get(_series(point))) for point in group]))
+        metric: Kept(group, tuple([_tell(point, before.get(_series(point)), since) for point in group]))
         for metric, group in others
     }
     there = {_series(point) for kept in new.values() for point in _unstarted(kept)}
@@ -85,16 +90,20 @@ def _again(before: Kept | None, points: Group) -> Kept | None:
     return Kept(points, tuple(told))
 
 
-def _tell(point: Point, before: Point | None) -> Point:
+def _tell(point: Point, before: Point | None, began: float = 0.0) -> Point:
     """Give a counter's point with its start; `before` is how it was told before."""
-    if point.start is not None or before is None:
+    if point.start is not None:
         return point
+    if before is None:
+        # Without a start the successor of an agent would go on with what this one had counted.
+        return point._replace(start=min(began, point.at)) if point.metric.name.startswith(_OWN) else point
     start = before.at if fell(before.value, point.value) else before.start
     return (
         point if start is None else Point(point.metric, point.attributes, point.value, point.at, start, point.resource)
     )
 
 
+_OWN = "inferometer."
 _CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)
 
 

@@ -282,7 +282,7 @@ def test_the_pod_has_the_least_privilege_that_reads_the_socket() -> None:
 
 
 def test_more_of_the_node_is_seen_where_somebody_says_so() -> None:
-    """The kernel's log, the node's processes and AMD's devices; one directory is written to; privileged says what it is."""
+    """The kernel's log, the node's processes and AMD's devices; one directory of its is written to; privileged says what it is."""
     pod = pod_of(golden("everything"))
     (container,) = pod["containers"]
     assert pod["hostPID"] is True
@@ -299,7 +299,8 @@ def test_more_of_the_node_is_seen_where_somebody_says_so() -> None:
     assert {name: mounts[name]["mountPath"] for name in _hosts(pod)} == {
         n: path for n, (path, _) in _hosts(pod).items()
     }
-    assert [name for name, mount in mounts.items() if not mount.get("readOnly")] == ["kernel-log-state"]
+    assert [name for name, mount in mounts.items() if not mount.get("readOnly")] == ["kernel-log-state", "spool"]
+    assert {"name": "spool", "emptyDir": {}} in pod["volumes"]
     # Kubernetes refuses `allowPrivilegeEscalation: false` beside it, and no runtime minds the rest.
     security = container["securityContext"]
     assert security == {"privileged": True, "readOnlyRootFilesystem": True, "runAsUser": 0, "runAsGroup": 0}

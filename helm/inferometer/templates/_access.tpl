@@ -62,6 +62,20 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Where pushes wait that the receiver did not take, unless one of the extra volumes is there. */ -}}
+{{- define "inferometer.spoolDirectory" -}}
+{{- $directory := include "inferometer.config" . | fromJson | dig "otlp" "spool" "directory" "" -}}
+{{- if and $directory (include "inferometer.pushes" .) -}}
+{{- $mounted := list -}}
+{{- range .Values.extraVolumeMounts -}}
+{{- $mounted = append $mounted (clean .mountPath) -}}
+{{- end -}}
+{{- if not (or (has (clean $directory) $mounted) (has (dir $directory) $mounted)) -}}
+{{- clean $directory -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "inferometer.rocm" -}}
 {{- if include "inferometer.readsAmd" . -}}
 {{- include "inferometer.config" . | fromJson | dig "devices" "amd" "rocm" "" | default "/opt/rocm" -}}

@@ -96,14 +96,18 @@ def _tell(point: Point, before: Point | None, began: float = 0.0) -> Point:
         return point
     if before is None:
         # Without a start the successor of an agent would go on with what this one had counted.
-        return point._replace(start=min(began, point.at)) if point.metric.name.startswith(_OWN) else point
+        return point._replace(start=min(began, point.at)) if _is_ours(point.metric) else point
     start = before.at if fell(before.value, point.value) else before.start
     return (
         point if start is None else Point(point.metric, point.attributes, point.value, point.at, start, point.resource)
     )
 
 
-_OWN = "inferometer."
+def _is_ours(metric: Metric) -> bool:
+    """Tell whether the agent counts it: its own doing, and what a driver tells only from one read to the next."""
+    return metric.name.startswith("inferometer.") or metric is catalog.GPU_CONTEXT_SWITCHES
+
+
 _CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)
 
 

@@ -72,7 +72,10 @@ def _fill(entry: Any, point: Point) -> None:
 
 def _key_value(key: str, value: str) -> KeyValue:
     pair = KeyValue(key=key)
-    pair.value.string_value = value
+    if key == "otel.metric.overflow" and value == "true":  # as the specification of OpenTelemetry's SDKs has it
+        pair.value.bool_value = True
+    else:
+        pair.value.string_value = value
     return pair
 
 

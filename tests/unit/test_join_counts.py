@@ -30,7 +30,7 @@ def held(device: Device, pod: str = "a") -> Allocation:
 
 def counted(tick: Frames, metric: Metric = catalog.GPU_DEVICES) -> dict[tuple[str | None, ...], float]:
     """Give what is not 0, by the metric's attributes."""
-    return {p.attributes[:-1]: float(p.value) for p in join(tick, CONTEXT).points if p.metric is metric and p.value}  # type: ignore[arg-type]  # no histogram
+    return {p.attributes[:-2]: float(p.value) for p in join(tick, CONTEXT).points if p.metric is metric and p.value}  # type: ignore[arg-type]  # no histogram
 
 
 def test_gpus_are_held_or_free() -> None:

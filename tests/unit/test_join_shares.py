@@ -190,7 +190,7 @@ def test_processes_tell_who_uses_what_of_a_shared_gpu() -> None:
     assert by_owner(snapshot, catalog.OWNER_MEMORY_LIMIT) == {}
     assert by_owner(snapshot, catalog.OWNER_POWER) == {(None, "none"): 400.0}
     (host,) = [p for p in snapshot.points if p.metric is catalog.OWNER_UNALLOCATED]
-    assert (host.value, host.attributes[-2]) == (1.0, "host")
+    assert (host.value, host.attributes[-3]) == (1.0, "host")
 
 
 def test_processes_that_say_more_than_the_gpu_are_scaled_to_it() -> None:

@@ -3,13 +3,12 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import add, sub
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from inferometer import catalog
+from inferometer.accounting.growth import Part, bounds_of, growth, nothing, plus
 from inferometer.accounting.linger import Rules, keep_departed
-from inferometer.accounting.starts import fell
 from inferometer.model import Aggregation, Histogram, Instrument, Metric, Reading, Value
 
 Attributes = tuple[tuple[str, str], ...]
@@ -25,15 +24,6 @@ class Total(NamedTuple):
     """
 
     value: Value
-    start: float | None
-    ended: float | None = None
-
-
-class Part(NamedTuple):
-    """A series that is added up, as it was read last, at `at` (Unix seconds), and when it began, where the page tells."""
-
-    value: Value
-    at: float
     start: float | None
     ended: float | None = None
 
@@ -130,20 +120,22 @@ class Adding:
         Histograms of other bounds cannot be added to it (law 7). Where all have others, the engine has: a new sum begins.
         """
         known = self._before.totals.get(key)
-        if known is None or all(_bounds(each.value) != _bounds(known.value) for each in readings):
+        if known is None or all(bounds_of(each.value) != bounds_of(known.value) for each in readings):
             began: float | None = at if since is None else since
             if whole and known is None:  # the series that the engine itself calls so goes on as the sum
                 began = next((each.start for each in readings if each.attributes == key[2]), began)
-            known = Total(_nothing(readings[0].value), began)
+            known = Total(nothing(readings[0].value), began)
         value, unlike = known.value, 0
         for reading in readings:
             part = (key[0], key[1], reading.attributes)
-            grown = _growth(self._before.parts.get(part), reading, is_new=whole)
+            before = self._before.parts.get(part)
+            since_new = reading.value if whole else None  # a series that the page before lacked
+            grown = growth(before, reading.value, reading.start) if before else since_new
             self._parts[part] = Part(reading.value, at, reading.start)
-            if _bounds(reading.value) != _bounds(value):
+            if bounds_of(reading.value) != bounds_of(value):
                 unlike += 1
             elif grown is not None:
-                value = _plus(value, grown)
+                value = plus(value, grown)
         return Total(value, known.start), unlike
 
 
@@ -160,40 +152,6 @@ def _folded(attributes: Attributes, beyond: Collection[tuple[str, str]]) -> Attr
     if not any(pair in beyond for pair in attributes):
         return attributes
     return tuple([(pair[0], catalog.OTHER) if pair in beyond else pair for pair in attributes])
-
-
-def _growth(before: Part | None, now: Reading, *, is_new: bool) -> Value | None:
-    """Give what a series has grown since it was read; None where that is not known.
-
-    It was reset where it fell, or says that it began since. A start that only wavers, as of several processes, is no reset.
-    """
-    if before is None:
-        return now.value if is_new else None
-    began_since = None not in (before.start, now.start) and (now.start or 0.0) > max(before.start or 0.0, before.at)
-    if began_since or fell(before.value, now.value):
-        return now.value
-    if isinstance(now.value, Histogram) and isinstance(before.value, Histogram):
-        counts = tuple(map(sub, now.value.counts, before.value.counts))
-        return Histogram(now.value.bounds, counts, now.value.sum - before.value.sum)
-    if isinstance(now.value, Histogram) or isinstance(before.value, Histogram):
-        return None
-    return now.value - before.value
-
-
-def _plus(one: Value, other: Value) -> Value:
-    if isinstance(one, Histogram) and isinstance(other, Histogram):
-        return Histogram(one.bounds, tuple(map(add, one.counts, other.counts)), one.sum + other.sum)
-    if isinstance(one, Histogram) or isinstance(other, Histogram):
-        return one
-    return one + other
-
-
-def _nothing(like: Value) -> Value:
-    return Histogram(like.bounds, (0,) * len(like.counts), 0.0) if isinstance(like, Histogram) else 0.0
-
-
-def _bounds(value: Value) -> tuple[float, ...] | None:
-    return value.bounds if isinstance(value, Histogram) else None
 
 
 def _level(metric: Metric, readings: Sequence[Reading]) -> float | None:

@@ -263,10 +263,11 @@ LEVEL = Attribute("inferometer.identity.level", "How much is known of owners", (
 LIMIT = Attribute(
     "inferometer.limit",
     "Which limit; `processes`, processes beyond those whose pod is looked for; `xid`, XIDs beyond what is kept of one GPU; `xid_unresolved`, XIDs in the kernel's log of an address that no GPU "
-    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `engine_backoff`, scrapes left out because an engine had answered too late or wrongly; `claims_blanked`, containers whose claims the kubelet left out of its answer, and for which its last one stands in; `models` and `reasons`, values on engines' pages that became `other`; `unfoldable`, series of such values that cannot be added up; `passthrough_families`, `passthrough_series` and `passthrough_values`, families, series and values of engines that were asked for and not passed on; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
+    "has shown; `kernel_log`, records of the kernel's log that were overwritten unread; `engine_backoff`, scrapes left out because an engine had answered too late or wrongly; `claims_blanked`, containers whose claims the kubelet left out of its answer, and for which its last one stands in; `models` and `reasons`, values on engines' pages that became `other`; `unfoldable`, series of such values that cannot be added up; `series`, series beyond the limits of their number, at every snapshot; `unmergeable`, series that lack an attribute which the configuration drops, and that cannot be one; `pages`, series of engines that were left out whole; `passthrough_families`, `passthrough_series` and `passthrough_values`, families, series and values of engines that were asked for and not passed on; `page_` and why a scraped series was not believed; `repeated`, a series that was there already; or "
     "`driver_call`, a call that failed this once",
 )
 VERSION = Attribute("inferometer.version", "Version of the agent")
+METRIC = Attribute("inferometer.metric", "Name of a metric, as the catalogue has it")
 OUTPUT = Attribute("inferometer.output", "Output route", ("otlp",))
 STORAGE = Attribute("inferometer.spool.storage", "Where it is kept", ("disk", "memory"))
 REFUSAL = Attribute(
@@ -292,6 +293,12 @@ RESTART_CAUSE = Attribute(
 )
 DRIVER_CALL = Attribute("inferometer.driver.call", "Function of the driver's library")
 DRIVER_FIELD = Attribute("inferometer.driver.field", "Field of nvmlDeviceGetFieldValues")
+OVERFLOW = Attribute(
+    "otel.metric.overflow",
+    "Present, and true, on the one series of a counter that goes on for those beyond the limits of series; a boolean in OTLP, as "
+    "OpenTelemetry's SDKs write it",
+    ("true",),
+)
 SIMULATED = Attribute(
     "inferometer.simulated", "Present, and true, on everything that a simulated node feeds", ("true",)
 )

@@ -17,6 +17,7 @@ from inferometer.catalog.attributes import (
     MODEL,
     NAMESPACE,
     OPERATION,
+    OVERFLOW,
     POD,
     POD_UID,
     PROVIDER,
@@ -52,13 +53,16 @@ SUM, AVG, MAX, JOIN = Aggregation.SUM, Aggregation.AVERAGE, Aggregation.MAX, Agg
 def metric(
     name: str, unit: str, instrument: Instrument, attributes: tuple[Attribute, ...], aggregation: Aggregation, text: str
 ) -> Metric:
-    """Define one metric. `hw.*` and `gen_ai.*` are conventions; every metric can carry the simulation's mark."""
+    """Define one metric. `hw.*` and `gen_ai.*` are conventions; every metric can carry the marks of overflow and simulation.
+
+    Only a counter ever overflows; but gauges and counters of one kind of thing share their points' attributes.
+    """
     stability = Stability.CONVENTION if name.startswith(("hw.", "gen_ai.")) else Stability.PROVISIONAL
     return Metric(
         name,
         unit,
         instrument,
-        (*attributes, SIMULATED),
+        (*attributes, OVERFLOW, SIMULATED),
         stability,
         aggregation,
         text,

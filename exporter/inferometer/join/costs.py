@@ -11,9 +11,12 @@ def put_costs(draft: Draft, source: str, report: DeviceReport, at: float) -> Non
     for cause, restarts in report.restarts.items():
         told = {catalog.SOURCE.key: source, catalog.RESTART_CAUSE.key: cause}
         draft.put(catalog.SAMPLER_RESTARTS, told, float(restarts), at=at)
-    mark = draft.common.get(catalog.SIMULATED.key)
+    marks = (
+        None,
+        draft.common.get(catalog.SIMULATED.key),
+    )  # overflow and simulation: the last attributes of every metric
     for call, (count, seconds) in report.calls.items():
-        draft.put_aligned(catalog.DRIVER_CALLS, (call, mark), float(count), at=at)
-        draft.put_aligned(catalog.DRIVER_CALL_TIME, (call, mark), seconds, at=at)
+        draft.put_aligned(catalog.DRIVER_CALLS, (call, *marks), float(count), at=at)
+        draft.put_aligned(catalog.DRIVER_CALL_TIME, (call, *marks), seconds, at=at)
     for field, seconds in report.fields.items():
         draft.put_aligned(catalog.DRIVER_FIELD_LATENCY, (field, mark), seconds, at=at)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A snapshot as OTLP: ExportMetricsServiceRequest in protobuf bytes, and the OTLP/JSON mapping for people.
 
-Every number is a double, every sum is cumulative unless deltas are asked for, every attribute a string; a start time stands only where it is known.
+Every number is a double, every sum is cumulative unless deltas are asked for, every attribute a string but for the
+boolean of overflow; a start time stands only where it is known.
 Sources: https://opentelemetry.io/docs/specs/otlp/ and opentelemetry-proto v1.
 """
 
@@ -14,7 +15,7 @@ from inferometer import __version__
 from inferometer.catalog import SCHEMA_URL
 from inferometer.model import Histogram, Instrument, Point, Snapshot
 from inferometer.views.otlp_layout import SCOPE, Layout, marks
-from inferometer.views.otlp_wire import nanoseconds, started
+from inferometer.views.otlp_wire import is_true, nanoseconds, started
 from inferometer.views.sayable import sayable
 
 _JSON_DATA = {
@@ -124,4 +125,7 @@ def _json_point(point: Point) -> dict[str, object]:
 def _json_attributes(pairs: Iterable[tuple[str, str | None]]) -> list[dict[str, object]]:
     """Give KeyValues; what is absent or empty is left out, and a lone surrogate becomes `?`."""
     clean = ((key, value.encode("utf-8", "replace").decode()) for key, value in pairs if value)
-    return [{"key": key, "value": {"stringValue": value}} for key, value in clean]
+    return [
+        {"key": key, "value": {"boolValue": True} if is_true(key, value) else {"stringValue": value}}
+        for key, value in clean
+    ]

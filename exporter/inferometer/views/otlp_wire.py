@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from struct import Struct, pack
 
-from inferometer.catalog import SCHEMA_URL
+from inferometer.catalog import OVERFLOW, SCHEMA_URL
 from inferometer.model import Histogram, Instrument, Metric
 
 _LENGTH_DELIMITED = 2
@@ -75,7 +75,21 @@ def text(number: int, value: str) -> bytes:
 
 def attributes(number: int, pairs: Iterable[tuple[str, str | None]]) -> bytes:
     """Write KeyValue fields {key = 1, value = 2 {string_value = 1}}; what is absent or empty is left out."""
-    return b"".join([delimited(number, _key(key) + delimited(2, text(1, value))) for key, value in pairs if value])
+    return b"".join([delimited(number, _key(key) + delimited(2, _any(key, value))) for key, value in pairs if value])
+
+
+def is_true(key: str, value: str) -> bool:
+    """Tell whether an attribute is a boolean in OTLP, and true: that of overflow, as receivers look for it.
+
+    Source: the OpenTelemetry specification, Metrics SDK, "Overflow attribute". Prometheus makes the label `true` of it, which
+    is what stands on its page.
+    """
+    return key == OVERFLOW.key and value == "true"
+
+
+def _any(key: str, value: str) -> bytes:
+    """Write an AnyValue: string_value = 1, or bool_value = 2."""
+    return b"\x10\x01" if is_true(key, value) else text(1, value)
 
 
 @lru_cache(256)  # the catalogue's keys

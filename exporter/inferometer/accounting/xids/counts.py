@@ -123,24 +123,25 @@ def _unheard(snapshot: Snapshot) -> frozenset[str]:
 
 def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot, rules: Rules) -> list[Point]:
     """Give the counters, when each code's newest was, and what the catalogue says of the codes."""
-    node, mark = snapshot.node, "true" if snapshot.simulated else None
+    node = snapshot.node
+    marks = None, "true" if snapshot.simulated else None  # overflow and simulation: the last of every metric
     points, codes = [], set()
     for (device, code), (gpu, start, last, told, _, newest, gone) in counters.items():
         if gone is not None and not is_shown(gone, snapshot.steady, rules):
             continue
         at = snapshot.at if gone is None else last
         if code == ANY:
-            points.append(Point(catalog.XID_EVENTS, (device, gpu or None, mark), float(told), at, start, node))
+            points.append(Point(catalog.XID_EVENTS, (device, gpu or None, *marks), float(told), at, start, node))
             continue
         codes.add(code)
-        series = _series(device, gpu, code, mark)
+        series = _series(device, gpu, code, marks)
         count = float(told) if told else 0.0
         points.append(_POINT(Point, (catalog.XID_ERRORS, series, count, at, start, node)))  # hundreds
         if newest is not None:
-            points.append(Point(catalog.XID_LAST_TIME, (*series[:3], mark), newest, at, None, node))
+            points.append(Point(catalog.XID_LAST_TIME, (*series[:3], *marks), newest, at, None, node))
     for code in sorted(codes):
         known = entry(code)
-        described = (str(code), known.mnemonic or None, known.severity, known.action, mark)
+        described = (str(code), known.mnemonic or None, known.severity, known.action, *marks)
         points.append(Point(catalog.XID_INFO, described, 1.0, snapshot.at, None, node))
     return points
 
@@ -149,6 +150,6 @@ _POINT = tuple.__new__  # what Point() does
 
 
 @lru_cache(4096)  # some twenty of each GPU, the same at every tick
-def _series(device: str, gpu: str, code: int, mark: str | None) -> tuple[str | None, ...]:
+def _series(device: str, gpu: str, code: int, marks: tuple[str | None, ...]) -> tuple[str | None, ...]:
     """Name the counter of a GPU's XIDs of one code."""
-    return device, gpu or None, str(code), entry(code).severity, mark
+    return device, gpu or None, str(code), entry(code).severity, *marks

@@ -61,10 +61,15 @@ def hit(hits: dict[Attributes, tuple[int, ...]], holder: Attributes, severity: s
 
 def points_of(hits: Hits, holding: Mapping[Attributes, Held], snapshot: Snapshot) -> list[Point]:
     """Give every owner's counters, 0 among them; they freeze and end with the time that it held the device."""
-    # The severity stands before the last attribute, the simulation's mark.
+    # The severity stands before the last two attributes, the marks of overflow and simulation.
     return [
         Point(
-            catalog.OWNER_XID_ERRORS, (*key[:-1], severity, key[-1]), float(number), held.at, held.start, snapshot.node
+            catalog.OWNER_XID_ERRORS,
+            (*key[:-2], severity, *key[-2:]),
+            float(number),
+            held.at,
+            held.start,
+            snapshot.node,
         )
         for key, held in holding.items()
         if key in hits or (held.owned and held.sole)

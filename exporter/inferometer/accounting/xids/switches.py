@@ -45,11 +45,14 @@ def count(
 
 def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot) -> list[Point]:
     """Give the counters."""
-    mark = "true" if snapshot.simulated else None
+    marks = (
+        None,
+        "true" if snapshot.simulated else None,
+    )  # overflow and simulation: the last attributes of every metric
     return [
         Point(
             catalog.SXID_ERRORS,
-            (address, str(code), FATAL if fatal else WARNING, mark),
+            (address, str(code), FATAL if fatal else WARNING, *marks),
             float(counter.told),
             snapshot.at,
             counter.start,

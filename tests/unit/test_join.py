@@ -449,7 +449,7 @@ def test_an_engine_that_would_exceed_the_series_limit_is_left_out_and_counted() 
     )
 
     assert not snapshot.engines
-    assert snapshot.dropped["series"] == 1
+    assert snapshot.dropped["pages"] == 1
     assert values(snapshot, catalog.GPU_MEMORY_USAGE)
 
 

@@ -3,5 +3,6 @@
 
 from inferometer.accounting.fold import State, account, cap
 from inferometer.accounting.linger import Rules
+from inferometer.accounting.places import Budget
 
-__all__ = ["Rules", "State", "account", "cap"]
+__all__ = ["Budget", "Rules", "State", "account", "cap"]

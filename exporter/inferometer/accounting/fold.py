@@ -7,19 +7,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from inferometer import catalog
-from inferometer.accounting import aborts, caps, failures, families, held, starts, startups, xids
+from inferometer.accounting import aborts, budget, caps, failures, families, held, starts, startups, xids
 from inferometer.accounting.linger import Rules
-from inferometer.model import (
-    Frames,
-    Group,
-    Instrument,
-    Metric,
-    Point,
-    Points,
-    Snapshot,
-    groups_of,
-    series_of,
-)
+from inferometer.accounting.places import Budget
+from inferometer.model import Frames, Group, Instrument, Metric, Point, Points, Snapshot, groups_of
+
+_LIMITS = Budget()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +32,8 @@ class State:
     starting: startups.State = field(default_factory=startups.State)
     capped: caps.State = field(default_factory=caps.State)
     claims: families.Claims = field(default_factory=lambda: MappingProxyType({}))
+    budgeted: budget.State = field(default_factory=budget.State)
+    forgotten: int = 0  # series that the budget forgot at the newest snapshot, not counted yet
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
 
@@ -50,11 +45,12 @@ def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames]:
     return replace(state, capped=capped, claims=claims, dropped=dropped), admitted
 
 
-def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snapshot]:
+def account(state: State, snapshot: Snapshot, rules: Rules, limits: Budget = _LIMITS) -> tuple[State, Snapshot]:
     """Add one snapshot to the state, and the state's counters to the snapshot.
 
     An interval counts for an owner as far as it had the device at both of its ends. A counter that a source keeps gets its
-    start moved when its value falls, unless the source itself says when it began.
+    start moved when its value falls, unless the source itself says when it began. What `limits` leave out is counted in the
+    snapshot after.
     """
     before = state.latest or snapshot.at
     passed = max(0.0, snapshot.steady - state.steady)
@@ -66,7 +62,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
     )
     given_up, ended_aborts = aborts.count(state.given_up, snapshot, rules)
     starting, ended_starts = startups.follow(state.starting, snapshot, rules)
-    ended = ended_holdings + ended_series + ended_errors + ended_xids + ended_aborts + ended_starts
+    ended = ended_holdings + ended_series + ended_errors + ended_xids + ended_aborts + ended_starts + state.forgotten
     after = State(
         steady=snapshot.steady,
         began=snapshot.at if state.began is None else state.began,
@@ -81,6 +77,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         starting=starting,
         capped=state.capped,
         claims=state.claims,
+        budgeted=state.budgeted,
         dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot)),
     )
     shown = held.shown(holding, snapshot, rules)
@@ -91,9 +88,13 @@ def account(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, Snap
         *startups.points_of(starting, snapshot),
         *_counters(after, snapshot),
     ]
-    added = groups_of(ours)
-    number = sum(map(_count, (*groups, *added))) + 1
-    points = _in_order(groups, (*added, (_own(snapshot, after, catalog.SERIES, float(number)),)))
+    now = budget.Now(snapshot.at, state.latest or None, snapshot.steady)
+    budgeted, forgotten = budget.fit(state.budgeted, _in_order(groups, groups_of(ours)), limits, rules, now)
+    after = replace(after, budgeted=budgeted, forgotten=forgotten)
+    overflow = budget.overflow_points(budgeted, snapshot.at, snapshot.node, simulated=snapshot.simulated)
+    number = float(budgeted.number + len(overflow) + 1)
+    last = groups_of([*overflow, _own(snapshot, after, catalog.SERIES, number)])
+    points = _in_order(groups_of(budgeted.shown), last)
     if snapshot.at < state.latest:
         # The clock was set back: until it has caught up, a start that lies ahead is unknown.
         points = Points.of(
@@ -112,13 +113,6 @@ def _in_order(groups: Iterable[Group], ours: Iterable[Group]) -> Points:
     return Points.of(found[metric] for metric in sorted(found, key=catalog.place))
 
 
-def _count(points: Group) -> int:
-    """Count the series of a metric's points."""
-    if points[0].metric.instrument is not Instrument.HISTOGRAM:
-        return len(points)
-    return sum(series_of(point.value) for point in points)
-
-
 def _counters(state: State, snapshot: Snapshot) -> list[Point]:
     """Give the counters of our own, but for the owners'."""
     points = [
@@ -133,7 +127,11 @@ def _counters(state: State, snapshot: Snapshot) -> list[Point]:
     ]
     points += [
         _own(snapshot, state, catalog.DROPPED, float(number), {catalog.LIMIT.key: limit})
-        for limit, number in state.dropped.items()
+        for limit, number in {**state.dropped, "series": sum(state.budgeted.dropped.values())}.items()
+    ]
+    points += [
+        _own(snapshot, state, catalog.SERIES_DROPPED, float(number), {catalog.METRIC.key: metric.name})
+        for metric, number in state.budgeted.dropped.items()
     ]
     points += [
         _own(snapshot, state, catalog.EXPORTS, float(n), {catalog.OUTPUT.key: "otlp", catalog.REASON.key: outcome})

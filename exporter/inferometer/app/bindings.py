@@ -85,6 +85,7 @@ COMPUTED = (
         (catalog.STARTUP_LATEST, "the pod's conditions, its container's start, and the engine's first count"),
         (catalog.SOURCE_ERRORS, "failed reads"),
         (catalog.SERIES, "the snapshot"),
+        (catalog.SERIES_DROPPED, "series beyond `limits.series`, `limits.series_per_metric` and `limits.metrics`"),
         (catalog.DROPPED, "limits"),
         (catalog.EXPORTS, "OTLP pushes"),
     ),

@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from inferometer import __version__
-from inferometer.accounting import Rules, State, account, cap
+from inferometer.accounting import Budget, Rules, State, account, cap
 from inferometer.app.dra import Dra
 from inferometer.app.engines import Engines
 from inferometer.board import Board, Poller
-from inferometer.config import Config, Seconds
+from inferometer.config import Config, Seconds, limits_of
 from inferometer.join import Context, join
 from inferometer.model import DeviceReport, Frames, Resource, Snapshot, SpoolState
 from inferometer.push import resource_attributes
@@ -46,6 +46,9 @@ REAL = Stand()
 # The first snapshot waits for every source to have answered or failed once, but not for ever. Seconds.
 FIRST_PATIENCE = 3.0
 
+# So many times as many series as there may be are looked at, to count what the counters among them grow.
+_READ = 4
+
 
 class Pipeline:
     """Turns a configuration into snapshots, one a `step`. The counters' state can be handed to a successor.
@@ -73,12 +76,13 @@ class Pipeline:
             max_models=config.engines.max_models,
             max_reasons=config.engines.max_reasons,
         )
+        self._limits = Budget(config.limits.series, config.limits.series_per_metric, limits_of(config))
         node = node_name(config, environ)
         self._context = Context(
             node=node_resource(config, environ, node),
             team_keys=config.identity.team_keys,
             cost_center_keys=config.identity.cost_center_keys,
-            max_series=config.limits.series,
+            max_series=_READ * config.limits.series,
             simulated=stand.simulated,
             process_series=config.devices.nvidia.process_series,
             drivers=config.identity.drivers,
@@ -167,7 +171,7 @@ class Pipeline:
         )
         self.state, capped = cap(self.state, frames, self._rules)
         joined = join(capped, self._context)
-        self.state, snapshot = account(self.state, joined, self._rules)
+        self.state, snapshot = account(self.state, joined, self._rules, self._limits)
         return snapshot
 
     def _read(self, patience: float | None) -> None:

@@ -9,6 +9,7 @@ from inferometer.catalog.attributes import (
     FAMILY_STATE,
     LEVEL,
     LIMIT,
+    METRIC,
     OUTPUT,
     REASON,
     REFUSAL,
@@ -60,6 +61,15 @@ IDENTITY_LEVEL = metric(
     "UIDs and labels of some holdings, or those and the role of every one.",
 )
 SERIES = metric("inferometer.series", "{series}", G, (), SUM, "Series in the snapshot.")
+SERIES_DROPPED = metric(
+    "inferometer.series.dropped",
+    "{series}",
+    C,
+    (METRIC,),
+    SUM,
+    "Series that the limits of their number left out of a snapshot, once for each snapshot, by metric. Counters are not left out: "
+    "they go on in one series, with `otel.metric.overflow`.",
+)
 DROPPED = metric("inferometer.dropped", "{item}", C, (LIMIT,), SUM, "What a limit dropped, by limit.")
 EXPORTS = metric(
     "inferometer.exports",

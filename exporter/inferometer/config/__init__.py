@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration: one YAML file plus `INFEROMETER_` variables become nested frozen dataclasses.
 
-The keys are declared once, in `schema`, `engines` and `server`; the loader (`loader`), the JSON Schema (`json_schema`), the commented defaults
-(`example`) and the reference page derive from them.
+The keys are declared once, in `schema`, `engines`, `server` and `series`; the loader (`loader`), the JSON Schema (`json_schema`), the
+commented defaults (`example`) and the reference page derive from them.
 """
 
 from inferometer.config.declare import Seconds, Size
 from inferometer.config.document import Problem
 from inferometer.config.engines import Credentials, Discovery, Engines, Objective, Passthrough, Slo, TargetConfig
 from inferometer.config.loader import ConfigError, load
+from inferometer.config.metrics import limits_of
 from inferometer.config.schema import (
     Accounting,
     Amd,
@@ -17,7 +18,6 @@ from inferometer.config.schema import (
     Devices,
     Identity,
     KernelLog,
-    Limits,
     Log,
     Node,
     Nvidia,
@@ -29,22 +29,26 @@ from inferometer.config.schema import (
     Slices,
     Spool,
 )
+from inferometer.config.series import Attributes, DropRule, Limits, MetricLimit
 from inferometer.config.server import Server, ServerAuth, ServerTls
 
 __all__ = [
     "Accounting",
     "Amd",
+    "Attributes",
     "Claims",
     "Config",
     "ConfigError",
     "Credentials",
     "Devices",
     "Discovery",
+    "DropRule",
     "Engines",
     "Identity",
     "KernelLog",
     "Limits",
     "Log",
+    "MetricLimit",
     "Node",
     "Nvidia",
     "Objective",
@@ -64,5 +68,6 @@ __all__ = [
     "Slo",
     "Spool",
     "TargetConfig",
+    "limits_of",
     "load",
 ]

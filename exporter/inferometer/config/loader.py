@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from inferometer.config.document import Document, Path, Problem, read_file
 from inferometer.config.environment import overlay
 from inferometer.config.keys import ITEM, Key, dotted, every_key, keys_of
+from inferometer.config.metrics import check_metrics
 from inferometer.config.quantities import UnfitError, format_seconds, format_size, parse_seconds, parse_size
 from inferometer.config.schema import Config
 
@@ -33,6 +34,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Config:
     overlay(document, environ)
     # What could not be read would only add errors that are not the user's.
     config = build(document) if readable else Config()
+    check_metrics(config, document)
     if document.problems:
         raise ConfigError(document.problems)
     return config

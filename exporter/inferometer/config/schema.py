@@ -12,6 +12,7 @@ from typing import Literal
 
 from inferometer.config.declare import ENDPOINT_OR_EMPTY, URL_OR_EMPTY, Seconds, Size, key, section
 from inferometer.config.engines import Engines, Slo
+from inferometer.config.series import Attributes, Limits
 from inferometer.config.server import Server
 
 
@@ -336,15 +337,6 @@ class Accounting:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the agent may never exceed."""
-
-    series: int = key(
-        50_000, "Most series of one snapshot; an engine that would exceed it is left out and counted.", minimum=1_000
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Log:
     """Logging, to standard error."""
 
@@ -366,4 +358,5 @@ class Config:
     otlp: Otlp = section(Otlp)
     accounting: Accounting = section(Accounting)
     limits: Limits = section(Limits)
+    attributes: Attributes = section(Attributes)
     log: Log = section(Log)

@@ -19,4 +19,4 @@ def put_costs(draft: Draft, source: str, report: DeviceReport, at: float) -> Non
         draft.put_aligned(catalog.DRIVER_CALLS, (call, *marks), float(count), at=at)
         draft.put_aligned(catalog.DRIVER_CALL_TIME, (call, *marks), seconds, at=at)
     for field, seconds in report.fields.items():
-        draft.put_aligned(catalog.DRIVER_FIELD_LATENCY, (field, mark), seconds, at=at)
+        draft.put_aligned(catalog.DRIVER_FIELD_LATENCY, (field, *marks), seconds, at=at)

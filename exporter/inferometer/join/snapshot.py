@@ -96,7 +96,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
             ("driver_call", 0, 0),
             *(("driver_call", told.sequence, len(told.report.failed)) for told in devices),
         ),
-        dropped=MappingProxyType({**frames.dropped, "series": found.left_out, "repeated": draft.repeated}),
+        dropped=MappingProxyType({**frames.dropped, "pages": found.left_out, "repeated": draft.repeated}),
         exports=frames.exports,
         unsupported=report.unsupported if report else (),
         failed=report.failed if report else (),

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many series there may be, in all and of each metric, and who still finds a place."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from types import MappingProxyType
+
+from inferometer import catalog
+from inferometer.model import Histogram, Instrument, Metric, Point, series_of
+
+_OWN = frozenset(metric for metric in catalog.METRICS if metric.name.startswith("inferometer."))
+# Each other metric may come to need one series more, its overflow or how many were dropped; and one is how many there are.
+_OTHERS = len(catalog.METRICS) - len(_OWN) + 1
+_SURE = _OWN - {catalog.SERIES_DROPPED}  # of the agent's own, what is not among those already
+_METRIC = itemgetter(0)  # Point.metric, read in C
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The limits: series in all, and of each metric, those of `of_metrics` apart. 0 is no limit of each metric.
+
+    Below `near` of a limit nobody needs to know who is there. A tenth of all is kept for the agent's own metrics and for the overflow series, or more where these need more. A counter's
+    limit has its overflow series in it.
+    """
+
+    series: int = 50_000
+    per_metric: int = 0
+    of_metrics: Mapping[Metric, int] = field(default_factory=lambda: MappingProxyType({}))
+    near: float = 0.75
+
+    def room(self, own: int) -> int:
+        """Give how many series others may have besides so many of the agent's own."""
+        return self.series - max(self.series // 10, own + _OTHERS)
+
+    def room_of(self, metric: Metric) -> int | None:
+        """Give how many series a metric may have besides its overflow; None is any number. The agent's own have no limit."""
+        most = self.of_metrics.get(metric, self.per_metric)
+        if not most or metric in _OWN:
+            return None
+        return most - 1 if metric.instrument is Instrument.COUNTER else most
+
+    def is_far(self, points: Sequence[Point], number: int) -> bool:
+        """Tell whether so many series of these points are far below every limit."""
+        if number >= self.near * self.room(0):  # else they are, whosever they are
+            own = count([point for point in points if point.metric in _SURE])
+            if number - own >= self.near * self.room(own):
+                return False
+        limited = [most for most in (self.per_metric, *self.of_metrics.values()) if most]
+        return not limited or number < self.near * min(limited) or all(map(self._is_run_far, _runs(points)))
+
+    def _is_run_far(self, run: tuple[Metric, int]) -> bool:
+        room = self.room_of(run[0])
+        return room is None or run[1] < self.near * room
+
+
+class Places:
+    """The places that are left, while they are given away."""
+
+    def __init__(self, budget: Budget, points: Iterable[Point], away: Iterable[Point]) -> None:
+        """Count what is taken: `points` are all that there are, and `away` have places that are kept for them."""
+        self._budget = budget
+        self._left = budget.room(sum(cost_of(point) for point in points if point.metric in _SURE))
+        self._left_of: dict[Metric, int | None] = {}
+        for point in away:
+            self._spend(point)
+
+    def take(self, point: Point) -> bool:
+        """Give a point a place, if there is one left."""
+        metric = point.metric
+        if metric in _OWN:
+            return True
+        left, cost = self._room_of(metric), cost_of(point)
+        if cost > self._left or (left is not None and cost > left):
+            return False
+        self._spend(point)
+        return True
+
+    def _spend(self, point: Point) -> None:
+        cost, left = cost_of(point), self._room_of(point.metric)
+        self._left -= cost
+        self._left_of[point.metric] = None if left is None else left - cost
+
+    def _room_of(self, metric: Metric) -> int | None:
+        return self._left_of[metric] if metric in self._left_of else self._budget.room_of(metric)
+
+
+def is_own(metric: Metric) -> bool:
+    """Tell whether a metric is of the agent itself."""
+    return metric in _OWN
+
+
+def cost_of(point: Point) -> int:
+    """Count the series of one point."""
+    return series_of(point.value)
+
+
+def count(points: Sequence[Point]) -> int:
+    """Count the series of points."""
+    histograms = [point.value for point in points if type(point.value) is Histogram]
+    return len(points) - len(histograms) + sum(map(series_of, histograms))
+
+
+def _runs(points: Sequence[Point]) -> list[tuple[Metric, int]]:
+    """Count the series of each metric."""
+    counts: dict[Metric, int] = {}
+    for metric, run in groupby(points, key=_METRIC):
+        counts[metric] = counts.get(metric, 0) + count(list(run))
+    return list(counts.items())

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever series come, go, are reset and outnumber the limits: who has a place keeps it, and no count is lost or made up."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frames import NODE
+from inferometer import catalog
+from inferometer.accounting.budget import Now, State, fit, overflow_points
+from inferometer.accounting.linger import Rules
+from inferometer.accounting.places import Budget, cost_of, count, is_own
+from inferometer.model import Histogram, Metric, Point
+
+PERIOD = 5.0
+FIRST = 1_700_000_000.0
+_OTHERS = -Budget(0).room(0)  # what is always kept for overflow series
+_COUNTERS = (catalog.PREEMPTIONS, catalog.TOKENS)
+_METRICS = (*_COUNTERS, catalog.REQUESTS_RUNNING, catalog.TIME_TO_FIRST_TOKEN, catalog.SOURCE_UP)
+Series = tuple[Metric, tuple[str | None, ...]]
+
+
+class Step(NamedTuple):
+    """What happens to one series before a snapshot."""
+
+    metric: Metric
+    name: str
+    what: str
+    number: int
+
+
+_STEPS = st.builds(
+    Step,
+    st.sampled_from((*_METRICS, *_COUNTERS)),
+    st.sampled_from("abcd"),
+    st.sampled_from(("come", "come", "born", "count", "count", "go", "reset")),
+    st.integers(1, 9),
+)
+lives = st.lists(st.lists(_STEPS, max_size=16), min_size=4, max_size=16)
+budgets = st.builds(
+    lambda room, per_metric, of_metric: Budget(
+        _OTHERS + room, per_metric, {catalog.TOKENS: of_metric} if of_metric else {}, near=0.0
+    ),
+    st.integers(0, 14),
+    st.sampled_from((0, 1, 3, 6)),
+    st.sampled_from((0, 1, 2)),
+)
+
+
+def play(life: list[list[Step]], *, once: bool = False) -> list[list[Point]]:
+    """Give the points of each snapshot; a counter that is reset has a start that tells so, or falls.
+
+    With `once`, what has gone never comes back: what comes is another.
+    """
+    gone: Counter[Series | tuple[Metric, str]] = Counter()
+    there: dict[tuple[Metric, str], tuple[float, float | None]] = {}
+    snapshots = []
+    for tick, steps in enumerate(life):
+        at = FIRST + PERIOD * tick
+        for metric, name, what, number in steps:
+            series = (metric, f"{name}{gone[metric, name]}" if once else name)
+            if what == "come" and series not in there:
+                there[series] = (100.0 + number, None)
+            elif what == "born" and series not in there:
+                there[series] = (float(number), at - 1)
+            elif what == "go":
+                gone[metric, name] += there.pop(series, None) is not None
+            elif what == "count" and series in there:
+                value, start = there[series]
+                there[series] = (value + number, start)
+            elif what == "reset" and series in there:
+                there[series] = (float(number), at - 1) if number % 2 else (0.0, None)
+        snapshots.append([_point(metric, name, *there[metric, name], at) for metric, name in there])
+    return snapshots
+
+
+def _point(metric: Metric, name: str, value: float, start: float | None, at: float) -> Point:
+    attributes = tuple(
+        name if key in ("gen_ai.request.model", "inferometer.source.name") else None for key in metric.keys
+    )
+    if metric is catalog.TIME_TO_FIRST_TOKEN:
+        return Point(metric, attributes, Histogram((1.0,), (int(value), 0), value), at, start, NODE)
+    return Point(metric, attributes, value, at, start if metric in _COUNTERS else None, NODE)
+
+
+class Told(NamedTuple):
+    """One snapshot: what there was, what has a place, and what is told of those that have none."""
+
+    points: list[Point]
+    state: State
+    overflow: list[Point]
+
+
+def tell(snapshots: list[list[Point]], budget: Budget, rules: Rules) -> list[Told]:
+    """Fit each snapshot into the budget."""
+    state, told = State(), []
+    for tick, points in enumerate(snapshots):
+        at = FIRST + PERIOD * tick
+        now = Now(at, at - PERIOD if tick else None, PERIOD * tick)
+        state, _ = fit(state, points, budget, rules, now)
+        told.append(Told(points, state, overflow_points(state, at, NODE, simulated=False)))
+    return told
+
+
+def own(points: list[Point]) -> int:
+    """Count the agent's own series."""
+    return count([point for point in points if is_own(point.metric)])
+
+
+def series(point: Point) -> Series:
+    """Tell a series apart."""
+    return point.metric, point.attributes
+
+
+@given(lives, budgets, st.sampled_from((0.0, 7.0, 1e9)), st.sampled_from((0, 2, 1000)))
+@settings(max_examples=300, deadline=None)
+def test_there_are_never_more_series_than_the_limits(
+    life: list[list[Step]], budget: Budget, linger: float, kept: int
+) -> None:
+    """In all and of each metric, overflow among them; the agent's own are all there, and what has no place is counted."""
+    dropped: Counter[Metric] = Counter()
+    for points, state, overflow in tell(play(life), budget, Rules(linger=linger, max_ended=kept)):
+        told = [*state.shown, *overflow]
+        assert len(set(map(series, told))) == len(told)
+        assert count(told) <= max(budget.series, own(points) + _OTHERS)
+        assert own(list(state.shown)) == own(points)
+        assert state.number == count(state.shown)
+        for metric in _METRICS[:-1]:
+            most = budget.of_metrics.get(metric, budget.per_metric)
+            assert not most or count([point for point in told if point.metric is metric]) <= most
+        placed = set(map(series, state.shown))
+        without = [point for point in points if series(point) not in placed]
+        for point in without:
+            if point.metric not in _COUNTERS:
+                dropped[point.metric] += cost_of(point)
+        assert state.dropped == dropped
+        assert all(series(point) in state.folded for point in without if point.metric in _COUNTERS)
+
+
+@given(lives, budgets, st.sampled_from((0.0, 7.0, 1e9)))
+@settings(max_examples=300, deadline=None)
+def test_who_has_a_place_keeps_it(life: list[list[Step]], budget: Budget, linger: float) -> None:
+    """A series that was told is told as long as it is there, unless the agent's own need its place."""
+    told = tell(play(life), budget, Rules(linger=linger))
+    most = 0
+    for before, after in pairwise(told):
+        most = max(most, own(before.points))
+        if own(after.points) <= most and own(before.points) == most:
+            there = set(map(series, after.points))
+            stayed = {series(point) for point in before.state.shown if series(point) in there}
+            assert stayed <= set(map(series, after.state.shown))
+
+
+@given(lives, budgets)
+@settings(max_examples=300, deadline=None)
+def test_who_comes_back_finds_its_place(life: list[list[Step]], budget: Budget) -> None:
+    """Within the linger the places of those that are gone are kept: whoever was told once is told whenever it is there."""
+    others = [[step for step in steps if not is_own(step.metric)] for steps in life]
+    ever: set[Series] = set()
+    for points, state, _ in tell(play(others), budget, Rules(linger=1e9, max_ended=1000)):
+        ever |= set(map(series, state.shown))
+        assert {series(point) for point in points} & ever == set(map(series, state.shown))
+
+
+@given(lives, budgets, st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_no_count_is_lost_or_made_up(life: list[list[Step]], budget: Budget, once: bool) -> None:
+    """What the series of a counter grow by, overflow among them, is what they would have grown by without limits."""
+    snapshots = play(life, once=once)
+    told = tell(snapshots, budget, Rules(linger=0.0 if once else 1e9, max_ended=1000))
+
+    for metric in _COUNTERS:
+        limited = [[p for p in (*each.state.shown, *each.overflow) if p.metric is metric] for each in told]
+        assert increase(limited) == increase([[p for p in points if p.metric is metric] for points in snapshots])
+
+
+@given(lives, budgets, st.sampled_from((0.0, 7.0, 1e9)), st.sampled_from((0, 2, 1000)))
+@settings(max_examples=300, deadline=None)
+def test_an_overflow_series_never_falls_and_never_ends(
+    life: list[list[Step]], budget: Budget, linger: float, kept: int
+) -> None:
+    """It keeps its start, and the share of what has gone."""
+    before: dict[Metric, Point] = {}
+    for each in tell(play(life), budget, Rules(linger=linger, max_ended=kept)):
+        now = {point.metric: point for point in each.overflow}
+        assert before.keys() <= now.keys()
+        for metric, point in before.items():
+            assert now[metric].value >= point.value  # type: ignore[operator]  # counters are numbers
+            assert (now[metric].start, now[metric].attributes) == (point.start, point.attributes)
+        before = now
+
+
+@given(lives)
+def test_below_the_limits_nothing_changes(life: list[list[Step]]) -> None:
+    """The very points that came are told."""
+    for points, state, overflow in tell(play(life), replace(Budget(), near=0.75), Rules()):
+        assert state.shown is points
+        assert (overflow, dict(state.away), dict(state.dropped)) == ([], {}, {})
+
+
+def increase(snapshots: list[list[Point]]) -> float:
+    """Add up what series grew by since they were first seen, from 0 where they began since the snapshot before.
+
+    A series that has begun anew, as its start or its fall tells, grew from 0.
+    """
+    last: dict[Series, Point] = {}
+    total = 0.0
+    for tick, points in enumerate(snapshots):
+        previous = FIRST + PERIOD * (tick - 1)
+        for point in points:
+            before, value = last.get(series(point)), float(point.value)  # type: ignore[arg-type]  # counters are numbers
+            if before is None:
+                total += value if tick and point.start is not None and point.start >= previous else 0.0
+            else:
+                since = before.start is not None and point.start is not None and point.start > before.at
+                was = float(before.value)  # type: ignore[arg-type]  # likewise
+                total += value if since or value < was else value - was
+            last[series(point)] = point
+    return total

@@ -11,36 +11,15 @@ from hypothesis import strategies as st
 
 from frames import NODE
 from inferometer import catalog
-from inferometer.accounting.budget import Now, State, fit, overflow_points
+from inferometer.accounting.budget import State, fit, overflow_points
 from inferometer.accounting.linger import Rules
+from inferometer.accounting.moments import Now
 from inferometer.accounting.places import Budget, cost_of, count, is_own
-from inferometer.model import Histogram, Metric, Point
+from inferometer.model import Metric, Point
+from lives import COUNTERS, FIRST, METRICS, PERIOD, Series, Step, increase, lives, play, series
 
-PERIOD = 5.0
-FIRST = 1_700_000_000.0
 _OTHERS = -Budget(0).room(0)  # what is always kept for overflow series
-_COUNTERS = (catalog.PREEMPTIONS, catalog.TOKENS)
-_METRICS = (*_COUNTERS, catalog.REQUESTS_RUNNING, catalog.TIME_TO_FIRST_TOKEN, catalog.SOURCE_UP)
-Series = tuple[Metric, tuple[str | None, ...]]
 
-
-class Step(NamedTuple):
-    """What happens to one series before a snapshot."""
-
-    metric: Metric
-    name: str
-    what: str
-    number: int
-
-
-_STEPS = st.builds(
-    Step,
-    st.sampled_from((*_METRICS, *_COUNTERS)),
-    st.sampled_from("abcd"),
-    st.sampled_from(("come", "come", "born", "count", "count", "go", "reset")),
-    st.integers(1, 9),
-)
-lives = st.lists(st.lists(_STEPS, max_size=16), min_size=4, max_size=16)
 budgets = st.builds(
     lambda room, per_metric, of_metric: Budget(
         _OTHERS + room, per_metric, {catalog.TOKENS: of_metric} if of_metric else {}, near=0.0
@@ -49,42 +28,6 @@ budgets = st.builds(
     st.sampled_from((0, 1, 3, 6)),
     st.sampled_from((0, 1, 2)),
 )
-
-
-def play(life: list[list[Step]], *, once: bool = False) -> list[list[Point]]:
-    """Give the points of each snapshot; a counter that is reset has a start that tells so, or falls.
-
-    With `once`, what has gone never comes back: what comes is another.
-    """
-    gone: Counter[Series | tuple[Metric, str]] = Counter()
-    there: dict[tuple[Metric, str], tuple[float, float | None]] = {}
-    snapshots = []
-    for tick, steps in enumerate(life):
-        at = FIRST + PERIOD * tick
-        for metric, name, what, number in steps:
-            series = (metric, f"{name}{gone[metric, name]}" if once else name)
-            if what == "come" and series not in there:
-                there[series] = (100.0 + number, None)
-            elif what == "born" and series not in there:
-                there[series] = (float(number), at - 1)
-            elif what == "go":
-                gone[metric, name] += there.pop(series, None) is not None
-            elif what == "count" and series in there:
-                value, start = there[series]
-                there[series] = (value + number, start)
-            elif what == "reset" and series in there:
-                there[series] = (float(number), at - 1) if number % 2 else (0.0, None)
-        snapshots.append([_point(metric, name, *there[metric, name], at) for metric, name in there])
-    return snapshots
-
-
-def _point(metric: Metric, name: str, value: float, start: float | None, at: float) -> Point:
-    attributes = tuple(
-        name if key in ("gen_ai.request.model", "inferometer.source.name") else None for key in metric.keys
-    )
-    if metric is catalog.TIME_TO_FIRST_TOKEN:
-        return Point(metric, attributes, Histogram((1.0,), (int(value), 0), value), at, start, NODE)
-    return Point(metric, attributes, value, at, start if metric in _COUNTERS else None, NODE)
 
 
 class Told(NamedTuple):
@@ -111,11 +54,6 @@ def own(points: list[Point]) -> int:
     return count([point for point in points if is_own(point.metric)])
 
 
-def series(point: Point) -> Series:
-    """Tell a series apart."""
-    return point.metric, point.attributes
-
-
 @given(lives, budgets, st.sampled_from((0.0, 7.0, 1e9)), st.sampled_from((0, 2, 1000)))
 @settings(max_examples=300, deadline=None)
 def test_there_are_never_more_series_than_the_limits(
@@ -129,16 +67,16 @@ def test_there_are_never_more_series_than_the_limits(
         assert count(told) <= max(budget.series, own(points) + _OTHERS)
         assert own(list(state.shown)) == own(points)
         assert state.number == count(state.shown)
-        for metric in _METRICS[:-1]:
+        for metric in METRICS[:-1]:
             most = budget.of_metrics.get(metric, budget.per_metric)
             assert not most or count([point for point in told if point.metric is metric]) <= most
         placed = set(map(series, state.shown))
         without = [point for point in points if series(point) not in placed]
         for point in without:
-            if point.metric not in _COUNTERS:
+            if point.metric not in COUNTERS:
                 dropped[point.metric] += cost_of(point)
         assert state.dropped == dropped
-        assert all(series(point) in state.folded for point in without if point.metric in _COUNTERS)
+        assert all(series(point) in state.folded for point in without if point.metric in COUNTERS)
 
 
 @given(lives, budgets, st.sampled_from((0.0, 7.0, 1e9)))
@@ -173,7 +111,7 @@ def test_no_count_is_lost_or_made_up(life: list[list[Step]], budget: Budget, onc
     snapshots = play(life, once=once)
     told = tell(snapshots, budget, Rules(linger=0.0 if once else 1e9, max_ended=1000))
 
-    for metric in _COUNTERS:
+    for metric in COUNTERS:
         limited = [[p for p in (*each.state.shown, *each.overflow) if p.metric is metric] for each in told]
         assert increase(limited) == increase([[p for p in points if p.metric is metric] for points in snapshots])
 
@@ -200,24 +138,3 @@ def test_below_the_limits_nothing_changes(life: list[list[Step]]) -> None:
     for points, state, overflow in tell(play(life), replace(Budget(), near=0.75), Rules()):
         assert state.shown is points
         assert (overflow, dict(state.away), dict(state.dropped)) == ([], {}, {})
-
-
-def increase(snapshots: list[list[Point]]) -> float:
-    """Add up what series grew by since they were first seen, from 0 where they began since the snapshot before.
-
-    A series that has begun anew, as its start or its fall tells, grew from 0.
-    """
-    last: dict[Series, Point] = {}
-    total = 0.0
-    for tick, points in enumerate(snapshots):
-        previous = FIRST + PERIOD * (tick - 1)
-        for point in points:
-            before, value = last.get(series(point)), float(point.value)  # type: ignore[arg-type]  # counters are numbers
-            if before is None:
-                total += value if tick and point.start is not None and point.start >= previous else 0.0
-            else:
-                since = before.start is not None and point.start is not None and point.start > before.at
-                was = float(before.value)  # type: ignore[arg-type]  # likewise
-                total += value if since or value < was else value - was
-            last[series(point)] = point
-    return total

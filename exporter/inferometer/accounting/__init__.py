@@ -4,5 +4,6 @@
 from inferometer.accounting.fold import State, account, cap
 from inferometer.accounting.linger import Rules
 from inferometer.accounting.places import Budget
+from inferometer.accounting.plans import Plan
 
-__all__ = ["Budget", "Rules", "State", "account", "cap"]
+__all__ = ["Budget", "Plan", "Rules", "State", "account", "cap"]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from inferometer import catalog
 from inferometer.accounting.growth import Part, growth
 from inferometer.accounting.linger import Rules, departed, keep, keep_departed
+from inferometer.accounting.moments import Now
 from inferometer.accounting.places import Budget, Places, cost_of, count, is_own
 from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Value
 
@@ -38,14 +39,6 @@ class Away(NamedTuple):
 
     point: Point
     ended: float | None
-
-
-class Now(NamedTuple):
-    """When a snapshot is made: Unix seconds, those of the snapshot before, None at the first, and monotonic seconds."""
-
-    at: float
-    before: float | None
-    steady: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from inferometer import catalog
-from inferometer.accounting import aborts, budget, caps, failures, families, held, starts, startups, xids
+from inferometer.accounting import aborts, budget, caps, dropping, failures, families, held, starts, startups, xids
 from inferometer.accounting.linger import Rules
+from inferometer.accounting.moments import Now
 from inferometer.accounting.places import Budget
+from inferometer.accounting.plans import Plan
 from inferometer.model import Frames, Group, Instrument, Metric, Point, Points, Snapshot, groups_of
 
-_LIMITS = Budget()
+_LIMITS, _NOTHING = Budget(), Plan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class State:
     starting: startups.State = field(default_factory=startups.State)
     capped: caps.State = field(default_factory=caps.State)
     claims: families.Claims = field(default_factory=lambda: MappingProxyType({}))
+    thinned: dropping.State = field(default_factory=dropping.State)
     budgeted: budget.State = field(default_factory=budget.State)
     forgotten: int = 0  # series that the budget forgot at the newest snapshot, not counted yet
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
@@ -45,12 +48,14 @@ def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames]:
     return replace(state, capped=capped, claims=claims, dropped=dropped), admitted
 
 
-def account(state: State, snapshot: Snapshot, rules: Rules, limits: Budget = _LIMITS) -> tuple[State, Snapshot]:
+def account(
+    state: State, snapshot: Snapshot, rules: Rules, limits: Budget = _LIMITS, plan: Plan = _NOTHING
+) -> tuple[State, Snapshot]:
     """Add one snapshot to the state, and the state's counters to the snapshot.
 
     An interval counts for an owner as far as it had the device at both of its ends. A counter that a source keeps gets its
-    start moved when its value falls, unless the source itself says when it began. What `limits` leave out is counted in the
-    snapshot after.
+    start moved when its value falls, unless the source itself says when it began. Then every series does without the
+    attributes that `plan` drops, and finds a place within `limits`, or none: what that leaves out is counted in the snapshot after.
     """
     before = state.latest or snapshot.at
     passed = max(0.0, snapshot.steady - state.steady)
@@ -77,6 +82,7 @@ def account(state: State, snapshot: Snapshot, rules: Rules, limits: Budget = _LI
         starting=starting,
         capped=state.capped,
         claims=state.claims,
+        thinned=state.thinned,
         budgeted=state.budgeted,
         dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot)),
     )
@@ -88,9 +94,11 @@ def account(state: State, snapshot: Snapshot, rules: Rules, limits: Budget = _LI
         *startups.points_of(starting, snapshot),
         *_counters(after, snapshot),
     ]
-    now = budget.Now(snapshot.at, state.latest or None, snapshot.steady)
-    budgeted, forgotten = budget.fit(state.budgeted, _in_order(groups, groups_of(ours)), limits, rules, now)
-    after = replace(after, budgeted=budgeted, forgotten=forgotten)
+    now = Now(snapshot.at, state.latest or None, snapshot.steady)
+    all_there = _in_order(groups, groups_of(ours))
+    thinned, told, unseen = dropping.drop(state.thinned, all_there, plan, snapshot.node, rules, now)
+    budgeted, forgotten = budget.fit(state.budgeted, told, limits, rules, now)
+    after = replace(after, thinned=thinned, budgeted=budgeted, forgotten=forgotten + unseen)
     overflow = budget.overflow_points(budgeted, snapshot.at, snapshot.node, simulated=snapshot.simulated)
     number = float(budgeted.number + len(overflow) + 1)
     last = groups_of([*overflow, _own(snapshot, after, catalog.SERIES, number)])
@@ -127,7 +135,7 @@ def _counters(state: State, snapshot: Snapshot) -> list[Point]:
     ]
     points += [
         _own(snapshot, state, catalog.DROPPED, float(number), {catalog.LIMIT.key: limit})
-        for limit, number in {**state.dropped, "series": sum(state.budgeted.dropped.values())}.items()
+        for limit, number in _left_out(state).items()
     ]
     points += [
         _own(snapshot, state, catalog.SERIES_DROPPED, float(number), {catalog.METRIC.key: metric.name})
@@ -138,6 +146,15 @@ def _counters(state: State, snapshot: Snapshot) -> list[Point]:
         for outcome, n in snapshot.exports.items()
     ]
     return points
+
+
+def _left_out(state: State) -> dict[str, int]:
+    """Count what limits dropped, by limit."""
+    return {
+        **state.dropped,
+        "series": sum(state.budgeted.dropped.values()),
+        "unmergeable": state.thinned.left_out,
+    }
 
 
 def _own(

@@ -13,7 +13,6 @@ from inferometer.model import Histogram, Instrument, Metric, Point, series_of
 _OWN = frozenset(metric for metric in catalog.METRICS if metric.name.startswith("inferometer."))
 # Each other metric may come to need one series more, its overflow or how many were dropped; and one is how many there are.
 _OTHERS = len(catalog.METRICS) - len(_OWN) + 1
-_SURE = _OWN - {catalog.SERIES_DROPPED}  # of the agent's own, what is not among those already
 _METRIC = itemgetter(0)  # Point.metric, read in C
 
 
@@ -44,7 +43,7 @@ class Budget:
     def is_far(self, points: Sequence[Point], number: int) -> bool:
         """Tell whether so many series of these points are far below every limit."""
         if number >= self.near * self.room(0):  # else they are, whosever they are
-            own = count([point for point in points if point.metric in _SURE])
+            own = _own_series(points)
             if number - own >= self.near * self.room(own):
                 return False
         limited = [most for most in (self.per_metric, *self.of_metrics.values()) if most]
@@ -58,10 +57,10 @@ class Budget:
 class Places:
     """The places that are left, while they are given away."""
 
-    def __init__(self, budget: Budget, points: Iterable[Point], away: Iterable[Point]) -> None:
+    def __init__(self, budget: Budget, points: Sequence[Point], away: Iterable[Point]) -> None:
         """Count what is taken: `points` are all that there are, and `away` have places that are kept for them."""
         self._budget = budget
-        self._left = budget.room(sum(cost_of(point) for point in points if point.metric in _SURE))
+        self._left = budget.room(_own_series(points))
         self._left_of: dict[Metric, int | None] = {}
         for point in away:
             self._spend(point)
@@ -84,6 +83,11 @@ class Places:
 
     def _room_of(self, metric: Metric) -> int | None:
         return self._left_of[metric] if metric in self._left_of else self._budget.room_of(metric)
+
+
+def _own_series(points: Sequence[Point]) -> int:
+    """Count the agent's own series, but for those that places are kept for anyway."""
+    return count([p for p in points if p.metric in _OWN and p.metric is not catalog.SERIES_DROPPED])
 
 
 def is_own(metric: Metric) -> bool:

@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from inferometer import __version__
-from inferometer.accounting import Budget, Rules, State, account, cap
+from inferometer.accounting import Budget, Plan, Rules, State, account, cap
 from inferometer.app.dra import Dra
 from inferometer.app.engines import Engines
 from inferometer.board import Board, Poller
-from inferometer.config import Config, Seconds, limits_of
+from inferometer.config import Config, Seconds, drops_of, limits_of
 from inferometer.join import Context, join
 from inferometer.model import DeviceReport, Frames, Resource, Snapshot, SpoolState
 from inferometer.push import resource_attributes
@@ -77,6 +77,7 @@ class Pipeline:
             max_reasons=config.engines.max_reasons,
         )
         self._limits = Budget(config.limits.series, config.limits.series_per_metric, limits_of(config))
+        self._plan = Plan.of(drops_of(config))
         node = node_name(config, environ)
         self._context = Context(
             node=node_resource(config, environ, node),
@@ -171,7 +172,7 @@ class Pipeline:
         )
         self.state, capped = cap(self.state, frames, self._rules)
         joined = join(capped, self._context)
-        self.state, snapshot = account(self.state, joined, self._rules, self._limits)
+        self.state, snapshot = account(self.state, joined, self._rules, self._limits, self._plan)
         return snapshot
 
     def _read(self, patience: float | None) -> None:

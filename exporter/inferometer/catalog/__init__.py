@@ -22,6 +22,9 @@ from inferometer.catalog import (
 )
 from inferometer.catalog.agent import *  # noqa: F403  # see above
 from inferometer.catalog.attributes import *  # noqa: F403  # see above
+from inferometer.catalog.define import keys_of as keys_of
+from inferometer.catalog.describing import DESCRIBED_BY as DESCRIBED_BY
+from inferometer.catalog.describing import is_told as is_told
 from inferometer.catalog.engines import *  # noqa: F403  # see above
 from inferometer.catalog.gpu import *  # noqa: F403  # see above
 from inferometer.catalog.links import *  # noqa: F403  # see above

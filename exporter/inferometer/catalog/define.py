@@ -68,3 +68,8 @@ def metric(
         text,
         prometheus_name(name, unit, instrument),
     )
+
+
+def keys_of(metric: Metric) -> tuple[str, ...]:
+    """Name the attributes that a metric's series can have: what is no counter never overflows."""
+    return tuple(key for key in metric.keys if key != OVERFLOW.key or metric.instrument is Instrument.COUNTER)

@@ -9,7 +9,7 @@ from inferometer.config.declare import Seconds, Size
 from inferometer.config.document import Problem
 from inferometer.config.engines import Credentials, Discovery, Engines, Objective, Passthrough, Slo, TargetConfig
 from inferometer.config.loader import ConfigError, load
-from inferometer.config.metrics import limits_of
+from inferometer.config.metrics import drops_of, limits_of
 from inferometer.config.schema import (
     Accounting,
     Amd,
@@ -68,6 +68,7 @@ __all__ = [
     "Slo",
     "Spool",
     "TargetConfig",
+    "drops_of",
     "limits_of",
     "load",
 ]

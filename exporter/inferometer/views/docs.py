@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from inferometer import catalog
 from inferometer.config.example import default_text
 from inferometer.config.keys import Key, every_key
-from inferometer.model import Attribute, Binding, Instrument, Metric
+from inferometer.model import Attribute, Binding, Metric
 
 _METRICS = f"""\
 # Metrics
@@ -32,8 +32,6 @@ errors that name the file, the line and the nearest valid key.
 `inferometer config` prints this as a commented file, `inferometer config --check FILE` checks one, and
 `inferometer config --schema` is the JSON Schema for editors.
 """
-
-_OVERFLOW = catalog.OVERFLOW.key
 
 _ROOTS = (
     ("hw.", "Physical GPUs, by the semantic conventions"),
@@ -69,14 +67,13 @@ def _root(metric: Metric) -> str:
 
 def _metric(metric: Metric, bindings: Iterable[Binding]) -> str:
     """Write one metric's entry."""
-    counts = metric.instrument is Instrument.COUNTER  # nothing else overflows
     lines = [
         f"### `{metric.name}`\n",
         f"{metric.description}\n",
         "| Prometheus | unit | instrument | across series | stability |",
         "|---|---|---|---|---|",
         f"| `{metric.prometheus}` | `{metric.unit}` | {metric.instrument} | {metric.aggregation} | {metric.stability} |\n",
-        f"Attributes: {', '.join(f'`{key}`' for key in metric.keys if key != _OVERFLOW or counts)}\n",
+        f"Attributes: {', '.join(f'`{key}`' for key in catalog.keys_of(metric))}\n",
     ]
     rows = [_binding(b) for b in bindings]
     if rows:

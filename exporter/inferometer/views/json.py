@@ -46,7 +46,7 @@ def metrics(bindings: Iterable[Binding]) -> dict[str, Any]:
                 "prometheus": m.prometheus,
                 "unit": m.unit,
                 "instrument": m.instrument.value,
-                "attributes": list(m.keys),
+                "attributes": list(catalog.keys_of(m)),
                 "stability": m.stability.value,
                 "aggregation": m.aggregation.value,
                 "description": m.description,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the outputs must say, written down plainly and independently of how they say it, to be compared as values."""
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, groupby
 from typing import Any
@@ -13,6 +12,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb  # noqa: TID251  # 
 from inferometer import __version__
 from inferometer.catalog import SCHEMA_URL
 from inferometer.model import Histogram, Instrument, Point, Resource, Snapshot
+from translator import Strategy, samples_of
 
 Series = tuple[str, frozenset[tuple[str, str | float]]]
 """A sample's name and labels, `le` as a number."""
@@ -96,18 +96,6 @@ def data_points(metric: pb.Metric) -> list[Any]:
 
 # --- Prometheus ---------------------------------------------------------------------------------------------------
 
-# The specification's table, as far as the catalogue goes:
-# https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/ and prometheus/otlptranslator.
-_WORDS = {
-    "s": "seconds",
-    "By": "bytes",
-    "J": "joules",
-    "W": "watts",
-    "Hz": "hertz",
-    "Cel": "celsius",
-    "By/s": "bytes_per_second",
-}
-
 
 def samples(snapshot: Snapshot) -> dict[Series, float]:
     """Give every sample that a page of this snapshot has, by the catalogue's own names."""
@@ -122,17 +110,14 @@ def samples(snapshot: Snapshot) -> dict[Series, float]:
     return found
 
 
-def translated(requests: Iterable[ExportMetricsServiceRequest]) -> dict[Series, float]:
-    """Give the samples that Prometheus makes of OTLP by default, job and instance apart."""
+def translated(
+    requests: Iterable[ExportMetricsServiceRequest], strategy: Strategy = Strategy.UNDERSCORES
+) -> dict[Series, float]:
+    """Give the samples that Prometheus makes of OTLP, job and instance apart."""
     found: dict[Series, float] = {}
     for metric in _metrics(requests):
-        name = _name(metric)
-        for point in data_points(metric):
-            labels = {re.sub(r"[^a-zA-Z0-9_]", "_", pair.key): pair.value.string_value for pair in point.attributes}
-            if metric.HasField("histogram"):
-                found.update(_histogram(name, labels, point.explicit_bounds, point.bucket_counts, point.sum))
-            else:
-                found[series(name, labels)] = point.as_double
+        for _, (name, labels, value) in samples_of(metric, strategy):
+            found[series(name, dict(labels))] = value
     return found
 
 
@@ -141,17 +126,6 @@ def _metrics(requests: Iterable[ExportMetricsServiceRequest]) -> Iterator[pb.Met
         for block in whole.resource_metrics:
             for scope in block.scope_metrics:
                 yield from scope.metrics
-
-
-def _name(metric: pb.Metric) -> str:
-    """Translate a name; none of the catalogue's holds its unit already in its middle."""
-    name = metric.name.replace(".", "_")
-    word = _WORDS.get(metric.unit, "")
-    if metric.unit == "1" and metric.HasField("gauge"):
-        word = "ratio"
-    if word and not name.endswith(f"_{word}"):
-        name = f"{name}_{word}"
-    return f"{name.removesuffix('_total')}_total" if metric.HasField("sum") and metric.sum.is_monotonic else name
 
 
 def _histogram(

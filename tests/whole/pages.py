@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent says on its two routes, read by other people's libraries into one form."""
 
-import math
 import urllib.request
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 from prometheus_client.openmetrics.parser import (  # noqa: TID251  # the oracle
     text_string_to_metric_families,
 )
+
+from translator import Strategy, samples_of
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -77,44 +78,9 @@ def received(requests: Iterable[Any]) -> Page:
 
 
 def _samples(metric: Any) -> Iterable[tuple[Series, float | None]]:
-    name = translated(metric)
-    kind = metric.WhichOneof("data")
-    for point in getattr(metric, kind).data_points:
+    for point, (name, labels, value) in samples_of(metric, Strategy.UNDERSCORES):
         gone = bool(point.flags & 1)  # NO_RECORDED_VALUE
-        labels = {pair.key.replace(".", "_"): pair.value.string_value for pair in point.attributes}
-        if kind != "histogram":
-            yield (name, frozenset(labels.items())), None if gone else point.as_double
-            continue
-        running = 0
-        if gone:
-            continue  # no test here ends a histogram
-        for bound, count in zip([*point.explicit_bounds, math.inf], point.bucket_counts, strict=True):
-            running += count
-            yield (f"{name}_bucket", frozenset({**labels, "le": repr(float(bound))}.items())), float(running)
-        yield (f"{name}_sum", frozenset(labels.items())), point.sum
-        yield (f"{name}_count", frozenset(labels.items())), float(point.count)
-
-
-_WORDS = {
-    "s": "seconds",
-    "By": "bytes",
-    "J": "joules",
-    "W": "watts",
-    "Hz": "hertz",
-    "Cel": "celsius",
-    "By/s": "bytes_per_second",
-}
-
-
-def translated(metric: Any) -> str:
-    """Name a metric as Prometheus' OTLP receiver does by default, written from its documentation and not from ours."""
-    name = metric.name.replace(".", "_")
-    word = _WORDS.get(metric.unit)
-    if word and not name.endswith(f"_{word}"):
-        name += f"_{word}"
-    if metric.WhichOneof("data") == "sum" and metric.sum.is_monotonic:
-        return f"{name}_total"
-    return f"{name}_ratio" if metric.unit == "1" and metric.WhichOneof("data") == "gauge" else name
+        yield (name, frozenset(labels)), None if gone else value
 
 
 def _bound(labels: Mapping[str, str]) -> dict[str, str]:

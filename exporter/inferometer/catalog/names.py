@@ -15,8 +15,8 @@ _UNITS = {
     "Hz": "hertz",
     "Cel": "celsius",
     "1": "",
-    "By/s": "bytes_per_second",
 }
+_PER = {"s": "per_second"}
 
 
 def prometheus_name(name: str, unit: str, instrument: Instrument) -> str:
@@ -26,18 +26,21 @@ def prometheus_name(name: str, unit: str, instrument: Instrument) -> str:
     a unit its word, and an annotation unit in braces nothing. A colon stays, every run of other characters is one underscore.
     """
     tokens = [t for t in re.split(r"[^a-zA-Z0-9:]+", name) if t]
-    word = "" if unit.startswith("{") else _UNITS[unit]
-    if word and word not in tokens:
-        tokens.append(word)
+    tokens += [word for word in _words(unit) if word and word not in tokens]
     if instrument is Instrument.COUNTER:
         tokens = [t for t in tokens if t != "total"] + ["total"]
     if instrument is Instrument.GAUGE and unit == "1":
         tokens = [t for t in tokens if t != "ratio"] + ["ratio"]
-    translated = "_".join(tokens)
-    return f"_{translated}" if translated[:1].isdigit() else translated
+    return "_".join(("", *tokens) if tokens and tokens[0][0].isdigit() else tokens)
+
+
+def _words(unit: str) -> tuple[str, str]:
+    """Give the words of a unit and of what it is per; an annotation in braces has none. Raises KeyError: no base unit."""
+    main, _, per = unit.partition("/")
+    return "" if main.startswith("{") else _UNITS[main], _PER[per] if per and not per.endswith("}") else ""
 
 
 def prometheus_unit(metric: Metric) -> str:
     """Give the unit word that a metric's Prometheus name ends in, or nothing: what OpenMetrics' UNIT line may say."""
-    word = "" if metric.unit.startswith("{") else "ratio" if metric.unit == "1" else _UNITS[metric.unit]
+    word = "ratio" if metric.unit == "1" else "_".join(filter(None, _words(metric.unit)))
     return word if word and metric.prometheus.removesuffix("_total").endswith(f"_{word}") else ""

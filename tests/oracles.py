@@ -26,6 +26,15 @@ _DATA = {
 }
 
 
+KINDS = {
+    Instrument.GAUGE: "gauge",
+    Instrument.COUNTER: "counter",
+    Instrument.UPDOWNCOUNTER: "sum",
+    Instrument.HISTOGRAM: "histogram",
+}
+"""What the translation of names goes by."""
+
+
 # --- OTLP ---------------------------------------------------------------------------------------------------------
 
 

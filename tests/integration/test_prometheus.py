@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from inferometer import app
+from inferometer import app, catalog
+from inferometer.config import Limits
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import EVERYTHING, agent_on, kept, scrape_job
 from integration.backends import Prometheus
 from integration.programs import Needs
+from oracles import KINDS
+from translator import Strategy, label_name, metric_name
 from whole.agents import await_that
-from whole.pages import scrape
+from whole.pages import Page, scrape
 from whole.routes import names, same, still
 
 
@@ -59,6 +62,55 @@ def test_prometheus_keeps_the_same_by_otlp(node: SimulatedNode, tmp_path: Path, 
 
     assert names(pushed) == names(stored)
     assert still(pushed) == still(stored)
+
+
+@pytest.mark.parametrize("strategy", [each for each in Strategy if each is not Strategy.UNDERSCORES])
+def test_prometheus_keeps_the_same_by_each_strategy(
+    node: SimulatedNode, tmp_path: Path, needs: Needs, strategy: Strategy
+) -> None:
+    """However it is told to name what is pushed, under those names it keeps every series of the page, and no other."""
+    needs("prometheus")
+    with (
+        Prometheus(
+            tmp_path / "receiver",
+            more={"otlp": {"translation_strategy": strategy.value}},
+            options=["--web.enable-otlp-receiver"],
+        ) as prometheus,
+        agent_on(node, endpoint=prometheus.otlp_url) as agent,
+    ):
+        stored, page = same(lambda: paged(kept(prometheus.query(EVERYTHING)), strategy), lambda: scrape(agent.url))
+
+    assert names(stored) == names(page)
+    assert still(stored) == still(page)
+
+
+def test_prometheus_keeps_the_overflow_of_counters(node: SimulatedNode, receiver: Prometheus) -> None:
+    """Within limits of series both routes still carry the same, and the boolean of the one is the label of the other."""
+    limits = Limits(series_per_metric=10)
+    with agent_on(node, endpoint=receiver.otlp_url, limits=limits) as agent:
+        pushed, page = same(lambda: kept(receiver.query(EVERYTHING)), lambda: scrape(agent.url))
+
+    assert names(pushed) == names(page)
+    assert still(pushed) == still(page)
+    overflowing = {name for name, labels in pushed if ("otel_metric_overflow", "true") in labels}
+    assert "hw_errors_total" in overflowing
+    assert all(name.endswith("_total") for name in overflowing)
+
+
+def paged(stored: Page, strategy: Strategy) -> Page:
+    """Give series that were named by a strategy the names that they have on the page; what is no metric of ours fails."""
+    metrics: dict[str, str] = {}
+    labels = {"le": "le"}
+    for metric in catalog.METRICS:
+        kind = KINDS[metric.instrument]
+        name = metric_name(metric.name, metric.unit, kind, strategy)
+        parts = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
+        metrics |= {name + part: metric.prometheus + part for part in parts}
+        labels |= {label_name(each.key, strategy): each.label for each in metric.attributes}
+    return {
+        (metrics[name], frozenset((labels[key], text) for key, text in pairs)): value
+        for (name, pairs), value in stored.items()
+    }
 
 
 def test_a_pushed_series_ends_when_its_holding_ends(node: SimulatedNode, receiver: Prometheus) -> None:

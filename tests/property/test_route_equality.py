@@ -10,19 +10,18 @@ from inferometer.catalog import HW_ID, POD, SIMULATED, prometheus_name
 from inferometer.model import Aggregation, Instrument, Metric, Point, Snapshot, Stability
 from inferometer.views.otlp import Encoder
 from inferometer.views.prometheus import Exposition
-from oracles import parsed
+from oracles import KINDS, parsed
 from snapshots import resources, snapshots, texts, times, values
 from translator import Sample, Strategy, label_name, metric_name, samples_of
 from whole.pages import Page, Series, read
 
-_KINDS = {Instrument.GAUGE: "gauge", Instrument.COUNTER: "counter", Instrument.UPDOWNCOUNTER: "sum"}
 _UNITS = ("s", "By", "J", "W", "Hz", "Cel", "1", "By/s", "{thing}", "{thing}/s", "{a/b}", "{1}", "{}")
 
 
 def page(snapshot: Snapshot) -> Page:
     """Give the page's series, read by prometheus_client."""
     text = Exposition().render(snapshot, openmetrics=True).decode()
-    return {series: value for series, value in read(text).items() if series[0] != "target_info"}
+    return {series: float(value) for series, value in read(text).items() if series[0] != "target_info"}
 
 
 def pushed(snapshot: Snapshot, strategy: Strategy) -> Page:
@@ -48,7 +47,7 @@ def renamed(page: Page, snapshot: Snapshot, strategy: Strategy) -> Page:
     metrics = {point.metric for point in snapshot.points}
     names: dict[str, str] = {}
     for metric in metrics:
-        name = metric_name(metric.name, metric.unit, _KINDS.get(metric.instrument, "histogram"), strategy)
+        name = metric_name(metric.name, metric.unit, KINDS[metric.instrument], strategy)
         for part in ("", "_bucket", "_sum", "_count"):
             names[metric.prometheus + part] = name + part
     labels = {each.label: label_name(each.key, strategy) for metric in metrics for each in metric.attributes}

@@ -5,14 +5,8 @@ import pytest
 
 from inferometer import catalog
 from inferometer.model import Instrument, Metric
+from oracles import KINDS
 from translator import Strategy, UnsayableError, label_name, metric_name
-
-KINDS = {Instrument.GAUGE: "gauge", Instrument.COUNTER: "counter", Instrument.UPDOWNCOUNTER: "sum"}
-
-
-def kind(metric: Metric) -> str:
-    """Name a metric's kind as the translator's types are."""
-    return KINDS.get(metric.instrument, "histogram")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +56,7 @@ def test_what_prometheus_refuses_has_no_name() -> None:
 @pytest.mark.parametrize("metric", catalog.METRICS, ids=lambda metric: metric.name)
 def test_a_metric_is_named_by_every_strategy(metric: Metric) -> None:
     """The page's name is the default's; with dots kept only they differ, and untranslated it is the catalogue's own."""
-    names = {each: metric_name(metric.name, metric.unit, kind(metric), each) for each in Strategy}
+    names = {each: metric_name(metric.name, metric.unit, KINDS[metric.instrument], each) for each in Strategy}
 
     assert names[Strategy.UNDERSCORES] == metric.prometheus
     assert names[Strategy.UTF8].replace(".", "_") == metric.prometheus
@@ -74,7 +68,7 @@ def test_a_metric_is_named_by_every_strategy(metric: Metric) -> None:
 @pytest.mark.parametrize("strategy", Strategy)
 def test_no_two_names_are_one(strategy: Strategy) -> None:
     """Neither metrics' nor labels', nor those that Prometheus has uses for, so that every series stays one of its own."""
-    names = [metric_name(metric.name, metric.unit, kind(metric), strategy) for metric in catalog.METRICS]
+    names = [metric_name(metric.name, metric.unit, KINDS[metric.instrument], strategy) for metric in catalog.METRICS]
     histograms = [
         f"{name}_{part}"
         for name, metric in zip(names, catalog.METRICS, strict=True)

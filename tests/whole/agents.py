@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from inferometer import app
 from inferometer.app.simulated import point_at
-from inferometer.config import Config, Passthrough, Seconds, Server
+from inferometer.config import Config, Limits, Passthrough, Seconds, Server
 from inferometer.simulation.node import SimulatedNode
 
 NOTHING = Passthrough()
@@ -23,6 +23,7 @@ def agent_on(
     protocol: Literal["grpc", "http/protobuf"] = "http/protobuf",
     server: Server | None = None,
     passthrough: Passthrough = NOTHING,
+    limits: Limits | None = None,
     **otlp: Any,
 ) -> Iterator[app.Agent]:
     """Run an agent on a simulated node; it is scraped, as `server` says, and pushes where `endpoint` is given, as `otlp` says."""
@@ -32,6 +33,7 @@ def agent_on(
     config = replace(
         config,
         period=Seconds(0.2),
+        limits=limits or base.limits,
         devices=replace(config.devices, nvidia=nvidia),
         server=replace(server or base.server, listen="127.0.0.1:0"),
         engines=replace(config.engines, passthrough=passthrough),

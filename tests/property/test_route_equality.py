@@ -75,11 +75,12 @@ def hostile(draw: st.DrawFn) -> Snapshot:
     )
     points: list[Point] = []
     taken: set[str] = set()
+    names: set[str] = set()
     for _ in range(draw(st.integers(1, 4))):
         name = "".join(draw(st.lists(pieces, min_size=1, max_size=6)))
         instrument = draw(st.sampled_from(Instrument))
         unit = draw(st.sampled_from(_UNITS))
-        if not re.search("[a-z0-9:]", name):
+        if name in names or not re.search("[a-z0-9:]", name):  # one name is one metric
             continue
         told = prometheus_name(name, unit, instrument)
         # Names that a histogram's parts, or OpenMetrics' own suffixes, would take are another metric's.
@@ -87,6 +88,7 @@ def hostile(draw: st.DrawFn) -> Snapshot:
             "_(created|bucket|sum|count|info|gsum|gcount)$", told
         ):
             continue
+        names.add(name)
         taken.add(told.removesuffix("_total"))
         attributes = (HW_ID, POD, SIMULATED)
         metric = Metric(name, unit, instrument, attributes, Stability.PROVISIONAL, Aggregation.SUM, "It.", told)

@@ -158,7 +158,7 @@ def test_what_is_read_goes_before_what_is_passed_on() -> None:
     )
     assert {said(p)["k8s.pod.name"] for p in own(snapshot)} == {"one"}
     assert [p.value for p in snapshot.points if p.metric.name == "inference.requests.running"] == [3.0]
-    assert dropped(snapshot, "series") == 50.0
+    assert dropped(snapshot, "pages") == 50.0
 
 
 def test_two_targets_that_are_one_engine_say_each_series_once() -> None:

@@ -86,5 +86,9 @@ def _exemplars(several: Iterable[Any]) -> list[Exemplar]:
     ]
 
 
-def _attributes(pairs: Iterable[Any]) -> dict[str, str]:
-    return {pair.key: pair.value.string_value for pair in pairs}
+def _attributes(pairs: Iterable[Any]) -> dict[str, str | bool]:
+    """Give attributes: all are strings but the mark of overflow."""
+    return {
+        pair.key: pair.value.bool_value if pair.value.HasField("bool_value") else pair.value.string_value
+        for pair in pairs
+    }

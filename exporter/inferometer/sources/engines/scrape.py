@@ -14,8 +14,9 @@ from inferometer.sources.engines.reader import Reader
 
 __all__ = ["BINDINGS", "Engine"]
 
-# Text before OpenMetrics: both carry the same here, and some exporters round or rename only in OpenMetrics.
-_ACCEPT = "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
+# The text format alone. prometheus_client gives OpenMetrics to whoever names it, whatever its q-value, and then, unless
+# told that any name is allowed, writes `vllm_` and `sglang_` for `vllm:` and `sglang:` (0.26.0, exposition.choose_encoder).
+_ACCEPT = "text/plain;version=0.0.4,*/*;q=0.1"
 
 # The page comes from this node: packing it would only take CPU from the engine.
 _UNCOMPRESSED = {"Accept-Encoding": "identity"}

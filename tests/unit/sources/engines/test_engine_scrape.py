@@ -90,6 +90,7 @@ def test_a_page_becomes_a_report_of_its_target() -> None:
         assert {reading.subject for reading in plain.readings} == {"ns/pod:8000"}
         assert [asked["x-tenant"] for asked in site.asked] == ["a", "a"]
         assert "text/plain" in site.asked[0]["accept"]
+        assert "openmetrics" not in site.asked[0]["accept"]  # some rename families for who names it
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the outputs must say, written down plainly and independently of how they say it, to be compared as values."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, groupby
+from string import hexdigits
+from types import MappingProxyType
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest  # noqa: TID251  # oracle
@@ -11,7 +13,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb  # noqa: TID251  # 
 
 from inferometer import __version__
 from inferometer.catalog import SCHEMA_URL
-from inferometer.model import Histogram, Instrument, Point, Resource, Snapshot
+from inferometer.model import Exemplar, Histogram, Instrument, Metric, Point, Resource, Snapshot
 from translator import Strategy, samples_of
 
 Series = tuple[str, frozenset[tuple[str, str | float]]]
@@ -38,7 +40,10 @@ KINDS = {
 # --- OTLP ---------------------------------------------------------------------------------------------------------
 
 
-def request(points: Iterable[Point]) -> ExportMetricsServiceRequest:
+Told = Mapping[tuple[Metric, tuple[str | None, ...]], tuple[Exemplar, ...]]
+
+
+def request(points: Iterable[Point], exemplars: Told = MappingProxyType({})) -> ExportMetricsServiceRequest:
     """Build the one request that says these points, with the protobuf library, in the plainest way."""
     whole = ExportMetricsServiceRequest()
     of_resource: dict[Resource, list[Point]] = {}
@@ -60,8 +65,30 @@ def request(points: Iterable[Point]) -> ExportMetricsServiceRequest:
             if metric.instrument is Instrument.COUNTER:
                 data.is_monotonic = True
             for point in same:
-                _fill(data.data_points.add(), point)
+                entry_of = data.data_points.add()
+                _fill(entry_of, point)
+                for each in of_buckets(point, exemplars).values():
+                    if each.at is not None:
+                        _fill_exemplar(entry_of.exemplars.add(), each)
     return whole
+
+
+def of_buckets(point: Point, exemplars: Told) -> dict[float | None, Exemplar]:
+    """Give a point's exemplars by the bound of their bucket, None without one; the last of a bucket stays."""
+    bounds = (*point.value.bounds, float("inf")) if isinstance(point.value, Histogram) else (None,)
+    several = exemplars.get((point.metric, point.attributes), ())
+    return {next(b for b in bounds if b is None or each.value <= b): each for each in several}
+
+
+def _fill_exemplar(entry: Any, exemplar: Exemplar) -> None:
+    entry.as_double = exemplar.value
+    entry.time_unix_nano = _nanoseconds(exemplar.at or 0.0)
+    for key, value in exemplar.labels:
+        digits = {"trace_id": 32, "span_id": 16}.get(key)
+        if len(value) == digits and value.strip("0") and set(value) <= set(hexdigits):
+            setattr(entry, key, int(value, 16).to_bytes(digits // 2, "big"))
+        else:
+            entry.filtered_attributes.append(_key_value(key, value))
 
 
 def _fill(entry: Any, point: Point) -> None:

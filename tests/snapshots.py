@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from inferometer.catalog import ATTRIBUTES, METRICS, verbatim
-from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot, Value
+from inferometer.model import Exemplar, Histogram, Instrument, Metric, Point, Resource, Snapshot, Value
 
 # Families that are passed on, in their order; the first two metrics are one family.
 PASSED = (
@@ -64,7 +64,27 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             start = draw(st.one_of(st.none(), times))
             resource = draw(st.sampled_from(about))
             points.append(Point(metric, values_of, draw(values(metric)), draw(times), start, resource))
-    return Snapshot(at=draw(times), steady=0.0, node=about[0], points=tuple(points))
+    told = draw(exemplars(tuple(points)))
+    return Snapshot(at=draw(times), steady=0.0, node=about[0], points=tuple(points), exemplars=told)
+
+
+@st.composite
+def exemplars(
+    draw: st.DrawFn, points: tuple[Point, ...]
+) -> dict[tuple[Metric, tuple[str | None, ...]], tuple[Exemplar, ...]]:
+    """Exemplars of some of the points that may have them: with and without times, with ids that are some and that are none."""
+    hexadecimal = st.sampled_from(["0" * 32, "0123456789abcdef" * 2, "0123456789ABCDEF", "f" * 16, "x"])
+    labels = st.dictionaries(
+        st.sampled_from(["trace_id", "span_id", "user", "_"]), st.one_of(hexadecimal, texts), max_size=3
+    )
+    one = st.builds(
+        Exemplar, labels.map(lambda said: tuple((k, v) for k, v in said.items() if v)), finite, st.none() | times
+    )
+    told = {}
+    for point in points:
+        if point.metric.instrument in (Instrument.COUNTER, Instrument.HISTOGRAM) and draw(st.booleans()):
+            told[point.metric, point.attributes] = tuple(draw(st.lists(one, max_size=3)))
+    return told
 
 
 @st.composite
@@ -89,5 +109,6 @@ def successions(draw: st.DrawFn) -> list[Snapshot]:
                     points.append(point._replace(attributes=(f"{point.attributes[0]}'", *point.attributes[1:])))
                 case _:
                     pass
-        row.append(replace(snapshot, at=draw(times), points=tuple(points)))
+        told = draw(st.one_of(st.just(row[-1].exemplars), st.just({}), exemplars(tuple(points))))
+        row.append(replace(snapshot, at=draw(times), points=tuple(points), exemplars=told))
     return row

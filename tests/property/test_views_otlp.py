@@ -34,7 +34,9 @@ def test_request_is_what_the_library_builds(snapshot: Snapshot) -> None:
     """One request, equal as a message to the one built with the protobuf library; none without points."""
     requests = Encoder().requests(snapshot, max_bytes=HUGE)
 
-    assert [parsed(body) for body in requests] == ([request(snapshot.points)] if snapshot.points else [])
+    assert [parsed(body) for body in requests] == (
+        [request(snapshot.points, snapshot.exemplars)] if snapshot.points else []
+    )
 
 
 @given(snapshots(), st.integers(0, 3_000))
@@ -51,7 +53,7 @@ def test_split_requests_say_the_same(snapshot: Snapshot, max_bytes: int) -> None
         for block in whole.resource_metrics:
             names = [metric.name for metric in block.scope_metrics[0].metrics]
             assert len(names) == len(set(names))
-    everything = said([request(snapshot.points)])
+    everything = said([request(snapshot.points, snapshot.exemplars)])
     assert said(requests) <= everything
     assert said(requests).total() + encoder.oversized == everything.total() == len(snapshot.points)
 
@@ -94,7 +96,7 @@ def test_json_says_the_same(snapshot: Snapshot) -> None:
     """OTLP/JSON, read by protobuf's own JSON reader, is the same message."""
     message = json_format.Parse(otlp_json(snapshot), ExportMetricsServiceRequest())
 
-    assert said([message]) == said([request(snapshot.points)])
+    assert said([message]) == said([request(snapshot.points, snapshot.exemplars)])
     for block in message.resource_metrics:
         assert block.schema_url == block.scope_metrics[0].schema_url == SCHEMA_URL
 

@@ -2,6 +2,7 @@
 """A page read back by prometheus_client's parsers says what the snapshot says, whatever the snapshot."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hypothesis import given
 from prometheus_client import Metric as Family  # noqa: TID251  # the oracle
@@ -9,11 +10,12 @@ from prometheus_client.openmetrics.parser import (  # noqa: TID251  # the oracle
     text_string_to_metric_families as openmetrics_families,
 )
 from prometheus_client.parser import text_string_to_metric_families as lax  # noqa: TID251  # the oracle
+from prometheus_client.samples import Timestamp  # noqa: TID251  # the oracle's own
 
 from inferometer.catalog import METRICS
-from inferometer.model import Instrument, Metric, Snapshot
+from inferometer.model import Instrument, Metric, Point, Snapshot
 from inferometer.views.prometheus import Exposition
-from oracles import Series, samples, series
+from oracles import Series, of_buckets, samples, series
 from snapshots import PASSED, snapshots, successions
 
 KINDS = {"gauge": "gauge", "counter": "counter", "updowncounter": "gauge", "histogram": "histogram"}
@@ -49,6 +51,38 @@ def test_openmetrics_reads_back_equal(snapshot: Snapshot) -> None:
 
     assert read(strict(page)) == samples(snapshot)
     assert page.endswith("# EOF\n")
+
+
+@given(snapshots())
+def test_exemplars_read_back_equal(snapshot: Snapshot) -> None:
+    """The strict parser finds each exemplar behind its counter or its bucket, and no others; the text form has none."""
+    families = strict(Exposition().render(snapshot, openmetrics=True).decode())
+
+    found = {
+        series(s.name, s.labels): (s.exemplar.labels, s.exemplar.value, _seconds(s.exemplar.timestamp))
+        for family in families
+        for s in family.samples
+        if s.exemplar
+    }
+    expected = {}
+    for point in snapshot.points:
+        for bound, each in of_buckets(point, snapshot.exemplars).items():
+            name, labels = point.metric.prometheus, _labels(point)
+            key = series(name, labels) if bound is None else series(f"{name}_bucket", {**labels, "le": str(bound)})
+            expected[key] = (dict(each.labels), each.value, each.at)
+    assert found == expected
+    plain = replace(snapshot, exemplars={})
+    text = Exposition().render(snapshot, openmetrics=False)
+    assert text == Exposition().render(plain, openmetrics=False)
+
+
+def _seconds(stamp: Timestamp | float | None) -> float | None:
+    return None if stamp is None else round(float(stamp), 3)
+
+
+def _labels(point: Point) -> dict[str, str]:
+    pairs = zip(point.metric.attributes, point.attributes, strict=True)
+    return {attribute.label: value for attribute, value in pairs if value}
 
 
 @given(snapshots())

@@ -118,7 +118,7 @@ def _fold(
         return report
     since = page.at if page is not None else None
     told = adding.add(frame.instance, report.readings, beyond, frame.at, since, whole=page is not None and page.whole)
-    folded = Counter(catalog.OPEN[key] for key, _ in beyond)
+    folded = Counter(report.folded) + Counter(catalog.OPEN[key] for key, _ in beyond)
     if told.left_out:
         folded["unfoldable"] = told.left_out
     models = dict.fromkeys(catalog.OTHER if (catalog.MODEL.key, model) in beyond else model for model in report.models)

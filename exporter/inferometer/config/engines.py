@@ -106,6 +106,11 @@ class Engines:
     )
     max_page: Size = key(Size(4 << 20), "Largest page, after decompression.", minimum=1024)
     max_samples: int = key(20_000, "Most samples of one page.", minimum=1)
+    exemplars: bool = key(
+        False,
+        "Ask engines for OpenMetrics before the text format, and pass on what only it has: exemplars, which lead from a "
+        "latency to the trace of one request.",
+    )
     max_targets: int = key(64, "Most engines scraped on one node; more are dropped and counted.", minimum=1)
     max_models: int = key(
         100,

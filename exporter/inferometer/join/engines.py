@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engines on the points, with the identity of the pod that serves them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -21,7 +21,9 @@ from inferometer.model import (
     Balance,
     Engine,
     EngineReport,
+    Exemplar,
     Frames,
+    Metric,
     Owner,
     Pod,
     Reading,
@@ -44,6 +46,7 @@ class Engines(NamedTuple):
     starting: tuple[Start, ...] | None
     doubts: tuple[tuple[str, int, int], ...]
     left_out: int
+    exemplars: Mapping[tuple[Metric, tuple[str | None, ...]], tuple[Exemplar, ...]]
 
 
 # What is dropped of pages by limits is counted from the start.
@@ -58,6 +61,7 @@ def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> E
     left_out = 0
     reports: dict[str, Told] = {}
     passed: list[tuple[Named, Sequence[Reading], float, Resource]] = []  # last: the limit is first for what is read
+    exemplars: dict[tuple[Metric, tuple[str | None, ...]], tuple[Exemplar, ...]] = {}
     for frame in good(frames, "engine", EngineReport):
         report = cast("EngineReport", frame.value)
         cost = sum(series_of(reading.value) for reading in report.readings)
@@ -92,12 +96,15 @@ def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> E
         draft.put_readings(named, report.readings, frame.at, resource)
         if report.passed:
             passed.append((named, report.passed, frame.at, resource))
+        for (metric, added), several in report.exemplars.items():
+            get = {**named[target.instance], **dict(added)}.get
+            exemplars.setdefault((metric, tuple([get(key) or None for key in metric.keys])), several)
         reports[target.instance] = Told(report, frame.at, attributes, resource)
         balances += find_balances(report, named[target.instance], frame.at, resource)
     left_out += sum(_put_passed(draft, *each, context.max_series) for each in passed)
     _put_unread(draft, frames, pods, context)
     starting = find_starting(frames, pods, reports, context.node, draft.common)
-    return Engines(tuple(engines), tuple(balances), starting, tuple(doubts), left_out)
+    return Engines(tuple(engines), tuple(balances), starting, tuple(doubts), left_out, exemplars)
 
 
 def _engine(report: EngineReport, owner: Owner | None, resource: Resource, measured: Iterable[Measured]) -> Engine:

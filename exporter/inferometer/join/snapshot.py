@@ -104,6 +104,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
         sxids=log.sxids if log else (),
         kernel_lost=log.lost if log else None,
         points=draft.points(),
+        exemplars=found.exemplars,
         simulated=context.simulated,
     )
 

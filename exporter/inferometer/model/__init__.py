@@ -20,6 +20,7 @@ from inferometer.model.picture import (
 )
 from inferometer.model.reading import Clock, Frame, Frames, Keeping, Reason, Source, SpoolState, Trouble
 from inferometer.model.values import (
+    Exemplar,
     Group,
     Histogram,
     Point,
@@ -46,6 +47,7 @@ __all__ = [
     "DeviceReport",
     "Engine",
     "EngineReport",
+    "Exemplar",
     "Frame",
     "Frames",
     "Grant",

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from inferometer.model.metrics import no_words
-from inferometer.model.values import Reading
+from inferometer.model.metrics import Metric, no_words
+from inferometer.model.values import Exemplar, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +54,6 @@ class EngineReport:
     folded: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # what limits cost, by limit
     passed: tuple[Reading, ...] = ()  # what the page says in its own words, where that is passed on
     withheld: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # what is not, by limit
+    exemplars: Mapping[tuple[Metric, tuple[tuple[str, str], ...]], tuple[Exemplar, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # of readings, by what tells them apart on a page

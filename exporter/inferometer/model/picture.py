@@ -10,8 +10,9 @@ from typing import NamedTuple
 from inferometer.model.devices import Device, Sxid, Unsupported, Xid
 from inferometer.model.engines import Target
 from inferometer.model.identity import Claim
+from inferometer.model.metrics import Metric
 from inferometer.model.reading import Reason
-from inferometer.model.values import Point, Resource
+from inferometer.model.values import Exemplar, Point, Resource
 
 
 class Role(StrEnum):
@@ -204,4 +205,7 @@ class Snapshot:
     sxids: tuple[Sxid, ...] = ()  # likewise
     kernel_lost: int | None = None  # records of the kernel's log that were overwritten unread, since the start
     points: tuple[Point, ...] = ()
+    exemplars: Mapping[tuple[Metric, tuple[str | None, ...]], tuple[Exemplar, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # of points, by metric and attributes: hardly a page has any
     simulated: bool = False

@@ -25,6 +25,17 @@ class Histogram(NamedTuple):
 Value = float | Histogram
 
 
+class Exemplar(NamedTuple):
+    """One of the observations behind a counter or a histogram, with labels that say which, `trace_id` above all.
+
+    `value` is in the metric's unit, and `at` when it was observed, in Unix seconds, where that is known.
+    """
+
+    labels: tuple[tuple[str, str], ...]
+    value: float
+    at: float | None = None
+
+
 def series_of(value: Value) -> int:
     """Count the Prometheus series of one value: a histogram has one per bucket, its sum and its count."""
     return len(value.counts) + 2 if isinstance(value, Histogram) else 1

@@ -13,7 +13,9 @@ from operator import attrgetter
 
 from inferometer import __version__
 from inferometer.catalog import SCHEMA_URL
-from inferometer.model import Histogram, Instrument, Point, Snapshot
+from inferometer.model import Exemplar, Histogram, Instrument, Point, Snapshot
+from inferometer.views import otlp_wire as wire
+from inferometer.views.exemplars import Told, placed, pointed, traced
 from inferometer.views.otlp_layout import SCOPE, Layout, marks
 from inferometer.views.otlp_wire import is_true, nanoseconds, started
 from inferometer.views.sayable import sayable
@@ -53,10 +55,23 @@ class Encoder:
         same bytes; without points there is no request.
         """
         points = sayable(snapshot.points)
+        exemplars = _exemplars(points, snapshot, deltas) if snapshot.exemplars else {}
         layout = self._layout
-        if not layout.fits(points, max_bytes, deltas):
-            layout = self._layout = Layout.of(points, max_bytes, layout, deltas)
+        if not layout.fits(points, max_bytes, deltas, exemplars):
+            layout = self._layout = Layout.of(points, max_bytes, layout, deltas, exemplars)
         return layout.fill(points) + marks(tuple(ended), snapshot.at, max_bytes, deltas)
+
+
+def _exemplars(points: Sequence[Point], snapshot: Snapshot, deltas: Collection[Instrument]) -> dict[int, bytes]:
+    """Write the exemplars of each point that has some, by its index; a delta has those alone that were observed since its start."""
+    written: dict[int, bytes] = {}
+    for i, _, placed_ones in pointed(points, snapshot.exemplars):
+        metric, _, value, _, start, _ = points[i]
+        since = (start or 0.0) if metric.instrument in deltas else 0.0
+        several = [each for each in placed_ones.values() if (each.at or 0.0) > since]
+        if found := wire.exemplars(8 if isinstance(value, Histogram) else 5, several):
+            written[i] = found
+    return written
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------------
@@ -68,6 +83,7 @@ def otlp_json(snapshot: Snapshot) -> str:
     Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
     """
     points = sorted(sayable(snapshot.points), key=attrgetter("resource.attributes"))
+    told = snapshot.exemplars
     resources = [
         {
             "resource": {"attributes": _json_attributes(pairs)},
@@ -75,7 +91,8 @@ def otlp_json(snapshot: Snapshot) -> str:
                 {
                     "scope": {"name": SCOPE, "version": __version__},
                     "metrics": [
-                        _json_metric(list(of_metric)) for _, of_metric in groupby(group, attrgetter("metric.name"))
+                        _json_metric(list(of_metric), told)
+                        for _, of_metric in groupby(group, attrgetter("metric.name"))
                     ],
                     "schemaUrl": SCHEMA_URL,
                 }
@@ -87,10 +104,11 @@ def otlp_json(snapshot: Snapshot) -> str:
     return json.dumps({"resourceMetrics": resources}, ensure_ascii=False)
 
 
-def _json_metric(points: Sequence[Point]) -> dict[str, object]:
+def _json_metric(points: Sequence[Point], told: Told) -> dict[str, object]:
     """Give the Metric of some points."""
     metric = points[0].metric
-    data: dict[str, object] = {"dataPoints": [_json_point(point) for point in points]}
+    several = (told.get((point.metric, point.attributes), ()) for point in points)
+    data: dict[str, object] = {"dataPoints": list(map(_json_point, points, several))}
     if metric.instrument is not Instrument.GAUGE:
         data["aggregationTemporality"] = 2  # cumulative
     if metric.instrument is Instrument.COUNTER:
@@ -103,7 +121,7 @@ def _json_metric(points: Sequence[Point]) -> dict[str, object]:
     }
 
 
-def _json_point(point: Point) -> dict[str, object]:
+def _json_point(point: Point, several: Sequence[Exemplar]) -> dict[str, object]:
     """Give a NumberDataPoint or HistogramDataPoint."""
     start = started(point.start)
     said: dict[str, object] = {
@@ -111,6 +129,11 @@ def _json_point(point: Point) -> dict[str, object]:
         **({} if start is None else {"startTimeUnixNano": str(start)}),
         "timeUnixNano": str(nanoseconds(point.at)),
     }
+    exemplars = [
+        _json_exemplar(each, time) for each in placed(point.value, several).values() if (time := started(each.at))
+    ]
+    if exemplars:
+        said["exemplars"] = exemplars
     if not isinstance(point.value, Histogram):
         return said | {"asDouble": float(point.value)}
     bounds, counts, total = point.value
@@ -119,6 +142,18 @@ def _json_point(point: Point) -> dict[str, object]:
         "sum": total,
         "bucketCounts": [str(count) for count in counts],
         "explicitBounds": bounds,
+    }
+
+
+def _json_exemplar(exemplar: Exemplar, time: int) -> dict[str, object]:
+    """Give an Exemplar; its ids are hexadecimal digits in this mapping."""
+    trace_id, span_id, others = traced(exemplar.labels)
+    ids = {key: said.lower() for key, said in (("spanId", span_id), ("traceId", trace_id)) if said}
+    return {
+        "filteredAttributes": _json_attributes(others),
+        "timeUnixNano": str(time),
+        "asDouble": exemplar.value,
+        **ids,
     }
 
 

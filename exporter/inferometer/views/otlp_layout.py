@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where everything stands in some OTLP requests: points by resource and metric, parted into requests by their bytes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
+from types import MappingProxyType
 from typing import NamedTuple, cast
 
 from inferometer import __version__
@@ -61,6 +62,7 @@ class Layout:
     pieces: list[bytes]
     spans: list[slice]
     oversized: int
+    exemplars: Mapping[int, bytes]
 
     @classmethod
     def of(
@@ -69,15 +71,21 @@ class Layout:
         max_bytes: int,
         before: "Layout | None",
         instruments: Collection[Instrument] = (),
+        exemplars: Mapping[int, bytes] = MappingProxyType({}),
     ) -> "Layout":
-        """Lay out the series of `points`, taking the heads that the layout before has."""
+        """Lay out the series of `points`, taking the heads that the layout before has.
+
+        `exemplars` are those of some points, written, by the points' indices.
+        """
         known = before.known() if before and before.instruments == instruments else {}
         deltas = [i for i, point in enumerate(points) if point.metric.instrument in instruments] if instruments else []
         begun = _begun(points, deltas)
         items: list[_Item] = []
-        for (metric, attributes, value, _, _, resource), start in zip(points, begun, strict=True):
+        for i, ((metric, attributes, value, _, _, resource), start) in enumerate(zip(points, begun, strict=True)):
             series = (metric, attributes, start, value.bounds if isinstance(value, Histogram) else None)
-            items.append(_Item(resource.attributes, metric, *(known.get(series) or _head(*series, instruments))))
+            behind = exemplars.get(i)
+            whole = None if behind else known.get(series)
+            items.append(_Item(resource.attributes, metric, *(whole or _head(*series, instruments, behind or b""))))
         requests, oversized = _split(items, max_bytes)
         order = [i for request in requests for i in request]
         pieces: list[bytes] = []
@@ -104,20 +112,31 @@ class Layout:
             pieces=pieces,
             spans=spans,
             oversized=oversized,
+            exemplars=exemplars,
         )
 
     def known(self) -> dict[_Series, tuple[bytes, int]]:
         """Give the heads and sizes by series."""
         bounds = dict(zip(self.histograms, self.bounds, strict=True))
         edges = map(bounds.get, range(len(self.metrics)))
-        series = zip(self.metrics, self.attributes, self.begun, edges, strict=True)
-        return dict(zip(series, zip(self.heads, self.sizes, strict=True), strict=True))
+        series = list(zip(self.metrics, self.attributes, self.begun, edges, strict=True))
+        known = dict(zip(series, zip(self.heads, self.sizes, strict=True), strict=True))
+        for i in self.exemplars:
+            known.pop(series[i], None)
+        return known
 
-    def fits(self, points: Sequence[Point], max_bytes: int, instruments: Collection[Instrument] = ()) -> bool:
-        """Tell whether `points` are the series of this layout, in its order."""
+    def fits(
+        self,
+        points: Sequence[Point],
+        max_bytes: int,
+        instruments: Collection[Instrument] = (),
+        exemplars: Mapping[int, bytes] = MappingProxyType({}),
+    ) -> bool:
+        """Tell whether `points` are the series of this layout, in its order, and have its exemplars."""
         return (
             max_bytes == self.max_bytes
             and instruments == self.instruments
+            and exemplars == self.exemplars
             and list(map(_METRIC, points)) == self.metrics
             and list(map(_ATTRIBUTES, points)) == self.attributes
             and _begun(points, self.deltas) == self.begun
@@ -180,14 +199,15 @@ def _head(
     start: float | None,
     bounds: Sequence[float] | None,
     instruments: Collection[Instrument],
+    exemplars: bytes = b"",
 ) -> tuple[bytes, int]:
     """Write a point's constant bytes with their opening, and give the length of the whole point."""
     stamp = wire.SPAN_SIZE if metric.instrument in instruments else wire.STAMP_SIZE
     if bounds is None:
-        head = wire.number_head(metric, attributes, wire.started(start))
+        head = wire.number_head(metric, attributes, wire.started(start)) + exemplars
         size = len(head) + stamp + wire.NUMBER.size
     else:
-        head = wire.histogram_head(metric, attributes, wire.started(start), bounds)
+        head = wire.histogram_head(metric, attributes, wire.started(start), bounds) + exemplars
         size = len(head) + stamp + wire.histogram_value_size(len(bounds) + 1)
     begin = wire.opening(1, size)  # Gauge, Sum and Histogram all have data_points = 1
     return begin + head, len(begin) + size

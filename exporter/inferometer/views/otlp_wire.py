@@ -10,7 +10,8 @@ from functools import lru_cache
 from struct import Struct, pack
 
 from inferometer.catalog import OVERFLOW, SCHEMA_URL
-from inferometer.model import Histogram, Instrument, Metric
+from inferometer.model import Exemplar, Histogram, Instrument, Metric
+from inferometer.views.exemplars import traced
 
 _LENGTH_DELIMITED = 2
 
@@ -32,6 +33,7 @@ STAMP_SIZE = _STAMP.size
 _SPAN = Struct("<BQBQB")
 SPAN_SIZE = _SPAN.size
 NUMBER = Struct("<d")
+_EXEMPLAR = Struct("<BQBd")
 
 _NO_RECORDED_VALUE = 1
 _LAST_SECOND = 1 << 34  # in the year 2514; 2**64 ns end 40 years later
@@ -134,6 +136,24 @@ def histogram_value(value: Histogram) -> bytes:
 def histogram_value_size(buckets: int) -> int:
     """Give the length of what `histogram_value` writes."""
     return 8 + 9 + len(opening(6, 8 * buckets)) + 8 * buckets
+
+
+def exemplars(number: int, several: Iterable[Exemplar]) -> bytes:
+    """Write a data point's exemplars, field `number`: {filtered_attributes = 7, time_unix_nano = 2, as_double = 3, ids}.
+
+    `span_id` = 4 and `trace_id` = 5 are bytes. One that does not say when it was observed is left out: OTLP asks for the time.
+    """
+    written = []
+    for labels, value, at in several:
+        time = started(at)
+        if time is None:
+            continue
+        trace_id, span_id, others = traced(labels)
+        ids = [delimited(field, bytes.fromhex(said)) for field, said in ((4, span_id), (5, trace_id)) if said]
+        written.append(
+            delimited(number, b"".join((_EXEMPLAR.pack(0x11, time, 0x19, value), *ids, attributes(7, others))))
+        )
+    return b"".join(written)
 
 
 def number_mark(time: int) -> bytes:

@@ -17,6 +17,7 @@ from typing import NamedTuple, cast
 
 from inferometer.model import Group, Histogram, Metric, Point, Resource, Snapshot, groups_of
 from inferometer.views import prometheus_text
+from inferometer.views.exemplars import Told, pointed
 from inferometer.views.sayable import sayable
 
 # A series of a metric as a page tells it apart; a histogram's bounds are part of it, because each is a line of its own.
@@ -55,7 +56,8 @@ class Exposition:
     def parts(self, snapshot: Snapshot, *, openmetrics: bool) -> Iterator[Part]:
         """Give the page in parts, of which most are, from one snapshot to the next, what they were.
 
-        There are no timestamps and no `_created` lines, and infos are gauges in both forms. The node's resource becomes
+        There are no timestamps and no `_created` lines, and infos are gauges in both forms. Exemplars stand in OpenMetrics
+        only: the text format has none. The node's resource becomes
         one `target_info`; other resources have none, since a point's identity is on the point.
         """
         layout, families = self._newest
@@ -68,6 +70,8 @@ class Exposition:
         page = layout.page(openmetrics=openmetrics)
         few = len(page) <= 3 * _MOST
         self._newest = layout, families if few else tuple(family.bare() for family in families)
+        if openmetrics and snapshot.exemplars:
+            families = _with_exemplars(families, snapshot.exemplars)
         ends = (*layout.cuts[1:], (len(families), len(page)))
         for (first, begin), (last, end) in zip(layout.cuts, ends, strict=True):
             stamp = max((family.stamp for family in families[first:last]), default=0) if few else next(_stamps)
@@ -174,6 +178,21 @@ def _write(points: Group, before: _Family | None) -> _Family | None:
     for i in compress(range(len(numbers)), map(is_not, numbers, before.numbers)):
         words[i] = repr(numbers[i])
     return _Family(form, points, numbers, words, before.stamp if words == before.words else next(_stamps))
+
+
+def _with_exemplars(families: Iterable[_Family], told: Told) -> tuple[_Family, ...]:
+    """Give the families with their exemplars behind the numbers: few have any, and these are not remembered."""
+    metrics = {metric for metric, _ in told}
+    shown: list[_Family] = []
+    for family in families:
+        words = family.words
+        if family.form.metric in metrics and family.points is not None:
+            words = words.copy()
+            for _, first, several in pointed(sayable(family.points), told):
+                for bucket, exemplar in several.items():
+                    words[first + bucket] += prometheus_text.exemplar(exemplar)
+        shown.append(family if words is family.words else family._replace(words=words, stamp=next(_stamps)))
+    return tuple(shown)
 
 
 def _joined(page: Sequence[str], begin: int, end: int, families: Iterable[_Family]) -> bytes:

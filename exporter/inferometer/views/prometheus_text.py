@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from inferometer.catalog import prometheus_unit
-from inferometer.model import Instrument, Metric, Resource
+from inferometer.model import Exemplar, Instrument, Metric, Resource
 
 _TYPES = {
     Instrument.GAUGE: "gauge",
@@ -26,17 +26,15 @@ _IDENTIFYING = frozenset({"service.name", "service.namespace", "service.instance
 
 def texts(metric: Metric, attributes: Sequence[str | None], bounds: Sequence[float] | None) -> tuple[str, ...]:
     """Write what stands before each number of one series, each with the line break before it, without a bucket's edge."""
-    pairs = zip(metric.attributes, attributes, strict=True)
-    # An empty label is an absent one to Prometheus, so an empty attribute is left out on every route.
-    labels = [_label(attribute.label, value) for attribute, value in pairs if value]
+    labels = _labels(metric, attributes)
     name = metric.prometheus
     if bounds is None:
-        return (f"\n{name}{_braced(labels)} ",)
-    bucket = f"\n{name}_bucket{{{''.join(f'{label},' for label in labels)}"
+        return (f"\n{name}{braced(labels)} ",)
+    bucket = f"\n{name}_bucket{{{''.join(f'{each},' for each in labels)}"
     return (
         *[bucket] * (len(bounds) + 1),
-        f"\n{name}_sum{_braced(labels)} ",
-        f"\n{name}_count{_braced(labels)} ",
+        f"\n{name}_sum{braced(labels)} ",
+        f"\n{name}_count{braced(labels)} ",
     )
 
 
@@ -45,15 +43,28 @@ def edges(bounds: tuple[float, ...] | None) -> tuple[str, ...]:
     """Write the edges of a histogram's buckets; its sum and count, and any other number, have none."""
     if bounds is None:
         return ("",)
-    return (*(f"{_label('le', edge)}}} " for edge in (*map(boundary, bounds), "+Inf")), "", "")
+    return (*(f"{label('le', edge)}}} " for edge in (*map(boundary, bounds), "+Inf")), "", "")
 
 
-def _braced(labels: Sequence[str]) -> str:
+def _labels(metric: Metric, attributes: Sequence[str | None]) -> list[str]:
+    """Write a series' labels. An empty one is an absent one to Prometheus, so an empty attribute is left out on every route."""
+    pairs = zip(metric.attributes, attributes, strict=True)
+    return [label(attribute.label, value) for attribute, value in pairs if value]
+
+
+def exemplar(each: Exemplar) -> str:
+    """Write what stands behind a number: an exemplar with its labels, which may be none, its value and its time."""
+    labels = ",".join([label(name, value) for name, value in each.labels])
+    time = "" if each.at is None else f" {each.at!r}"
+    return f" # {{{labels}}} {each.value!r}{time}"
+
+
+def braced(labels: Sequence[str]) -> str:
     """Write a label set; none needs no braces."""
     return f"{{{','.join(labels)}}}" if labels else ""
 
 
-def _label(name: str, value: str) -> str:
+def label(name: str, value: str) -> str:
     """Write one label, its value escaped as both formats ask: backslash, quote and line feed."""
     return f'{name}="{_escape(value)}"'
 
@@ -79,13 +90,13 @@ def target_info(node: Resource) -> str:
     """Write the resource as Prometheus does for OTLP; nothing where it would say nothing."""
     values: dict[str, str] = {}
     for key, value in node.attributes:
-        label = _label_name(key)
-        if value and label.strip("_") and key not in _IDENTIFYING:
+        name = _label_name(key)
+        if value and name.strip("_") and key not in _IDENTIFYING:
             # Keys that become one label are joined by `;` in key order, as Prometheus does.
-            values[label] = f"{values[label]};{value}" if label in values else value
+            values[name] = f"{values[name]};{value}" if name in values else value
     if not values:
         return ""
-    labels = _braced([_label(name, value) for name, value in values.items()])
+    labels = braced([label(name, value) for name, value in values.items()])
     return f"\n# HELP target_info Target metadata\n# TYPE target_info gauge\ntarget_info{labels} 1.0"
 
 

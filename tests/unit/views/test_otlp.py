@@ -11,7 +11,7 @@ import pytest
 
 from example import AT, GPU, NODE, POD, SNAPSHOT, point, snapshot
 from inferometer import __version__, catalog
-from inferometer.model import Histogram, Point, Resource
+from inferometer.model import Exemplar, Histogram, Instrument, Point, Resource
 from inferometer.views.otlp import Encoder, otlp_json
 from oracles import data_points, parsed, request
 
@@ -165,3 +165,15 @@ def _moved(p: Point) -> Point:
     if isinstance(p.value, Histogram):
         return p._replace(at=p.at + 5, value=p.value._replace(counts=tuple(c + 1 for c in p.value.counts), sum=99.5))
     return p._replace(at=p.at + 5, value=p.value + 1.5)
+
+
+def test_a_delta_has_the_exemplars_of_its_own_time() -> None:
+    """What was observed before the interval is behind the total, and not behind what was gained since."""
+    old, new = Exemplar((("trace_id", "a"),), 1.0, AT - 60), Exemplar((("trace_id", "b"),), 2.0, AT - 1)
+    counter = point(catalog.TOKENS, {"gen_ai.token.type": "input"}, 5.0, start=AT - 10)
+    for exemplar, whole, gained in ((old, 1, 0), (new, 1, 1)):
+        said = replace(snapshot(counter), exemplars={(counter.metric, counter.attributes): (exemplar,)})
+        for deltas, expected in ((), whole), ({Instrument.COUNTER}, gained):
+            (body,) = Encoder().requests(said, max_bytes=HUGE, deltas=deltas)
+            (metric,) = parsed(body).resource_metrics[0].scope_metrics[0].metrics
+            assert len(metric.sum.data_points[0].exemplars) == expected

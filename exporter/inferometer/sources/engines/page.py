@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from inferometer.model import Reason, Trouble
+from inferometer.model import Exemplar, Reason, Trouble
 from inferometer.sources.engines import syntax
+from inferometer.sources.engines.exemplars import NONE, Known, part, read_exemplar
 
 _OPENMETRICS = "application/openmetrics-text"
 _LINES_PER_SAMPLE = 4  # HELP, TYPE, the sample and a blank line is the most that any exporter writes
@@ -52,10 +53,14 @@ _in_use: WeakValueDictionary[int, Layout] = WeakValueDictionary()
 
 
 class Page(NamedTuple):
-    """One page: `values[i]` is the value of `layout.series[i]` as it was written, NaN and infinities included."""
+    """One page: `values[i]` is the value of `layout.series[i]` as it was written, NaN and infinities included.
+
+    `exemplars` has those of the samples that have one, by the same index.
+    """
 
     layout: Layout
     values: Sequence[float]
+    exemplars: Known = NONE
 
 
 class Parser:
@@ -72,6 +77,7 @@ class Parser:
         self._openmetrics = False
         self._lines: list[str] = []
         self._values: list[float] = []
+        self._exemplars = NONE
         self._layout = Layout((), MappingProxyType({}), [], [])
 
     def parse(self, body: bytes, content_type: str = "") -> Page:
@@ -94,14 +100,14 @@ class Parser:
             text = text.replace("\r\n", "\n")
         lines = text.split("\n")
         openmetrics = content_type.startswith(_OPENMETRICS)
-        values = self._replay(lines) if openmetrics is self._openmetrics else None
-        if values is None:
-            values = self._learn(lines, openmetrics=openmetrics)
-        self._lines, self._values = lines, values
-        return Page(self._layout, values)
+        read = self._replay(lines) if openmetrics is self._openmetrics else None
+        if read is None:
+            read = self._learn(lines, openmetrics=openmetrics)
+        self._lines, (self._values, self._exemplars) = lines, read
+        return Page(self._layout, *read)
 
-    def _replay(self, lines: list[str]) -> list[float] | None:
-        """Read the values of a page that has the last one's layout; None if it seems to have another."""
+    def _replay(self, lines: list[str]) -> tuple[list[float], Known] | None:
+        """Read the values and exemplars of a page that has the last one's layout; None if it seems to have another."""
         if len(lines) != len(self._lines):
             return None
         values = self._values.copy()
@@ -110,21 +116,27 @@ class Parser:
         keys, news = list(compress(self._layout.keys, differs)), list(compress(lines, differs))
         if not all(keys) or not all(map(str.startswith, news, keys)):
             return None
-        rests = list(map(str.removeprefix, news, keys))
-        if "_" in "".join(rests):
+        slots = list(compress(self._layout.slots, differs))
+        rests, known = list(map(str.removeprefix, news, keys)), self._exemplars
+        text = "".join(rests)
+        if known or "#" in text:
+            rests, known = part(rests, slots, known)
+            text = "".join(rests)
+        if "_" in text:
             return None
         try:
-            for slot, value in zip(compress(self._layout.slots, differs), map(float, rests), strict=True):
+            for slot, value in zip(slots, map(float, rests), strict=True):
                 values[slot] = value
-        except ValueError:  # a timestamp, an exemplar or nonsense: `_learn` tells them apart
+        except ValueError:  # a timestamp or nonsense: `_learn` tells them apart
             return None
-        return values
+        return values, known
 
-    def _learn(self, lines: list[str], *, openmetrics: bool) -> list[float]:
+    def _learn(self, lines: list[str], *, openmetrics: bool) -> tuple[list[float], Known]:
         """Read a page of any layout and remember it."""
         memo: dict[str, Series] = {}
         types: dict[str, str] = {}
         values: list[float] = []
+        known: dict[int, Exemplar | None] = {}
         keys: list[str] = []
         slots: list[int] = []
         pairs: dict[tuple[str, str], tuple[str, str]] = {}
@@ -141,7 +153,10 @@ class Parser:
                 raise Trouble(Reason.TOO_LARGE, f"more than {self._max_samples} samples", "Raise engines.max_samples.")
             try:
                 key, series = self._key(line, pairs)
-                values.append(syntax.number(line[len(key) :]))
+                value, mark, exemplar = line[len(key) :].partition(" # ")
+                if mark:
+                    known[len(values)] = read_exemplar(exemplar)
+                values.append(syntax.number(value))
             except ValueError as error:
                 raise malformed(f"line {number} is no sample ({error}): {line[:120]!r}") from None
             if key in memo:
@@ -154,7 +169,7 @@ class Parser:
         if keys != self._layout.keys or types != self._layout.types:
             self._layout = _shared(Layout(tuple(memo.values()), MappingProxyType(types), keys, slots, memo))
         self._openmetrics = openmetrics
-        return values
+        return values, known or NONE
 
     def _key(self, line: str, pairs: dict[tuple[str, str], tuple[str, str]]) -> tuple[str, Series]:
         """Give what precedes a line's value, and the series that it names; `pairs` keeps equal labels once."""

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the bytes of a page to what an engine says: parse, recognise, read. No I/O."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from inferometer.config import Passthrough
 from inferometer.model import EngineReport, Target
+from inferometer.sources.engines.exemplars import of_outputs
 from inferometer.sources.engines.page import Layout, Parser
 from inferometer.sources.engines.passing import Passing, find_passing
 from inferometer.sources.engines.plan import Plan, compile_plan
 from inferometer.sources.engines.recognise import likely, recognise
 
 _NOTHING = Passthrough()
+_NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Reader:
 
     def read(self, body: bytes, content_type: str = "") -> EngineReport:
         """Read one page. Raises as `Parser.parse` does."""
-        layout, values = self._parser.parse(body, content_type)
+        layout, values, exemplars = self._parser.parse(body, content_type)
         if layout is not self._layout:
             self._page = recognise(layout, self._target.engine)
             self._plan = compile_plan(layout, self._page, self._target.instance)
@@ -61,6 +65,7 @@ class Reader:
             self._layout = layout
         readings, dropped = self._plan.read(values)
         passed, withheld = self._passing.read(values)
+        told, doubtful = of_outputs(self._plan.outputs, exemplars, len(values))
         page, plan = self._page, self._plan
         return EngineReport(
             self._target,
@@ -77,14 +82,16 @@ class Reader:
             page.details,
             plan.balanced,
             plan.named,
+            {"exemplar": doubtful} if doubtful else _NO_COUNTS,
             passed=passed,
             withheld=withheld,
+            exemplars=told,
         )
 
 
 def describe(body: bytes, content_type: str = "", passthrough: Passthrough = _NOTHING) -> PageDescription:
     """Say what a page is, and what is passed on of it. Raises as `Parser.parse` does."""
-    layout, _ = Parser(max_samples=1_000_000).parse(body, content_type)
+    layout, *_ = Parser(max_samples=1_000_000).parse(body, content_type)
     page = recognise(layout)
     plan = compile_plan(layout, page, "")
     passing = find_passing(layout, page.kind, passthrough, "")

@@ -14,9 +14,13 @@ from inferometer.sources.engines.reader import Reader
 
 __all__ = ["BINDINGS", "Engine"]
 
-# The text format alone. prometheus_client gives OpenMetrics to whoever names it, whatever its q-value, and then, unless
-# told that any name is allowed, writes `vllm_` and `sglang_` for `vllm:` and `sglang:` (0.26.0, exposition.choose_encoder).
+# The text format, and OpenMetrics only where exemplars are wanted, which nothing else has. prometheus_client gives
+# OpenMetrics to whoever names it, whatever its q-value, and then, unless told that any name is allowed, writes `vllm_` and
+# `sglang_` for `vllm:` and `sglang:` (0.26.0, exposition.choose_encoder).
 _ACCEPT = "text/plain;version=0.0.4,*/*;q=0.1"
+_ACCEPT_EXEMPLARS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
 
 # The page comes from this node: packing it would only take CPU from the engine.
 _UNCOMPRESSED = {"Accept-Encoding": "identity"}
@@ -51,6 +55,7 @@ class Engine:
         self._closed = threading.Event()
         patience = target.deadline or float(settings.deadline)
         self.deadline = patience + self._phase + _SLACK
+        self._accept = _ACCEPT_EXEMPLARS if settings.exemplars else _ACCEPT
         self._reader = Reader(target, max_samples=settings.max_samples, passthrough=settings.passthrough)
         self._client = open_client(access, deadline=patience, max_body=settings.max_page, headers=target.headers)
 
@@ -109,7 +114,7 @@ class Engine:
 
     def _get(self) -> Response:
         try:
-            return self._client.get(self._target.url, accept=_ACCEPT, headers=_UNCOMPRESSED)
+            return self._client.get(self._target.url, accept=self._accept, headers=_UNCOMPRESSED)
         except Trouble as trouble:
             if trouble.reason is not Reason.TOO_LARGE:
                 raise

@@ -66,12 +66,12 @@ def series(text: str) -> tuple[str, dict[str, str]]:
 
 
 def number(text: str) -> float:
-    """Read the value from what follows a key; a timestamp and an exemplar are allowed and ignored.
+    """Read the value from what follows a key, without the exemplar; a timestamp is allowed and ignored.
 
     Raises:
         ValueError: it is no number, or more follows.
     """
-    words = text.partition(" # ")[0].split()
+    words = text.split()
     if not 1 <= len(words) <= 2:
         raise ValueError("expected a value and at most a timestamp")
     for word in words:

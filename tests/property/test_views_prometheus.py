@@ -53,6 +53,22 @@ def test_openmetrics_reads_back_equal(snapshot: Snapshot) -> None:
     assert page.endswith("# EOF\n")
 
 
+@given(successions())
+def test_created_lines_are_the_known_starts(row: list[Snapshot]) -> None:
+    """Where asked for, each counter and histogram whose start is known says it in OpenMetrics, and nothing else changes."""
+    used, plain = Exposition(created=True), Exposition()
+
+    for snapshot in row:
+        found = read(strict(used.render(snapshot, openmetrics=True).decode()))
+        starts = {
+            series(f"{family_name(point.metric)}_created", _labels(point)): point.start
+            for point in snapshot.points
+            if point.start is not None and point.metric.instrument in (Instrument.COUNTER, Instrument.HISTOGRAM)
+        }
+        assert found == {**samples(snapshot), **starts}
+        assert used.render(snapshot, openmetrics=False) == plain.render(snapshot, openmetrics=False)
+
+
 @given(snapshots())
 def test_exemplars_read_back_equal(snapshot: Snapshot) -> None:
     """The strict parser finds each exemplar behind its counter or its bucket, and no others; the text form has none."""

@@ -11,7 +11,7 @@ from inferometer.model import Exemplar, Histogram, Instrument, Metric, Point, Va
 
 Told = Mapping[tuple[Metric, tuple[str | None, ...]], tuple[Exemplar, ...]]
 
-_CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)  # no other may have any: OpenMetrics 1.0.0, "Exemplars"
+CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)  # no other may have any: OpenMetrics 1.0.0, "Exemplars"
 
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-fA-F]{32}")  # one of zeros only is none (W3C Trace Context)
 _SPAN_ID = re.compile(r"(?!0{16})[0-9a-fA-F]{16}")
@@ -39,7 +39,7 @@ def pointed(points: Sequence[Point], told: Told) -> Iterator[tuple[int, int, dic
     numbers = 0
     for i, (metric, attributes, value, *_) in enumerate(points):
         several = told.get((metric, attributes))
-        if several and metric.instrument in _CUMULATIVE:
+        if several and metric.instrument in CUMULATIVE:
             yield i, numbers, placed(value, several)
         numbers += len(value.counts) + 2 if isinstance(value, Histogram) else 1
 

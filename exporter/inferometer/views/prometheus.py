@@ -17,17 +17,18 @@ from typing import NamedTuple, cast
 
 from inferometer.model import Group, Histogram, Metric, Point, Resource, Snapshot, groups_of
 from inferometer.views import prometheus_text
-from inferometer.views.exemplars import Told, pointed
+from inferometer.views.exemplars import CUMULATIVE, Told, pointed
 from inferometer.views.sayable import sayable
 
 # A series of a metric as a page tells it apart; a histogram's bounds are part of it, because each is a line of its own.
 _Series = tuple[tuple[str | None, ...], tuple[float, ...] | None]
 
-# Point.attributes and Point.value, read in C: these run for every point that is new.
-_ATTRIBUTES, _VALUE = map(itemgetter, (1, 2))
+# Point.attributes, Point.value and Point.start, read in C: these run for every point that is new.
+_ATTRIBUTES, _VALUE, _START = map(itemgetter, (1, 2, 4))
 
 _LEAST = 8 * 1024  # characters of a part, without its numbers,
 _PARTS = 64  # and how many parts a longer page has
+_LAST_SECOND = 1 << 34  # in the year 2514: what a hostile page says beyond is no start
 _MOST = 8192  # numbers of a page that are kept: those of devices; most of engines' are others every time
 
 
@@ -44,9 +45,14 @@ class Part(NamedTuple):
 
 
 class Exposition:
-    """Renders snapshots as pages; it remembers the newest page's layout and numbers. Threads may share one."""
+    """Renders snapshots as pages; it remembers the newest page's layout and numbers. Threads may share one.
 
-    def __init__(self) -> None:
+    Args:
+        created: whether OpenMetrics has a `_created` line for each counter and histogram whose start is known.
+    """
+
+    def __init__(self, *, created: bool = False) -> None:
+        self._created = created
         self._newest = _Layout.of(Resource(()), ()), tuple[_Family, ...]()
 
     def render(self, snapshot: Snapshot, *, openmetrics: bool) -> bytes:
@@ -56,13 +62,15 @@ class Exposition:
     def parts(self, snapshot: Snapshot, *, openmetrics: bool) -> Iterator[Part]:
         """Give the page in parts, of which most are, from one snapshot to the next, what they were.
 
-        There are no timestamps and no `_created` lines, and infos are gauges in both forms. Exemplars stand in OpenMetrics
-        only: the text format has none. The node's resource becomes
+        There are no timestamps, and infos are gauges in both forms. Exemplars and `_created` lines stand in OpenMetrics
+        only: the text format has neither. The node's resource becomes
         one `target_info`; other resources have none, since a point's identity is on the point.
         """
         layout, families = self._newest
         known = {family.form.metric: family for family in families}
-        found = (_write(group, known.get(group[0].metric)) for group in groups_of(snapshot.points))
+        found = (
+            _write(group, known.get(group[0].metric), created=self._created) for group in groups_of(snapshot.points)
+        )
         families = tuple(family for family in found if family is not None)
         if not layout.fits(snapshot.node, families):
             layout = _Layout.of(snapshot.node, tuple(family.form for family in families))
@@ -83,7 +91,7 @@ class _Form:
     """Everything of one family but its numbers.
 
     `attributes` are the points'. What stands before each number is in two: `texts`, which the buckets of a series share, and
-    `edges`, which those of equal bounds do.
+    `edges`, which those of equal bounds do. `begun` are the points' starts, where these are told.
     """
 
     metric: Metric
@@ -92,9 +100,10 @@ class _Form:
     bounds: list[tuple[float, ...]]
     texts: list[str]
     edges: list[str]
+    begun: list[float | None]
 
     @classmethod
-    def of(cls, points: Sequence[Point], before: "_Form | None") -> "_Form":
+    def of(cls, points: Sequence[Point], before: "_Form | None", begun: list[float | None]) -> "_Form":
         """Lay out the series of `points`, taking the lines that the form before has."""
         known = before.lines() if before else {}
         metric = points[0].metric
@@ -105,7 +114,7 @@ class _Form:
             texts += known.get((attributes, bounds)) or prometheus_text.texts(metric, attributes, bounds)
             edges += prometheus_text.edges(bounds)
         histograms = [i for i, point in enumerate(points) if isinstance(point.value, Histogram)]
-        return cls(metric, list(map(_ATTRIBUTES, points)), histograms, _bounds(points, histograms), texts, edges)
+        return cls(metric, list(map(_ATTRIBUTES, points)), histograms, _bounds(points, histograms), texts, edges, begun)
 
     def lines(self) -> dict[_Series, Sequence[str]]:
         """Give the texts of each series."""
@@ -119,9 +128,22 @@ class _Form:
             begin = end
         return lines
 
-    def fits(self, points: Sequence[Point]) -> bool:
-        """Tell whether `points`, which are of this metric, are the series of this form, in its order."""
-        return list(map(_ATTRIBUTES, points)) == self.attributes and _bounds(points, self.histograms) == self.bounds
+    def created(self) -> Iterator[tuple[int, str]]:
+        """Write when each series began, where that is told and known, with the index of the text that follows."""
+        bounds: dict[int, tuple[float, ...]] = dict(zip(self.histograms, self.bounds, strict=True))
+        end = 0
+        for i, begun in enumerate(self.begun):
+            end += len(bounds[i]) + 3 if i in bounds else 1
+            if begun is not None and 0 < begun < _LAST_SECOND:
+                yield end, prometheus_text.created(self.metric, self.attributes[i], begun)
+
+    def fits(self, points: Sequence[Point], begun: list[float | None]) -> bool:
+        """Tell whether `points`, which are of this metric, are the series of this form, in its order, with its starts."""
+        return (
+            list(map(_ATTRIBUTES, points)) == self.attributes
+            and _bounds(points, self.histograms) == self.bounds
+            and begun == self.begun
+        )
 
     def numbers(self, points: Sequence[Point]) -> list[float]:
         """Give every number in order; a histogram's are its buckets, which cumulate, its sum and count."""
@@ -156,7 +178,13 @@ class _Family(NamedTuple):
         return self._replace(points=None, numbers=[], words=[])
 
 
-def _write(points: Group, before: _Family | None) -> _Family | None:
+def _begun(points: Sequence[Point], *, created: bool) -> list[float | None]:
+    """Give the starts that a page tells: those of what accumulates, where they are asked for."""
+    told = created and bool(points) and points[0].metric.instrument in CUMULATIVE
+    return list(map(_START, points)) if told else []
+
+
+def _write(points: Group, before: _Family | None, *, created: bool) -> _Family | None:
     """Write the numbers of a metric's points; None where there is nothing to say.
 
     Only what is not the very number that it was is written anew.
@@ -165,12 +193,17 @@ def _write(points: Group, before: _Family | None) -> _Family | None:
         if points is before.points:
             return before
         form = before.form
-        if not form.histograms and all(map(is_, map(_VALUE, points), before.numbers)) and form.fits(points):
+        same = not form.histograms and all(map(is_, map(_VALUE, points), before.numbers))
+        if same and form.fits(points, _begun(points, created=created)):
             return before._replace(points=points)  # read again, and the same
     said = sayable(points)
     if not said:
         return None
-    form = before.form if before and before.form.fits(said) else _Form.of(said, before.form if before else None)
+    begun = _begun(said, created=created)
+    if before and before.form.fits(said, begun):
+        form = before.form
+    else:
+        form = _Form.of(said, before.form if before else None, begun)
     numbers = form.numbers(said)
     if before is None or before.points is None or form is not before.form:
         return _Family(form, points, numbers, list(map(repr, numbers)), next(_stamps))
@@ -231,6 +264,11 @@ class _Layout:
                 if form.metric.prometheus != family:  # several metrics may be one family, that of an engine
                     family = form.metric.prometheus
                     texts[begin] = prometheus_text.header(form.metric, openmetrics=openmetrics) + texts[begin]
+                begin += len(form.texts)
+            begin = 0
+            for form in self.forms if openmetrics else ():
+                for i, text in form.created():
+                    texts[begin + i] = text + texts[begin + i]  # it ends its own family, before what begins the next
                 begin += len(form.texts)
             texts[0] = texts[0].removeprefix("\n")
             page = [""] * (3 * len(texts) - 2)

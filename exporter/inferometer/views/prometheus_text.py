@@ -59,6 +59,11 @@ def exemplar(each: Exemplar) -> str:
     return f" # {{{labels}}} {each.value!r}{time}"
 
 
+def created(metric: Metric, attributes: Sequence[str | None], begun: float) -> str:
+    """Write when a counter or histogram began, in Unix seconds."""
+    return f"\n{metric.prometheus.removesuffix('_total')}_created{braced(_labels(metric, attributes))} {begun!r}"
+
+
 def braced(labels: Sequence[str]) -> str:
     """Write a label set; none needs no braces."""
     return f"{{{','.join(labels)}}}" if labels else ""

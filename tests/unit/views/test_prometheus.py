@@ -60,6 +60,14 @@ def test_bounds_are_written_as_prometheus_does(bound: float, text: str) -> None:
     assert float(text) == bound
 
 
+@pytest.mark.parametrize("start", [None, math.nan, math.inf, 0.0, -5.0, 1e300])
+def test_a_start_that_is_none_has_no_line(start: float | None) -> None:
+    """A start that is unknown, or no time, is not told; nor is a gauge's."""
+    page = snapshot(point(catalog.ENERGY, GPU, 1.0, start=start), point(catalog.POWER, GPU, 1.0, start=5.0))
+
+    assert "_created" not in Exposition(created=True).render(page, openmetrics=True).decode()
+
+
 def test_empty_snapshot_is_an_empty_page() -> None:
     """Without points and resource nothing is said, and OpenMetrics still ends."""
     empty = snapshot(node=Resource(()))

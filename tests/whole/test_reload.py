@@ -92,6 +92,18 @@ def test_an_address_that_cannot_be_had_changes_nothing(rewrite: Rewrite, port: i
     assert answers(port)
 
 
+def test_a_page_comes_and_goes_with_the_file(rewrite: Rewrite, port: int) -> None:
+    """/metrics/dcgm is there from the moment that the file asks for it, and no longer."""
+    url = f"http://127.0.0.1:{port}/metrics/dcgm"
+    for wanted, status in (("true", 200), ("false", 404)):
+        assert "read again" in rewrite(f"server: {{listen: '127.0.0.1:{port}', dcgm: {wanted}}}\n")
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                assert answer.status == status
+        except urllib.error.HTTPError as error:
+            assert error.code == status  # either way there is an answer
+
+
 def test_logging_follows_the_file(rewrite: Rewrite, port: int) -> None:
     """The form of a line is the file's from then on."""
     assert rewrite(f"server: {{listen: '127.0.0.1:{port}'}}\nlog: {{format: json}}\n").startswith('{"time": ')

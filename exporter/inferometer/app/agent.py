@@ -63,14 +63,14 @@ class Agent:
         self._on_snapshot = on_snapshot
         self._on_config = on_config
         self._window = Window()
-        self._published = Published(forms(self._window))
+        self._published = Published(forms(self._window, config.server))
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._pause = Pause()  # of the driver; it outlives a configuration
         self._traffic = Traffic(config.period)  # so does this
         self._due = time.monotonic()  # when the tick in progress began, or the next one is to
         self._tally = Tally()  # and this
-        self._server = self._make_server(config)
+        self._server = self._make_server(config, self._published)
         self._encoder = Encoder()
         self._oversized = 0  # points that the encoder had dropped at the last tick
         self._push = self._make_push(config)
@@ -126,8 +126,8 @@ class Agent:
             return False, f"no tick for {late:.0f} s: the process no longer works"
         return True, "ok"
 
-    def _make_server(self, config: Config) -> Server:
-        return make_server(config, self._environ, self._published, self._alive, self._tally, self._traffic)
+    def _make_server(self, config: Config, published: Published) -> Server:
+        return make_server(config, self._environ, published, self._alive, self._tally, self._traffic)
 
     def _make_push(self, config: Config) -> Push:
         return Push(config.otlp, self._environ, self._encoder.requests, lambda: self._published.newest)
@@ -194,11 +194,14 @@ class Agent:
 
     def _move(self, config: Config) -> bool:
         """Listen as the new configuration says; if that cannot be, go on as before."""
+        published = Published(forms(self._window, config.server))
+        if self._published.newest:
+            published.publish(self._published.newest)
         old = self._server
         in_the_way = _port(config) == _port(self._config) != "0"  # 0.0.0.0:9466 is taken while 127.0.0.1:9466 is
         closed = False
         try:
-            server = self._make_server(config)
+            server = self._make_server(config, published)
             server.prepare()
             if in_the_way:
                 old.close()
@@ -209,12 +212,12 @@ class Agent:
                 self._listen_again()
             log.error("the new configuration is refused, the old one stays: %s", trouble.told())  # noqa: TRY400  # no defect
             return False
-        self._server = server
+        self._server, self._published = server, published
         old.close()
         return True
 
     def _listen_again(self) -> None:
-        self._server = self._make_server(self._config)
+        self._server = self._make_server(self._config, self._published)
         try:
             self._server.start()
         except Trouble as trouble:  # somebody else was faster

@@ -3,8 +3,10 @@
 
 from collections.abc import Mapping
 
+from inferometer import config
 from inferometer.model import Points, Snapshot, groups_of
 from inferometer.server.published import Render
+from inferometer.views import dcgm
 from inferometer.views.prometheus import Exposition
 from inferometer.views.samples import NEEDED
 
@@ -41,10 +43,11 @@ def _for_a_table(snapshot: Snapshot) -> Snapshot:
     return Snapshot(snapshot.at, snapshot.steady, snapshot.node, points=points)
 
 
-def forms(window: Window) -> Mapping[str, Render]:
+def forms(window: Window, server: config.Server) -> Mapping[str, Render]:
     """Give the renderer of every form that the endpoint serves."""
-    exposition = Exposition()
+    exposition = Exposition(created=server.created_timestamps)
     return {
+        **({"dcgm": dcgm.render} if server.dcgm else {}),
         "text": lambda snapshot: exposition.parts(snapshot, openmetrics=False),
         "openmetrics": lambda snapshot: exposition.parts(snapshot, openmetrics=True),
         "html": lambda snapshot: _status_page(window.before(snapshot), snapshot),

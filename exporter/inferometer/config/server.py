@@ -69,5 +69,13 @@ class Server:
         "A client that takes longer for its TLS handshake, to send a request or to take its answer is cut off.",
         minimum=0.1,
     )
+    created_timestamps: bool = declare.key(
+        False,
+        "Add to OpenMetrics a `_created` line for each counter and histogram whose start is known. Prometheus makes a series "
+        "of each, unless it is told to take them for start times.",
+    )
+    dcgm: bool = declare.key(
+        False, "Serve /metrics/dcgm too: the GPUs under the names and labels of dcgm-exporter, see docs/dcgm.md."
+    )
     tls: ServerTls = section(ServerTls)
     auth: ServerAuth = section(ServerAuth)

@@ -51,7 +51,7 @@ class Pages:
     """The paths of the endpoint. /metrics and the status page are behind the gate; /healthz and /readyz are the kubelet's.
 
     Args:
-        published: the newest snapshot's pages, `text`, `openmetrics` and `html`.
+        published: the newest snapshot's pages, `text`, `openmetrics` and `html`, and `dcgm` where it is wanted.
         alive: whether the process does its work, and a sentence about it; never a question about the hardware. While it does
             not, the newest snapshot is no news, and not shown.
         gate: who may see them.
@@ -65,7 +65,9 @@ class Pages:
         self._tally = tally
         self._broken: set[str] = set()
         self._at = {"/": self._status, "/metrics": self._metrics, "/healthz": self._health, "/readyz": self._readiness}
-        self._guarded = {"/", "/metrics"}
+        if published.has("dcgm"):
+            self._at["/metrics/dcgm"] = self._dcgm
+        self._guarded = {"/", "/metrics", "/metrics/dcgm"}
 
     def answer(self, request: Request, certificate: Certificate | None = None) -> Answer:
         """Answer a request. Never raises: a defect of ours is a 500 for this one page."""
@@ -99,6 +101,9 @@ class Pages:
     def _metrics(self, request: Request) -> Answer:
         form = choose_form(request.headers.get("accept", ""))
         return self._page(request, form.page, form.content_type, _NEGOTIATED)
+
+    def _dcgm(self, request: Request) -> Answer:
+        return self._page(request, "dcgm", TEXT.content_type, _PACKED)
 
     def _status(self, request: Request) -> Answer:
         return self._page(request, "html", _HTML, (*_PACKED, *_SAFE))

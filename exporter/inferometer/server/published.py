@@ -61,6 +61,10 @@ class Published:
         self._count = 0
         self._packed: dict[str, dict[int, _Packed]] = {}  # the newest page's parts, by form and stamp
 
+    def has(self, form: str) -> bool:
+        """Tell whether there is such a form."""
+        return form in self._forms
+
     @property
     def newest(self) -> Snapshot | None:
         """The newest snapshot; None before the first."""

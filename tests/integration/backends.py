@@ -114,6 +114,14 @@ class Prometheus(_Server):
         data = get_json(f"{self.url}/api/v1/query_range", [("query", expression), *times])["data"]
         return [_sample(entry["metric"], *pair) for entry in data["result"] for pair in entry["values"]]
 
+    def exemplars(self, expression: str, start: float, end: float) -> list[dict[str, Any]]:
+        """The exemplars of an expression's series, with `--enable-feature=exemplar-storage`: `seriesLabels`, `exemplars`."""
+        times = [("start", repr(start)), ("end", repr(end))]
+        found: list[dict[str, Any]] = get_json(f"{self.url}/api/v1/query_exemplars", [("query", expression), *times])[
+            "data"
+        ]
+        return found
+
     def targets(self) -> list[dict[str, Any]]:
         """Its active targets: `scrapeUrl`, `health`, `lastError`."""
         found: list[dict[str, Any]] = get_json(f"{self.url}/api/v1/targets")["data"]["activeTargets"]

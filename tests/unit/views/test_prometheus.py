@@ -60,6 +60,29 @@ def test_bounds_are_written_as_prometheus_does(bound: float, text: str) -> None:
     assert float(text) == bound
 
 
+def test_a_start_stands_at_the_end_of_its_series() -> None:
+    """A series' `_created` line follows its last sample, before the next series and before the next family."""
+    page = snapshot(
+        point(catalog.ENERGY, {"hw.id": "a"}, 1.0, start=5.0),
+        point(catalog.ENERGY, {"hw.id": "b"}, 2.0, start=6.0),
+        point(catalog.PCIE_REPLAYS, {"hw.id": "a"}, 3.0, start=7.0),
+        node=Resource(()),
+    )
+
+    lines = Exposition(created=True).render(page, openmetrics=True).decode().splitlines()
+    assert [line for line in lines if not line.startswith(("# HELP", "# UNIT"))] == [
+        "# TYPE hw_energy_joules counter",
+        'hw_energy_joules_total{hw_id="a"} 1.0',
+        'hw_energy_joules_created{hw_id="a"} 5.0',
+        'hw_energy_joules_total{hw_id="b"} 2.0',
+        'hw_energy_joules_created{hw_id="b"} 6.0',
+        "# TYPE gpu_pcie_replays counter",
+        'gpu_pcie_replays_total{hw_id="a"} 3.0',
+        'gpu_pcie_replays_created{hw_id="a"} 7.0',
+        "# EOF",
+    ]
+
+
 @pytest.mark.parametrize("start", [None, math.nan, math.inf, 0.0, -5.0, 1e300])
 def test_a_start_that_is_none_has_no_line(start: float | None) -> None:
     """A start that is unknown, or no time, is not told; nor is a gauge's."""

@@ -68,6 +68,10 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     return Snapshot(at=draw(times), steady=0.0, node=about[0], points=tuple(points), exemplars=told)
 
 
+# Without what prometheus_client's parser takes for the end of an exemplar's labels although it is escaped or quoted.
+_plain = texts.filter(lambda text: not set(text) & set('"\\\n#{}'))
+
+
 @st.composite
 def exemplars(
     draw: st.DrawFn, points: tuple[Point, ...]
@@ -75,7 +79,7 @@ def exemplars(
     """Exemplars of some of the points that may have them: with and without times, with ids that are some and that are none."""
     hexadecimal = st.sampled_from(["0" * 32, "0123456789abcdef" * 2, "0123456789ABCDEF", "f" * 16, "x"])
     labels = st.dictionaries(
-        st.sampled_from(["trace_id", "span_id", "user", "_"]), st.one_of(hexadecimal, texts), max_size=3
+        st.sampled_from(["trace_id", "span_id", "user", "_"]), st.one_of(hexadecimal, _plain), max_size=3
     )
     one = st.builds(
         Exemplar, labels.map(lambda said: tuple((k, v) for k, v in said.items() if v)), finite, st.none() | times

@@ -12,6 +12,7 @@ from inferometer import config
 from inferometer.model import Resource, Snapshot
 from inferometer.server import Published, Reviews, Server, Tally
 from inferometer.server.pages import Alive
+from inferometer.server.published import Render
 
 PAGE = b"".join(b'up{n="%d"} 1\n' % n for n in range(5000))
 OPENMETRICS = PAGE + b"# EOF\n"
@@ -23,7 +24,13 @@ Start = Callable[..., tuple[Server, int]]
 
 def published(*, ready: bool = True) -> Published:
     """Pages of a fixed text."""
-    pages = Published({"text": lambda _: PAGE, "openmetrics": lambda _: OPENMETRICS, "html": lambda _: b"<p>hello"})
+    forms: dict[str, Render] = {
+        "text": lambda _: PAGE,
+        "openmetrics": lambda _: OPENMETRICS,
+        "html": lambda _: b"<p>hello",
+        "dcgm": lambda _: PAGE,
+    }
+    pages = Published(forms)
     if ready:
         pages.publish(SNAPSHOT)
     return pages

@@ -53,11 +53,11 @@ def users(tmp_path: Path, hashed: str) -> Path:
 # --- tokens in a file ---
 
 
-def test_a_token_opens_both_pages(start: Start, tokens: Path) -> None:
-    """Without one of the file's tokens /metrics and the status page answer 401 with a challenge, and are counted."""
+def test_a_token_opens_the_pages(start: Start, tokens: Path) -> None:
+    """Without one of the file's tokens /metrics, /metrics/dcgm and the status page answer 401 with a challenge, and are counted."""
     tally = Tally()
     _, port = start(auth=config.ServerAuth(tokens_file=str(tokens)), tally=tally)
-    for path in ("/metrics", "/"):
+    for path in ("/metrics", "/metrics/dcgm", "/"):
         response, body = ask(port, path)
         assert response.status == 401
         assert response.headers.get_all("WWW-Authenticate") == ['Bearer realm="inferometer"']
@@ -65,7 +65,7 @@ def test_a_token_opens_both_pages(start: Start, tokens: Path) -> None:
         assert ask(port, path, Authorization=f"Bearer {OTHER}")[0].status == 401
         assert ask(port, path, Authorization=basic("jane", TOKEN))[0].status == 401
         assert ask(port, path, Authorization=f"bearer  {TOKEN}")[0].status == 200
-    assert counted(tally) == {"no_credentials": 4, "bad_credentials": 2}
+    assert counted(tally) == {"no_credentials": 6, "bad_credentials": 3}
 
 
 def test_the_kubelets_probes_need_no_credentials(start: Start, tokens: Path) -> None:

@@ -16,9 +16,13 @@ from snapshots import snapshots
 
 
 def without_what_the_sdk_leaves_out(request: ExportMetricsServiceRequest) -> ExportMetricsServiceRequest:
-    """Take the starts of gauges away."""
+    """Take the starts of gauges away, and of exemplars the one identity where the other is not known."""
     for block in request.resource_metrics:
         for metric in block.scope_metrics[0].metrics:
+            for exemplar in (each for point in data_points(metric) for each in point.exemplars):
+                if not (exemplar.trace_id and exemplar.span_id):
+                    exemplar.ClearField("trace_id")
+                    exemplar.ClearField("span_id")
             if metric.HasField("gauge"):
                 for point in data_points(metric):
                     point.ClearField("start_time_unix_nano")

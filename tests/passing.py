@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 from frames import CONTEXT, frames
-from inferometer.accounting import Rules, State, account, cap
+from inferometer.accounting import Budget, Rules, State, account, cap
 from inferometer.config import Passthrough
 from inferometer.join import Context, join
 from inferometer.model import EngineReport, Pod, Snapshot, Target
@@ -16,8 +16,9 @@ RULES = Rules(linger=60.0)
 class Node:
     """A node whose engines have everything passed on."""
 
-    def __init__(self, context: Context = CONTEXT) -> None:
+    def __init__(self, context: Context = CONTEXT, limits: Budget | None = None) -> None:
         self._context = context
+        self._limits = limits or Budget()
         self._readers: dict[str, Reader] = {}
         self._passed = 0.0
         self._sequence = 0
@@ -32,7 +33,7 @@ class Node:
         seen = frames(engines=reports, pods=pods, passed=self._passed)
         seen = replace(seen, good=tuple([replace(frame, sequence=self._sequence) for frame in seen.good]))
         self.state, bounded = cap(self.state, seen, RULES)
-        self.state, snapshot = account(self.state, join(bounded, self._context), RULES)
+        self.state, snapshot = account(self.state, join(bounded, self._context), RULES, self._limits)
         return snapshot
 
     def _read(self, name: str, page: str) -> EngineReport:

@@ -90,7 +90,7 @@ def test_encoded_deltas_are_what_the_library_builds(row: list[Snapshot], prefere
     """Whatever was encoded before, requests of deltas are the protobuf library's, with their temporality and starts."""
     encoder, said, deltas = Encoder(), Said(0.0), DELTAS[preference]
     for each in row:
-        told, said = as_deltas(said, each, preference)
+        told, said = as_deltas(said, replace(each, exemplars={}), preference)  # these have tests of their own
         bodies = encoder.requests(told, max_bytes=size, deltas=deltas)
         assert bodies == Encoder().requests(told, max_bytes=size, deltas=deltas)
         if size == 1 << 30:

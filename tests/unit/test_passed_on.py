@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain  # noqa: TID251  # oracle
 
 from frames import CONTEXT, frames
-from inferometer.accounting import State, account, cap
+from inferometer.accounting import Budget, State, account, cap
 from inferometer.config import Passthrough
 from inferometer.join import join
 from inferometer.model import Histogram, Instrument, Point, Snapshot, Target
@@ -159,6 +159,22 @@ def test_what_is_read_goes_before_what_is_passed_on() -> None:
     assert {said(p)["k8s.pod.name"] for p in own(snapshot)} == {"one"}
     assert [p.value for p in snapshot.points if p.metric.name == "inference.requests.running"] == [3.0]
     assert dropped(snapshot, "pages") == 50.0
+
+
+def test_what_is_passed_on_beyond_the_limits_is_left_out_and_nothing_stands_in_for_it() -> None:
+    """A counter of an engine's own has no overflow series: its families would have several, and Prometheus refuse the page."""
+    node = Node(limits=Budget(of_metrics={}, per_metric=3))
+    counters = "# TYPE my:c_total counter\n" + "".join(
+        f'my:c_total{{{key}="{i}"}} 1\n' for key in "ij" for i in range(9)
+    )
+    for _ in range(3):
+        snapshot = node.step(one=counters)
+
+    assert [len(list(of)) for _, of in groupby(own(snapshot), lambda p: p.metric)] == [3, 3]
+    assert not any(said(p).get("otel.metric.overflow") for p in own(snapshot))
+    (left_out,) = (p for p in snapshot.points if p.metric.name == "inferometer.series.dropped")
+    assert (said(left_out)["inferometer.metric"], left_out.value) == ("passthrough", 24.0)  # counted a snapshot later
+    assert list(openmetrics(Exposition().render(snapshot, openmetrics=True).decode()))  # type: ignore[no-untyped-call]  # it has no types
 
 
 def test_two_targets_that_are_one_engine_say_each_series_once() -> None:

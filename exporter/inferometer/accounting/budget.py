@@ -2,7 +2,7 @@
 """The budget of series: those that are there stay, and of what comes beyond the limits counters go on in one series a metric.
 
 First come stay, and keep their places while they are gone for less than the linger. A gauge or a histogram beyond the limits is
-left out and counted. A counter beyond them is folded: what it grows is added to its metric's one overflow series, which so never
+left out and counted, and so is whatever an engine is passed on. A counter beyond them is folded: what it grows is added to its metric's one overflow series, which so never
 falls, whoever goes and whatever is reset. Once folded a series stays folded while it lives, and for the linger: what it counted
 is never told twice. The agent's own metrics are never left out; a part of the limit is kept for them.
 """
@@ -18,8 +18,8 @@ from inferometer import catalog
 from inferometer.accounting.growth import Part, growth
 from inferometer.accounting.linger import Rules, departed, keep, keep_departed
 from inferometer.accounting.moments import Now
-from inferometer.accounting.places import Budget, Places, cost_of, count, is_own
-from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Value
+from inferometer.accounting.places import Budget, Places, can_fold, cost_of, count, is_own
+from inferometer.model import Histogram, Metric, Point, Resource, Value
 
 Series = tuple[Metric, tuple[str | None, ...]]
 
@@ -57,9 +57,10 @@ class State:
     away: Mapping[Series, Away] = field(default_factory=lambda: MappingProxyType({}))
     folded: Mapping[Series, Part] = field(default_factory=lambda: MappingProxyType({}))
     totals: Mapping[Metric, Total] = field(default_factory=lambda: MappingProxyType({}))
-    dropped: Mapping[Metric, int] = field(default_factory=lambda: MappingProxyType({}))
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
+_PASSED_ON = "passthrough"
 _NONE: Mapping[Series, Point] = MappingProxyType({})
 _NOBODY: Mapping[Series, Away] = MappingProxyType({})
 
@@ -83,10 +84,12 @@ def fit(state: State, points: Sequence[Point], budget: Budget, rules: Rules, now
     folding = _Folding(state, existing, now)
     dropped = dict(state.dropped)
     for point in compress(points, map(not_, placed)):
-        if point.metric.instrument is Instrument.COUNTER:
+        if can_fold(point.metric):
             folding.add(point)
         else:
-            dropped[point.metric] = dropped.get(point.metric, 0) + cost_of(point)
+            # The names of what is passed on are the engines': any number of them would be counted here for ever.
+            name = point.metric.name if point.metric in catalog.ORDER else _PASSED_ON
+            dropped[name] = dropped.get(name, 0) + cost_of(point)
     gone, more = keep_departed(state.folded, folding.parts, now.steady, rules)
     shown = list(compress(points, placed))
     folded = {**folding.parts, **gone}

@@ -138,8 +138,8 @@ def _counters(state: State, snapshot: Snapshot) -> list[Point]:
         for limit, number in _left_out(state).items()
     ]
     points += [
-        _own(snapshot, state, catalog.SERIES_DROPPED, float(number), {catalog.METRIC.key: metric.name})
-        for metric, number in state.budgeted.dropped.items()
+        _own(snapshot, state, catalog.SERIES_DROPPED, float(number), {catalog.METRIC.key: name})
+        for name, number in state.budgeted.dropped.items()
     ]
     points += [
         _own(snapshot, state, catalog.EXPORTS, float(n), {catalog.OUTPUT.key: "otlp", catalog.REASON.key: outcome})

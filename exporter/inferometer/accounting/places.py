@@ -38,7 +38,7 @@ class Budget:
         most = self.of_metrics.get(metric, self.per_metric)
         if not most or metric in _OWN:
             return None
-        return most - 1 if metric.instrument is Instrument.COUNTER else most
+        return most - 1 if can_fold(metric) else most
 
     def is_far(self, points: Sequence[Point], number: int) -> bool:
         """Tell whether so many series of these points are far below every limit."""
@@ -88,6 +88,11 @@ class Places:
 def _own_series(points: Sequence[Point]) -> int:
     """Count the agent's own series, but for those that places are kept for anyway."""
     return count([p for p in points if p.metric in _OWN and p.metric is not catalog.SERIES_DROPPED])
+
+
+def can_fold(metric: Metric) -> bool:
+    """Tell whether what is beyond the limits goes on in one series: a family that is passed on has no mark for it."""
+    return metric.instrument is Instrument.COUNTER and metric in catalog.ORDER
 
 
 def is_own(metric: Metric) -> bool:

@@ -67,8 +67,8 @@ SERIES_DROPPED = metric(
     C,
     (METRIC,),
     SUM,
-    "Series that the limits of their number left out of a snapshot, once for each snapshot, by metric. Counters are not left out: "
-    "they go on in one series, with `otel.metric.overflow`.",
+    "Series that the limits of their number left out of a snapshot, once for each snapshot, by metric, `passthrough` for "
+    "all families of engines. Other counters are not left out: they go on in one series, with `otel.metric.overflow`.",
 )
 DROPPED = metric("inferometer.dropped", "{item}", C, (LIMIT,), SUM, "What a limit dropped, by limit.")
 EXPORTS = metric(

@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has changed between the snapshot that was sent last and the newest one. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import compress
+from operator import gt, itemgetter
 
-from inferometer.model import Point, Snapshot
+from inferometer.model import Group, Point, Points, Snapshot, groups_of
+
+# Of a point, read in C: these run for every point of every push.
+_ATTRIBUTES, _AT, _RESOURCE = (itemgetter(i) for i in (1, 3, 5))
 
 
 def find_ended(sent: Snapshot | None, newest: Snapshot, owed: tuple[Point, ...] = ()) -> tuple[Point, ...]:
@@ -13,16 +19,15 @@ def find_ended(sent: Snapshot | None, newest: Snapshot, owed: tuple[Point, ...] 
     """
     if sent is None:
         return ()
-    same = not owed and len(sent.points) == len(newest.points) and all(map(_is_same_series, sent.points, newest.points))
-    if same:  # nearly always, and cheaper to see than by the set
-        return ()
-    alive = {(point.metric, point.attributes, point.resource) for point in newest.points}
-    last = {(point.metric, point.attributes, point.resource): point for point in (*owed, *sent.points)}
-    return tuple(point for series, point in last.items() if series not in alive)
-
-
-def _is_same_series(one: Point, other: Point) -> bool:
-    return one.metric is other.metric and one.attributes == other.attributes and one.resource == other.resource
+    now = {group[0].metric: group for group in groups_of(newest.points)}
+    last = {_series(point): point for point in owed}
+    for before in groups_of(sent.points):
+        group = now.get(before[0].metric, ())
+        if before is not group and not _are_same_series(before, group):
+            alive = set(map(_series, group))
+            last |= {series: point for point in before if (series := _series(point)) not in alive}
+    back = {_series(point) for point in newest.points} if owed else set()
+    return tuple(point for series, point in last.items() if series not in back)
 
 
 def find_fresh(sent: Snapshot | None, newest: Snapshot) -> Snapshot:
@@ -34,16 +39,40 @@ def find_fresh(sent: Snapshot | None, newest: Snapshot) -> Snapshot:
     """
     if sent is None:
         return newest
-    if len(sent.points) == len(newest.points) and all(map(_is_same_series, sent.points, newest.points)):
-        fresh = tuple(new for old, new in zip(sent.points, newest.points, strict=True) if new.at > old.at)
-    else:
-        read = {(point.metric, point.attributes, point.resource): point.at for point in sent.points}
-        fresh = tuple(
-            point
-            for point in newest.points
-            if point.at > read.get((point.metric, point.attributes, point.resource), float("-inf"))
-        )
-    return newest if len(fresh) == len(newest.points) else replace(newest, points=fresh)
+    before = {group[0].metric: group for group in groups_of(sent.points)}
+    groups = groups_of(newest.points)
+    fresh = tuple(part for group in groups for part in _fresh(before.get(group[0].metric, ()), group))
+    return newest if fresh == groups else replace(newest, points=Points.of(fresh))
+
+
+def _fresh(before: Group, group: Group) -> Iterator[Group]:
+    """Give the points of a metric that were read since; nothing where there are none."""
+    if group is before:
+        return
+    if _are_same_series(before, group):
+        chosen = list(map(gt, map(_AT, group), map(_AT, before)))
+        if all(chosen):
+            yield group
+        elif any(chosen):
+            yield tuple(compress(group, chosen))
+        return
+    read = {_series(point): point.at for point in before}
+    found = tuple(point for point in group if point.at > read.get(_series(point), float("-inf")))
+    if found:
+        yield found
+
+
+def _are_same_series(one: Group, other: Group) -> bool:
+    """Tell whether two groups of a metric are of the same series in the same order."""
+    return (
+        len(one) == len(other)
+        and list(map(_ATTRIBUTES, one)) == list(map(_ATTRIBUTES, other))
+        and list(map(_RESOURCE, one)) == list(map(_RESOURCE, other))
+    )
+
+
+def _series(point: Point) -> tuple[object, ...]:
+    return point.metric, point.attributes, point.resource
 
 
 def part_late(sent: Snapshot | None, fresh: Snapshot) -> tuple[Snapshot, ...]:

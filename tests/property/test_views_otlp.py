@@ -67,7 +67,7 @@ def test_memory_never_shows(row: list[Snapshot], max_bytes: int) -> None:
 
     for snapshot in row:
         assert used.requests(snapshot, max_bytes=max_bytes) == Encoder().requests(snapshot, max_bytes=max_bytes)
-    assert len(used._layouts[0].heads) <= len(row[-1].points)
+    assert len(used._layout.heads) <= len(row[-1].points)
 
 
 @given(snapshots(), snapshots())

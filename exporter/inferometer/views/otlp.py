@@ -28,19 +28,16 @@ _JSON_DATA = {
 }
 
 
-_LAYOUTS = 4  # what is slow is read, and so pushed, at some of the intervals only: a few sets of series take turns
-
-
 class Encoder:
-    """Encodes snapshots as OTLP requests; it remembers the newest layouts and nothing else. Threads may share one."""
+    """Encodes snapshots as OTLP requests; it remembers the newest layout and nothing else. Threads may share one."""
 
     def __init__(self) -> None:
-        self._layouts: tuple[Layout, ...] = (Layout.of((), 0, None),)
+        self._layout = Layout.of((), 0, None)
 
     @property
     def oversized(self) -> int:
         """How many points of the newest snapshot were left out because one alone exceeds a request."""
-        return self._layouts[0].oversized
+        return self._layout.oversized
 
     def requests(
         self,
@@ -59,11 +56,9 @@ class Encoder:
         """
         points = sayable(snapshot.points)
         exemplars = _exemplars(points, snapshot, deltas) if snapshot.exemplars else {}
-        layouts = self._layouts
-        layout = next((each for each in layouts if each.fits(points, max_bytes, deltas, exemplars)), None)
-        if layout is None:
-            layout = Layout.of(points, max_bytes, layouts[0], deltas, exemplars)
-        self._layouts = (layout, *[each for each in layouts if each is not layout][: _LAYOUTS - 1])
+        layout = self._layout
+        if not layout.fits(points, max_bytes, deltas, exemplars):
+            layout = self._layout = Layout.of(points, max_bytes, layout, deltas, exemplars)
         return layout.fill(points) + marks(tuple(ended), snapshot.at, max_bytes, deltas)
 
 

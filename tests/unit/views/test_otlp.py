@@ -153,27 +153,12 @@ def test_moving_numbers_keep_the_layout() -> None:
     """Requests whose values and times alone have moved are not laid out again."""
     encoder = Encoder()
     encoder.requests(SNAPSHOT, max_bytes=HUGE)
-    layout = encoder._layouts[0]
+    layout = encoder._layout
     moved = tuple(_moved(p) for p in SNAPSHOT.points)
     (body,) = encoder.requests(replace(SNAPSHOT, points=moved), max_bytes=HUGE)
 
-    assert encoder._layouts[0] is layout
+    assert encoder._layout is layout
     assert parsed(body) == request(moved)
-
-
-def test_series_that_take_turns_keep_their_layouts() -> None:
-    """What is read at some of the intervals only is laid out once; of many sets of series the newest few are remembered."""
-    encoder = Encoder()
-    few, all_of_it = replace(SNAPSHOT, points=SNAPSHOT.points[:3]), SNAPSHOT
-    first = [encoder.requests(each, max_bytes=HUGE) for each in (few, all_of_it)]
-    layouts = set(map(id, encoder._layouts))
-    again = [encoder.requests(each, max_bytes=HUGE) for each in (few, all_of_it)]
-
-    assert again == first
-    assert set(map(id, encoder._layouts)) == layouts
-    for i in range(len(SNAPSHOT.points)):
-        encoder.requests(replace(SNAPSHOT, points=SNAPSHOT.points[i : i + 1]), max_bytes=HUGE)
-    assert len(encoder._layouts) <= 4
 
 
 def _moved(p: Point) -> Point:

@@ -83,8 +83,10 @@ def _free(values: Values, device: _Device) -> float | None:
 
 
 def _last_xid(values: Values, device: _Device) -> float | None:
-    """Give the newest XID's code, 0 where the GPU's XIDs are told and there was none."""
+    """Give the newest XID's code, 0 where the GPU's XIDs are told and there was none; None where codes are dropped."""
     times = values.get((catalog.XID_LAST_TIME, device.uuid), {})
+    if "" in times:
+        return None
     if times:
         return float(max(times, key=lambda code: (times[code], int(code))))
     return 0.0 if (catalog.XID_EVENTS, device.uuid) in values else None
@@ -99,7 +101,8 @@ def _devices(snapshot: Snapshot) -> Iterator[_Device]:
     infos = [
         dict(zip(described[p.metric], p.attributes, strict=True)) for p in snapshot.points if p.metric in described
     ]
-    gpus = {told["hw.id"]: told for told in infos if told.get("hw.vendor") == "NVIDIA"}
+    nvidia = {device.uuid for device in snapshot.devices if device.details.get(catalog.HW_VENDOR.key) == "NVIDIA"}
+    gpus = {told["hw.id"]: told for told in infos if told["hw.id"] in nvidia}
     instances = [told for told in infos if told.get("hw.parent") in gpus]
     parts = Counter((told["hw.parent"], told["gpu.mig.gpu_instance.id"]) for told in instances)
     divided = {parent for parent, _ in parts}
@@ -116,7 +119,7 @@ def _devices(snapshot: Snapshot) -> Iterator[_Device]:
             "gpu": gpu["gpu.index"],
             "UUID": gpu["hw.id"],
             "pci_bus_id": _bus(gpu["gpu.pci.address"] or ""),
-            "device": f"nvidia{gpu['gpu.index']}",
+            "device": f"nvidia{gpu['gpu.index']}" if gpu["gpu.index"] else None,
             "modelName": gpu["hw.model"],
             "GPU_I_PROFILE": told["gpu.mig.profile"] if parent else None,
             "GPU_I_ID": told["gpu.mig.gpu_instance.id"] if parent else None,

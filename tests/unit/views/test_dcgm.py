@@ -10,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families  # noqa: TID
 
 import frames
 from inferometer import catalog
-from inferometer.accounting import Rules, State, account
+from inferometer.accounting import Plan, Rules, State, account
 from inferometer.join import join
-from inferometer.model import Allocation, Device, KernelReport, Pod, Reading, Snapshot, Xid
+from inferometer.model import Allocation, Attribute, Device, KernelReport, Pod, Reading, Snapshot, Xid
 from inferometer.views import dcgm
 from inferometer.views.dcgm_fields import ABSENT, FIELDS, FREE, XID
 
@@ -88,9 +88,10 @@ def held(pod: str, device: Device, container: str = "main") -> Allocation:
 ALONE, SHARED, DIVIDED, FREE_GPU = gpu(0), gpu(1), gpu(2, mig_enabled=True), gpu(3)
 FIRST, SECOND = frames.instance(2, 0), frames.instance(2, 1)
 DEVICES = (ALONE, SHARED, DIVIDED, FREE_GPU, FIRST, SECOND)
+NOTHING = Plan()
 
 
-def node(*, xids: tuple[Xid, ...] = (), devices: tuple[Device, ...] = DEVICES) -> Snapshot:
+def node(*, xids: tuple[Xid, ...] = (), devices: tuple[Device, ...] = DEVICES, plan: Plan = NOTHING) -> Snapshot:
     """A GPU that one pod has, one that two have, one with two instances of which one is held, and one that nobody has."""
     said = [r for d in devices if not d.is_instance for r in readings(d)]
     said += [r for d in devices if d.is_instance for r in of_instance(d, 3 * GIB)]
@@ -107,7 +108,7 @@ def node(*, xids: tuple[Xid, ...] = (), devices: tuple[Device, ...] = DEVICES) -
         ),
         frames.CONTEXT,
     )
-    return account(State(), joined, Rules())[1]
+    return account(State(), joined, Rules(), plan=plan)[1]
 
 
 def read(snapshot: Snapshot) -> dict[str, list[tuple[Labels, float]]]:
@@ -228,3 +229,16 @@ def test_a_container_is_named_where_it_is_one(container: str) -> None:
     (labels, _), *_ = page["DCGM_FI_DEV_POWER_USAGE"]
 
     assert (labels["pod"], labels.get("container")) == ("chat-0", "main" if container == "main" else None)
+
+
+@pytest.mark.parametrize("attribute", [catalog.XID_CODE, catalog.GPU_INDEX, catalog.HW_VENDOR])
+def test_what_series_do_without_is_no_label_and_takes_nothing_else(attribute: Attribute) -> None:
+    """An attribute that the configuration drops is missing where it stood: the page and its other series stay."""
+    plan = Plan.of({m: frozenset({attribute.key}) for m in catalog.METRICS if attribute.key in m.keys})
+    snapshot = node(xids=(Xid(1, 31, frames.NOW - 9, "nvml", "GPU-0"),), plan=plan)
+    page = read(snapshot)
+
+    assert {labels["UUID"] for labels, _ in page["DCGM_FI_DEV_POWER_USAGE"]} == {f"GPU-{i}" for i in range(4)}
+    assert b"None" not in dcgm.render(snapshot)
+    codes = {labels["UUID"]: value for labels, value in page["DCGM_FI_DEV_XID_ERRORS"]}
+    assert codes.get("GPU-0") == (None if attribute is catalog.XID_CODE else 31)  # which it was nobody knows

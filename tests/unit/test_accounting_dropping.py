@@ -10,6 +10,7 @@ from inferometer.join import join
 from inferometer.model import (
     Allocation,
     EngineReport,
+    Exemplar,
     Histogram,
     Metric,
     Pod,
@@ -146,3 +147,52 @@ def test_what_can_be_of_several_engines_is_said_by_the_node() -> None:
     for snapshot in run([first], [first, second], [second], plan=plan):
         (point,) = [point for point in snapshot.points if point.metric is catalog.PREEMPTIONS]
         assert point.resource == NODE
+
+
+def test_a_sum_is_never_older_than_its_start() -> None:
+    """A page is read before its snapshot is made, or long before; what OTLP says of a time before the start is no point."""
+    pages = [
+        frames(engines=[engine(PODS[0], (catalog.PREEMPTIONS, "m", value))], passed=5.0 * i)
+        for i, value in enumerate((1.0, 3.0))
+    ]
+    state = State()
+    for seen in pages:
+        read_before = tuple(replace(frame, at=frame.at - 60.0) for frame in seen.good)
+        joined = join(replace(seen, good=read_before), CONTEXT)
+        state, snapshot = account(
+            state, joined, Rules(), plan=Plan.of({catalog.PREEMPTIONS: frozenset({catalog.MODEL.key})})
+        )
+        (point,) = [point for point in snapshot.points if point.metric is catalog.PREEMPTIONS]
+        assert point.start is not None
+        assert point.start <= point.at
+    assert point.value == 2.0
+
+
+def test_what_grew_while_nothing_was_dropped_is_not_told_as_grown_since() -> None:
+    """A configuration that drops nothing for a while, and then something again: what was counted between is nobody's rate."""
+    by_model = Plan.of({catalog.PREEMPTIONS: frozenset({catalog.MODEL.key})})
+    by_pod = Plan.of({catalog.PREEMPTIONS: frozenset({catalog.POD.key})})
+    state = State()
+    for tick, (value, plan) in enumerate(
+        [(1.0, by_model), (2.0, by_model), (900.0, Plan()), (901.0, by_pod), (902.0, by_pod)]
+    ):
+        seen = frames(engines=[engine(PODS[0], (catalog.PREEMPTIONS, "m", value))], passed=600.0 * tick)
+        state, snapshot = account(state, join(seen, CONTEXT), Rules(), plan=plan)
+
+    assert values(snapshot, catalog.PREEMPTIONS) == [1.0]
+
+
+def test_exemplars_stand_behind_what_their_series_became() -> None:
+    """A latency leads to its trace also where series do without the model; of two in one bucket the newest stays."""
+    key = (catalog.MODEL.key, "one"), (catalog.MODEL.key, "two")
+    report = engine(PODS[0], *((_LATENCY, model, Histogram((1.0,), (5, 0), 1.0)) for _, model in key))
+    old, new = (Exemplar((("trace_id", name),), 0.5, at) for name, at in (("old", 10.0), ("new", 20.0)))
+    told: dict[tuple[Metric, tuple[tuple[str, str], ...]], tuple[Exemplar, ...]] = {
+        (_LATENCY, (key[0],)): (new,),
+        (_LATENCY, (key[1],)): (old,),
+    }
+
+    (snapshot,) = run([replace(report, exemplars=told)], plan=MODELS)
+
+    page = Exposition().render(snapshot, openmetrics=True).decode()
+    assert page.count("# {trace_id=") == page.count('# {trace_id="new"} 0.5 20.0') == 1

@@ -16,7 +16,9 @@ from inferometer.accounting.growth import Part, bounds_of, growth, nothing, plus
 from inferometer.accounting.linger import Rules, keep_departed
 from inferometer.accounting.moments import Now
 from inferometer.accounting.plans import Plan, Thinned
-from inferometer.model import Aggregation, Instrument, Point, Resource, Value, series_of
+from inferometer.model import Aggregation, Exemplar, Instrument, Point, Resource, Value, series_of
+
+Exemplars = Mapping[Thinned, tuple[Exemplar, ...]]
 
 _CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)
 
@@ -48,8 +50,8 @@ def drop(
 
     What can be of several engines is said by the node's resource.
     """
-    if not plan.thins:
-        return state, points, 0
+    if not plan.thins:  # what grows now would be told as grown since, if anything were dropped again
+        return State(left_out=state.left_out), points, 0
     told: list[Point] = []
     groups: dict[Thinned, list[Point]] = {}
     resources = _cleaned(points, plan, node)
@@ -71,11 +73,23 @@ def drop(
             left_out += sum(series_of(point.value) for point in group)
             continue
         start = adding.totals[key].start if key in adding.totals else None
-        told.append(Point(key[0], key[1], value, max(point.at for point in group), start, group[0].resource))
+        at = max(start or 0.0, *(point.at for point in group))  # the first were read before anything was added up
+        told.append(Point(key[0], key[1], value, at, start, group[0].resource))
     totals, forgotten = keep_departed(state.totals, adding.totals, now.steady, rules)
     parts, more = keep_departed(state.parts, adding.parts, now.steady, rules)
     after = State({**adding.totals, **totals}, {**adding.parts, **parts}, left_out)
     return after, told, forgotten + more
+
+
+def point_at_sums(exemplars: Exemplars, plan: Plan) -> Exemplars:
+    """Have exemplars stand behind what their series became; the newest come last, and so stay where there is room for one."""
+    if not (exemplars and plan.thins):
+        return exemplars
+    found: dict[Thinned, list[Exemplar]] = {}
+    for (metric, attributes), several in exemplars.items():
+        thin = plan.thins.get(metric)
+        found.setdefault((metric, thin.thinned(attributes) if thin else attributes), []).extend(several)
+    return {series: tuple(sorted(several, key=lambda each: each.at or 0.0)) for series, several in found.items()}
 
 
 def _cleaned(points: Sequence[Point], plan: Plan, node: Resource) -> dict[Resource, Resource]:

@@ -109,7 +109,7 @@ def account(
             tuple(p if p.start is None or p.start <= p.at else p._replace(start=None) for p in group)
             for group in points.groups
         )
-    return after, replace(snapshot, points=points)
+    return after, replace(snapshot, points=points, exemplars=dropping.point_at_sums(snapshot.exemplars, plan))
 
 
 def _in_order(groups: Iterable[Group], ours: Iterable[Group]) -> Points:

@@ -83,13 +83,14 @@ def _free(values: Values, device: _Device) -> float | None:
 
 
 def _last_xid(values: Values, device: _Device) -> float | None:
-    """Give the newest XID's code, 0 where the GPU's XIDs are told and there was none; None where codes are dropped."""
+    """Give the newest XID's code, 0 where XIDs are told and there was none; None where nobody says which it was."""
     times = values.get((catalog.XID_LAST_TIME, device.uuid), {})
     if "" in times:
         return None
     if times:
         return float(max(times, key=lambda code: (times[code], int(code))))
-    return 0.0 if (catalog.XID_EVENTS, device.uuid) in values else None
+    events = values.get((catalog.XID_EVENTS, device.uuid), {})
+    return 0.0 if events and not any(events.values()) else None
 
 
 def _devices(snapshot: Snapshot) -> Iterator[_Device]:

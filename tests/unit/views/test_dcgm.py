@@ -242,3 +242,15 @@ def test_what_series_do_without_is_no_label_and_takes_nothing_else(attribute: At
     assert b"None" not in dcgm.render(snapshot)
     codes = {labels["UUID"]: value for labels, value in page["DCGM_FI_DEV_XID_ERRORS"]}
     assert codes.get("GPU-0") == (None if attribute is catalog.XID_CODE else 31)  # which it was nobody knows
+
+
+def test_an_xid_whose_time_has_no_place_is_not_said_to_be_none() -> None:
+    """A limit may leave out when the last one was: that there was one is told by the counter, and which it was by nobody."""
+    snapshot = node()
+    points = (
+        p._replace(value=1.0) if p.metric is catalog.XID_EVENTS and "GPU-0" in p.attributes else p
+        for p in snapshot.points
+    )
+    snapshot = replace(snapshot, points=tuple(points))
+
+    assert {labels["gpu"] for labels, _ in read(snapshot)["DCGM_FI_DEV_XID_ERRORS"]} == {"1", "2", "3"}

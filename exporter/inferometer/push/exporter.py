@@ -127,8 +127,8 @@ class Push:
             try:
                 before = self._enqueued
                 ended = find_ended(before, snapshot, self._spool.take_owed())
-                told, said = as_deltas(self._said, find_fresh(before, snapshot), settings.temporality)
-                *late, fresh = part_late(before, told)
+                told, said = as_deltas(self._said, snapshot, settings.temporality)
+                *late, fresh = part_late(before, find_fresh(before, told))
                 deltas = DELTAS[settings.temporality]
                 requests = [
                     request

@@ -101,7 +101,7 @@ def _gain(point: Point, before: Point | None, since: float) -> Point | None:
             return _whole(point, before.at)
     elif isinstance(point.value, Histogram) or isinstance(before.value, Histogram):
         return _whole(point, before.at)
-    if _is_later(point.start, before.start) or fell(before.value, point.value):
+    if _began_since(before, point.start) or fell(before.value, point.value):
         return _whole(point, before.at) or point._replace(start=before.at)
     if isinstance(point.value, Histogram) and isinstance(before.value, Histogram):
         counts = tuple(new - old for new, old in zip(point.value.counts, before.value.counts, strict=True))
@@ -115,6 +115,6 @@ def _whole(point: Point, since: float) -> Point | None:
     return point if point.start is not None and since <= point.start < point.at else None
 
 
-def _is_later(start: float | None, before: float | None) -> bool:
-    """Tell whether a counter began anew, as far as its starts say."""
-    return start is not None and before is not None and start > before
+def _began_since(before: Point, start: float | None) -> bool:
+    """Tell whether a counter began anew since it was read; a start that only wavers, as of several processes, is no reset."""
+    return start is not None and before.start is not None and start > before.start and start >= before.at

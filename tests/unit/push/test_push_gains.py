@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from example import AT, ENGINE, SNAPSHOT, point, snapshot
 from inferometer import catalog, config
 from inferometer.model import Histogram, Snapshot
-from inferometer.push import Push
+from inferometer.push import Push, temporality
 from inferometer.views.otlp import Encoder
 from otlp_receiver import Answer, HttpReceiver, Received
 
@@ -70,6 +72,23 @@ def test_a_push_tells_what_was_gained_since_the_one_before() -> None:
         assert (list(waits.bucket_counts), waits.count) == (counts, sum(counts))
         for each in (number, waits):
             assert each.time_unix_nano - each.start_time_unix_nano == 5_000_000_000
+
+
+def test_what_was_not_read_anew_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counters that are read less often than pushed are there all the same, however many they are."""
+    monkeypatch.setattr(temporality, "_MOST_ABSENT", 0)
+    first, last = shown(10, (1, 1), 0), shown(15, (2, 4), 10)
+    between = replace(first, points=(*first.points[:2], first.points[2]._replace(at=AT + 5)), at=AT + 5)
+    row = [first, between, last]
+    with HttpReceiver() as receiver:
+        push = push_to(receiver, lambda: row[0])
+        for _ in range(3):
+            assert push.flush(5)
+            del row[: len(row) > 1]
+        push.close(1)
+        told = {metric.name: metric for metric in metrics(receiver.received[-1])}
+    (tokens,) = told[catalog.TOKENS.name].sum.data_points
+    assert tokens.as_double == 5.0
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

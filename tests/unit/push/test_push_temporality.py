@@ -64,8 +64,16 @@ def test_a_later_start_is_a_reset_although_the_value_rose() -> None:
     """A counter that began anew and is ahead already has gained all of its value; a start that is only now known is none."""
     row = tell((counter(10.0, 0, start=BEGAN),), (counter(14.0, 5, start=AT + 2),))
     assert values(row) == [[(-100, 0, 10.0)], [(2, 5, 14.0)]]
+    row = tell((counter(10.0, 0, start=BEGAN),), (counter(14.0, 5, start=AT),))  # it fell, and rose again unseen
+    assert values(row)[1] == [(0, 5, 14.0)]
     row = tell((counter(10.0, 0),), (counter(14.0, 5, start=BEGAN - 1),), (counter(15.0, 10, start=BEGAN - 9),))
     assert values(row) == [[], [(0, 5, 4.0)], [(5, 10, 1.0)]]
+
+
+def test_a_start_that_wavers_is_no_reset() -> None:
+    """Of several processes now one says when it began and now another; what was told before is not told again."""
+    row = tell(*[(counter(10.0 + i, 5.0 * i, start=BEGAN - 20 + 10 * (i % 2)),) for i in range(4)])
+    assert values(row) == [[], [(0, 5, 1.0)], [(5, 10, 1.0)], [(10, 15, 1.0)]]
 
 
 def test_a_series_that_comes_back_is_told_what_it_gained_meanwhile() -> None:

@@ -29,15 +29,14 @@ _JSON_DATA = {
 
 
 class Encoder:
-    """Encodes snapshots as OTLP requests; it remembers the newest layout and nothing else. Threads may share one."""
+    """Encodes snapshots as OTLP requests; it remembers the newest layout and one number. Threads may share one.
+
+    `oversized` counts the points that were left out, since the start, because one alone exceeds a request.
+    """
 
     def __init__(self) -> None:
         self._layout = Layout.of((), 0, None)
-
-    @property
-    def oversized(self) -> int:
-        """How many points of the newest snapshot were left out because one alone exceeds a request."""
-        return self._layout.oversized
+        self.oversized = 0
 
     def requests(
         self,
@@ -59,6 +58,7 @@ class Encoder:
         layout = self._layout
         if not layout.fits(points, max_bytes, deltas, exemplars):
             layout = self._layout = Layout.of(points, max_bytes, layout, deltas, exemplars)
+        self.oversized += layout.oversized
         return layout.fill(points) + marks(tuple(ended), snapshot.at, max_bytes, deltas)
 
 

@@ -110,6 +110,10 @@ def test_point_beyond_a_request_is_left_out_and_counted() -> None:
 
     assert [m.name for m in parsed(body).resource_metrics[0].scope_metrics[0].metrics] == ["inferometer.series"]
     assert encoder.oversized == 1
+    encoder.requests(snapshot(point(catalog.SERIES, {}, 1.0)), max_bytes=4_000)  # a push of what was read meanwhile
+    assert encoder.oversized == 1  # what is counted never becomes less
+    encoder.requests(snapshot(monster), max_bytes=4_000)
+    assert encoder.oversized == 2
 
 
 def test_lone_surrogate_does_not_take_the_request() -> None:

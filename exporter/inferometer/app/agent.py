@@ -183,7 +183,9 @@ class Agent:
         if config.otlp != self._config.otlp:
             self._push.close(_LAST_FLUSH)
             self._exports, self._lost = self._all_exports(), self._all_lost()
+            left = self._push.leave()
             self._push = self._make_push(config)
+            self._push.follow(left)
             self._push.start()
         pipeline.close()
         self._config = config

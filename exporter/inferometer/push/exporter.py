@@ -5,16 +5,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from inferometer import config
 from inferometer.model import Snapshot, SpoolState
 from inferometer.push.changes import find_ended, find_fresh, part_late
 from inferometer.push.drain import Drain
 from inferometer.push.opening import open_sender
-from inferometer.push.settings import resolve
+from inferometer.push.settings import Settings, resolve
 from inferometer.push.spool import Spool
 from inferometer.push.temporality import DELTAS, Said, as_deltas
 from inferometer.push.told import Told
+from inferometer.push.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,15 @@ Encode = Callable[..., tuple[bytes, ...]]  # (snapshot, *, max_bytes, ended, del
 Newest = Callable[[], Snapshot | None]
 
 _FOR_THE_PUSH = 0.75  # of the time to end: the last push may take so much of it, the rest is for the disk
+
+
+class Left(NamedTuple):
+    """What a push leaves: where it went, what it had handed on last, and the requests that wait in memory."""
+
+    settings: Settings
+    enqueued: Snapshot | None
+    said: Said
+    waiting: tuple[Waiting, ...]
 
 
 class Push:
@@ -62,6 +73,24 @@ class Push:
     def spool(self) -> SpoolState | None:
         """What waits; None without an endpoint."""
         return self._spool.state if self.settings is not None else None
+
+    def leave(self) -> Left | None:
+        """Give what a successor in this process needs, once closed; None without an endpoint, and where a disk hangs."""
+        if self.settings is None or not self._enqueuing.acquire(blocking=False):
+            return None
+        try:
+            return Left(self.settings, self._enqueued, self._said, self._spool.leave())
+        finally:
+            self._enqueuing.release()
+
+    def follow(self, left: Left | None) -> None:
+        """Go on where another push ended, ahead of the start: with what waits, and at the same place with what is new."""
+        if left is None or self.settings is None or self._drain is None:
+            return
+        self._spool.adopt(left.waiting)
+        self._drain.wake()
+        if (self.settings.target, self.settings.temporality) == (left.settings.target, left.settings.temporality):
+            self._enqueued, self._said = left.enqueued, left.said
 
     def start(self) -> None:
         """Say which settings cannot be used, and start to push if there is an endpoint."""

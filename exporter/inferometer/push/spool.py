@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from inferometer import config
@@ -144,6 +145,24 @@ class Spool:
         with self._lock:
             owed, self._owed = tuple(self._owed), []
             return owed
+
+    def leave(self) -> tuple[Waiting, ...]:
+        """Give what waits in memory once this is closed, for another spool; nothing where its disk hangs."""
+        if not self._lock.acquire(blocking=False):
+            return ()
+        try:
+            return tuple([each for each in self._queue if each.packed is not None]) if self._closed else ()
+        finally:
+            self._lock.release()
+
+    def adopt(self, left: Sequence[Waiting]) -> None:
+        """Take over what another spool left, ahead of the first `put`."""
+        with self._lock:
+            for each in left:
+                self._in_memory += len(each.pack())
+                self._queue.append(replace(each, push=0, held=False, tried=True))
+            self._well = self._well and not left
+            self._shrink()
 
     def close(self) -> None:
         """Bring what waits to the disk and let go of it."""

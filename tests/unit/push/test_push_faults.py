@@ -126,6 +126,42 @@ def test_a_restart_in_an_outage_loses_nothing(make: Make, tmp_path: Path) -> Non
     assert losses(second) == {}
 
 
+def test_a_reload_in_an_outage_loses_nothing_without_a_disk(make: Make) -> None:
+    """What waits in the memory of the push before goes out first, and nothing that it had handed on is handed on again."""
+    ticks = Ticks()
+    port = unused_port()
+    memory = {"spool": {"directory": ""}}
+    first = make(f"http://127.0.0.1:{port}", ticks, **memory)
+    for _ in range(3):
+        ticks.tick()
+        assert not first.flush(OUTAGE)
+    first.close(1)
+    second = make(f"http://127.0.0.1:{port}", ticks, timeout=config.Seconds(5), **memory)
+    second.follow(first.leave())
+    assert waiting(second) == 3
+    with HttpReceiver(port) as receiver:
+        assert second.flush(10)
+        ticks.tick()
+        assert second.flush(10)
+        oldest = min(p.at for p in SNAPSHOT.points)
+        assert [min(point_times(one)) for one in receiver.received] == [round(oldest + 5 * n, 3) for n in (1, 2, 3, 4)]
+        assert all(len(series(one)) == POINTS for one in receiver.received)
+    assert losses(first) == losses(second) == {}
+
+
+def test_another_receiver_is_told_everything(make: Make) -> None:
+    """A push to another place begins with all that there is, after what had been left waiting."""
+    ticks = Ticks()
+    with HttpReceiver() as old, HttpReceiver() as new:
+        first = make(old.url, ticks)
+        assert first.flush(10)
+        first.close(1)
+        second = make(new.url, ticks)
+        second.follow(first.leave())
+        assert second.flush(10)
+        assert len(series(*new.received)) == POINTS
+
+
 def test_fresh_goes_first_where_it_is_asked_to(make: Make) -> None:
     """When the receiver is back it has the present at once, and the past after it, oldest first."""
     ticks, port = Ticks(), unused_port()

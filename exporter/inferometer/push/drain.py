@@ -91,7 +91,7 @@ class Drain:
         try:
             before = self._refusals
             while max(time.monotonic(), self._silent_until, self._pace_until) < until:
-                time.sleep(max(0.0, self._pace_until - time.monotonic()))
+                time.sleep(max(0.0, max(self._silent_until, self._pace_until) - time.monotonic()))
                 took = self._send_next(min(until, time.monotonic() + self._settings.timeout))
                 if took is None:
                     return self._refusals == before
@@ -171,6 +171,7 @@ class Drain:
                 self._refuse(waiting, parts[0], verdict)
             else:
                 if begun:
+                    waiting.begun = True
                     waiting.counted = sum(map(count_points, parts))  # the rest, should it be dropped now
                 return verdict
             del parts[0]

@@ -160,7 +160,7 @@ class Spool:
         with self._lock:
             for each in left:
                 self._in_memory += len(each.pack())
-                self._queue.append(replace(each, push=0, held=False, tried=True))
+                self._queue.append(replace(each, push=0, held=False, tried=True, begun=False))
             self._well = self._well and not left
             self._shrink()
 
@@ -180,6 +180,8 @@ class Spool:
         if not self._queue:
             return None
         if self._settings.order == "fresh-first":
+            if begun := next((w for w in self._queue if w.begun), None):
+                return begun
             newest = [w for w in list(self._queue)[-self._parts :] if w.push == self._push and not w.tried]
             if newest:
                 return newest[0]

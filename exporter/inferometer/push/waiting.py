@@ -19,7 +19,7 @@ class Waiting:
         at: when it was made, Unix seconds; `since` is the same on the monotonic clock.
         ended: the points of the series that it says the end of.
         held: it is being sent.
-        tried: it has been sent and not been taken, nor refused.
+        tried: it has been sent and not been taken, nor refused; `begun`: but for a part of it.
     """
 
     push: int
@@ -32,6 +32,7 @@ class Waiting:
     ended: tuple[Point, ...] = ()
     held: bool = False
     tried: bool = False
+    begun: bool = False
     counted: int | None = None
 
     @property

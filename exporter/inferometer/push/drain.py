@@ -218,7 +218,7 @@ class Drain:
         reason = OUT_OF_ORDER if late else str(verdict.reason)
         points = count_points(part)
         self._spool.count(reason, 1, points)
-        self._spool.owe(waiting)
+        self._spool.owe(waiting, refused=True)
         self._refused = reason
         self._refusals += 1
         self._told.refused(reason, points, verdict.message)

@@ -13,6 +13,7 @@ from pathlib import Path
 from inferometer import config
 from inferometer.model import Point, Reason, SpoolState, Trouble
 from inferometer.push.disk import Disk, Found, room
+from inferometer.push.owed import Owed
 from inferometer.push.record import read
 from inferometer.push.waiting import Waiting
 
@@ -24,7 +25,6 @@ Clock = Callable[[], float]
 REASONS = ("size", "memory", "age", "corrupt", "rejected", "out_of_order", "too_large")
 
 _DISK_PAUSE = 30.0  # seconds after which a disk that failed is tried again
-_MOST_OWED = 10_000  # ends of series whose message was lost, that are kept to be told again
 
 
 class Spool:
@@ -49,7 +49,7 @@ class Spool:
         self._push = self._number = self._parts = 0
         self._in_memory = 0  # bytes of records
         self._dropped: dict[str, tuple[int, int]] = dict.fromkeys(REASONS, (0, 0))
-        self._owed: list[Point] = []
+        self._owed = Owed()
 
     @property
     def state(self) -> SpoolState:
@@ -135,16 +135,15 @@ class Spool:
             before = self._dropped.get(reason, (0, 0))
             self._dropped[reason] = (before[0] + requests, before[1] + points)
 
-    def owe(self, waiting: Waiting) -> None:
-        """Note that the ends of series that a request told were not heard."""
+    def owe(self, waiting: Waiting, *, refused: bool = False) -> None:
+        """Note that the ends of series that a request told were not heard; one that is refused again and again is let be."""
         with self._lock:
-            self._owed += waiting.ended[: _MOST_OWED - len(self._owed)]
+            self._owed.owe(waiting.ended, refused=refused)
 
     def take_owed(self) -> tuple[Point, ...]:
         """Give the ends of series that have to be told again, once."""
         with self._lock:
-            owed, self._owed = tuple(self._owed), []
-            return owed
+            return self._owed.take()
 
     def leave(self) -> tuple[Waiting, ...]:
         """Give what waits in memory once this is closed, for another spool; nothing where its disk hangs."""

@@ -23,7 +23,7 @@ from inferometer.push import Push, drain, exporter
 from inferometer.push.changes import find_ended, find_fresh
 from inferometer.views.otlp import Encoder
 from kubelet.certificates import issue
-from otlp_receiver import Answer, HttpReceiver, point_times, series
+from otlp_receiver import Answer, HttpReceiver, Received, point_times, series
 
 Start = Callable[..., Push]
 
@@ -179,6 +179,30 @@ def test_a_series_that_ended_during_an_outage_is_ended_afterwards(make: Start) -
         assert ended == {s.attributes for s in series(receiver.received[0]) if s.metric == "gpu.owner.info"} | {
             s.attributes for s in series(receiver.received[1]) if s.metric == "gpu.owner.info" and not s.ended
         }
+
+
+class Markless(HttpReceiver):
+    """One that refuses every mark of an end."""
+
+    def _take(self, received: Received) -> Any:
+        answer = super()._take(received)
+        return Answer(400) if any(one.ended for one in series(received)) else answer
+
+
+def test_an_end_that_is_always_refused_is_let_be(make: Start) -> None:
+    """A receiver that takes no marks is told of an end five times, and not for ever; all else reaches it."""
+    newest = Newest(SNAPSHOT)
+    with Markless() as receiver:
+        push = make(receiver.url, newest)
+        assert push.flush(5)
+        newest.snapshot = without(SNAPSHOT, catalog.OWNER_INFO)
+        for _ in range(8):
+            push.flush(5)
+            newest.snapshot = without(newest.snapshot)
+        marked = [received for received in receiver.received if any(s.ended for s in series(received))]
+
+    assert len(marked) == 5
+    assert len(receiver.received) == 1 + 8 + 5
 
 
 def test_a_resource_is_part_of_a_series() -> None:

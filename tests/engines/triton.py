@@ -6,11 +6,9 @@ import json
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import Self
 
 from live.ledger import Exchange, Ledger, Outcome
-from live.processes import Process, await_ready, end, free_port, get, spawn
+from live.processes import Running, await_ready, free_port, get, spawn
 from whole.pages import Page, values
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-triton"
@@ -21,29 +19,16 @@ _START_TIMEOUT = 120.0
 _TIMEOUT = 60.0
 
 
-class Triton:
+class Triton(Running):
     """A running server with one model, `doubler`; a context manager."""
 
     def __init__(self, directory: Path) -> None:
+        super().__init__()
         self._directory = directory
-        self._processes: list[Process] = []
         self._exchanges: list[Exchange] = []
         self._sockets = TemporaryDirectory(prefix="triton.", dir="/tmp")  # as in engines/vllm.py
         self._port = 0
         self.metrics_url = ""
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def double(self, number: float) -> Exchange:
         """Have a number doubled; the model fails on a negative one."""
@@ -72,8 +57,7 @@ class Triton:
 
     def stop(self) -> None:
         """End it with all its processes; safe to call twice."""
-        end(self._processes)
-        self._processes.clear()
+        super().stop()
         self._sockets.cleanup()
 
     def _start(self) -> None:

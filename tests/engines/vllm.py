@@ -3,10 +3,8 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import Self
 
-from live.processes import Process, await_ready, end, free_port, get, spawn
+from live.processes import Running, await_ready, free_port, get, spawn
 from live.tinymodel import write_adapter, write_model
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-vllm"
@@ -18,30 +16,17 @@ _START_TIMEOUT = 600.0  # 30 s for one engine on an idle machine, 80 s for two
 _PLAIN = ("--enforce-eager", "--dtype", "bfloat16", "--max-model-len", "4000", "--block-size", "32")
 
 
-class Vllm:
+class Vllm(Running):
     """A running server; a context manager. `options` are further ones of its command line."""
 
     def __init__(self, directory: Path, options: tuple[str, ...]) -> None:
+        super().__init__()
         self._directory = directory
         self._options = options
-        self._processes: list[Process] = []
         self._sockets = TemporaryDirectory(
             prefix="vllm.", dir="/tmp"
         )  # a socket's path is short, a test's folder is not
         self.url = ""
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def page(self) -> bytes:
         """Its metrics page."""
@@ -49,8 +34,7 @@ class Vllm:
 
     def stop(self) -> None:
         """End it with all its processes; safe to call twice."""
-        end(self._processes)
-        self._processes.clear()
+        super().stop()
         self._sockets.cleanup()
 
     def _start(self) -> None:

@@ -5,18 +5,18 @@ import json
 import ssl
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from kubelet.certificates import Certificates
+from kubelet.secured import Secured
 
 CLAIMS = "/apis/resource.k8s.io/v1"
 NODES = "/api/v1/nodes"
 
 
-class ApiServer:
+class ApiServer(Secured):
     """Pods by name, an event log, and one fault at a time for lists and one for watches.
 
     `slices` are ResourceSlices, listed by node. A fault is a status to answer with, or `hang`, `html`, `endless`; None is none. `claims` and `nodes` are by path, and
@@ -55,15 +55,7 @@ class ApiServer:
         class Handler(_Handler):
             server_api = api
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._http.block_on_close = False
-        context = certificates.server_context()
-        # Shake hands in the connection's own thread, not in the accepting one.
-        self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"https://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        super().__init__(certificates, Handler)
 
     def put(self, pod: Any) -> None:
         """Add or change a pod."""
@@ -114,18 +106,9 @@ class ApiServer:
         return sum(("watch" in query) is watch for query in self.asked)
 
     def close(self) -> None:
+        """End all watches, and let nobody in any more."""
         self.end_watches()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(5)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().close()
 
     def _tell(self, kind: str, told: Any) -> None:
         with self.change:

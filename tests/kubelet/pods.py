@@ -2,12 +2,11 @@
 """A kubelet's Pods API: a real gRPC server on a unix socket, as pkg/kubelet/apis/pods/server.go of Kubernetes 1.37 behaves; and its HTTPS port."""
 
 import json
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from queue import Queue
 from types import TracebackType
@@ -18,6 +17,7 @@ from google.protobuf import json_format
 
 from inferometer.proto import core_pb2, pods_pb2
 from kubelet.certificates import Certificates
+from kubelet.secured import Secured
 
 
 def serialized(pod: Any) -> bytes:
@@ -134,7 +134,7 @@ class PodsApi:
         self.close()
 
 
-class PodsPort:
+class PodsPort(Secured):
     """The kubelet's HTTPS port: `/pods` for whoever has the token. `answer` is a status, or the bytes of a body."""
 
     def __init__(self, certificates: Certificates, *pods: Any, token: str = "a-token") -> None:
@@ -164,34 +164,9 @@ class PodsPort:
                 self.end_headers()
                 self.wfile.write(body)
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, *_: Any) -> None:
-                """Say nothing of clients that do not trust the certificate."""
-
-        self._http = Server(("127.0.0.1", 0), Handler)
-        context: ssl.SSLContext = certificates.server_context()
-        self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"https://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        super().__init__(certificates, Handler)
 
     def body(self) -> bytes:
         if isinstance(self.answer, bytes):
             return self.answer
         return json.dumps({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self.pods}).encode()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(5)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -7,16 +7,16 @@ have status 201 and repeat the object with its `status`.
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 from kubelet.certificates import Certificates
+from kubelet.secured import Secured
 
 OWN_AUDIENCE = "https://kubernetes.default.svc"
 
 
-class ReviewServer:
+class ReviewServer(Secured):
     """Knows tokens and what their users may.
 
     Args:
@@ -44,14 +44,7 @@ class ReviewServer:
         class Handler(_Handler):
             server_reviews = reviews
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._http.block_on_close = False
-        context = certificates.server_context()
-        self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"https://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        super().__init__(certificates, Handler)
 
     def count(self, kind: str) -> int:
         """How many reviews of a kind were asked for."""
@@ -73,18 +66,9 @@ class ReviewServer:
         return {"allowed": allowed, "reason": "" if allowed else "no RBAC policy matched"}
 
     def close(self) -> None:
+        """End what hangs, and let nobody in any more."""
         self.released.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join(5)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -10,8 +10,11 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 _STOP_TIMEOUT = 20.0
 _REQUEST_TIMEOUT = 30.0
@@ -97,3 +100,32 @@ def post(url: str, body: bytes) -> bytes:
 
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Running(ABC):
+    """A server of one or more processes, from `with` to its end."""
+
+    def __init__(self) -> None:
+        self._processes: list[Process] = []
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Start it and wait until it serves."""
+
+    def stop(self) -> None:
+        """End all processes and whatever they started; safe to call twice."""
+        end(self._processes)
+        self._processes.clear()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

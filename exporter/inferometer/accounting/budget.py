@@ -2,9 +2,9 @@
 """The budget of series: those that are there stay, and of what comes beyond the limits counters go on in one series a metric.
 
 First come stay, and keep their places while they are gone for less than the linger. A gauge or a histogram beyond the limits is
-left out and counted, and so is whatever an engine is passed on. A counter beyond them is folded: what it grows is added to its metric's one overflow series, which so never
-falls, whoever goes and whatever is reset. Once folded a series stays folded while it lives, and for the linger: what it counted
-is never told twice. The agent's own metrics are never left out; a part of the limit is kept for them.
+left out and counted, and so is whatever an engine is passed on. A counter beyond them is folded: what it grows is added to its
+metric's one overflow series, which so never falls, whoever goes and whatever is reset. Once folded a series stays folded while
+it lives, and for the linger: what it counted is never told twice. The agent's own metrics are never left out; a part of the limit is kept for them.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -45,8 +45,8 @@ class Away(NamedTuple):
 class State:
     """The points of the newest snapshot that had places, and what is beyond the limits.
 
-    `came` are all that there were, near a limit, and `placed` says which of them had places `within` a budget. `dropped` counts those that were
-    left out, by metric. All of it is bounded: by the series of a snapshot, by `Rules.max_ended`, or by the metrics.
+    `came` are all that there were, near a limit, and `placed` says which of them had places `within` a budget. `dropped`
+    counts those that were left out, by metric. All of it is bounded: by the series of a snapshot, by `Rules.max_ended`, or by the metrics.
     """
 
     shown: Sequence[Point] = ()

@@ -3,25 +3,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from operator import itemgetter
 from types import MappingProxyType
 
 from inferometer import catalog
-from inferometer.model import Histogram, Instrument, Metric, Point, series_of
+from inferometer.model import Group, Histogram, Instrument, Metric, Point, groups_of, series_of
 
 _OWN = frozenset(metric for metric in catalog.METRICS if metric.name.startswith("inferometer."))
 # Each other metric may come to need one series more, its overflow or how many were dropped; and one is how many there are.
 _OTHERS = len(catalog.METRICS) - len(_OWN) + 1
-_METRIC = itemgetter(0)  # Point.metric, read in C
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
     """The limits: series in all, and of each metric, those of `of_metrics` apart. 0 is no limit of each metric.
 
-    Below `near` of a limit nobody needs to know who is there. A tenth of all is kept for the agent's own metrics and for the overflow series, or more where these need more. A counter's
-    limit has its overflow series in it.
+    Below `near` of a limit nobody needs to know who is there. A tenth of all is kept for the agent's own metrics and for the
+    overflow series, or more where these need more. A counter's limit has its overflow series in it.
     """
 
     series: int = 50_000
@@ -47,11 +44,11 @@ class Budget:
             if number - own >= self.near * self.room(own):
                 return False
         limited = [most for most in (self.per_metric, *self.of_metrics.values()) if most]
-        return not limited or number < self.near * min(limited) or all(map(self._is_run_far, _runs(points)))
+        return not limited or number < self.near * min(limited) or all(map(self._is_group_far, groups_of(points)))
 
-    def _is_run_far(self, run: tuple[Metric, int]) -> bool:
-        room = self.room_of(run[0])
-        return room is None or run[1] < self.near * room
+    def _is_group_far(self, group: Group) -> bool:
+        room = self.room_of(group[0].metric)
+        return room is None or count(group) < self.near * room
 
 
 class Places:
@@ -109,11 +106,3 @@ def count(points: Sequence[Point]) -> int:
     """Count the series of points."""
     histograms = [point.value for point in points if type(point.value) is Histogram]
     return len(points) - len(histograms) + sum(map(series_of, histograms))
-
-
-def _runs(points: Sequence[Point]) -> list[tuple[Metric, int]]:
-    """Count the series of each metric."""
-    counts: dict[Metric, int] = {}
-    for metric, run in groupby(points, key=_METRIC):
-        counts[metric] = counts.get(metric, 0) + count(list(run))
-    return list(counts.items())

@@ -10,6 +10,7 @@ from inferometer.config.document import Problem
 from inferometer.config.engines import Credentials, Discovery, Engines, Objective, Passthrough, Slo, TargetConfig
 from inferometer.config.loader import ConfigError, load
 from inferometer.config.metrics import drops_of, limits_of
+from inferometer.config.otlp import Otlp, Spool
 from inferometer.config.schema import (
     Accounting,
     Amd,
@@ -21,13 +22,11 @@ from inferometer.config.schema import (
     Log,
     Node,
     Nvidia,
-    Otlp,
     PodResources,
     Pods,
     Processes,
     Release,
     Slices,
-    Spool,
 )
 from inferometer.config.series import Attributes, DropRule, Limits, MetricLimit
 from inferometer.config.server import Server, ServerAuth, ServerTls

@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from inferometer import __version__
 from inferometer.catalog import SCHEMA_URL
-from inferometer.model import Exemplar, Histogram, Instrument, Point, Snapshot
+from inferometer.model import Exemplar, Histogram, Instrument, Point, Points, Snapshot, groups_of
 from inferometer.views import otlp_wire as wire
 from inferometer.views.exemplars import Told, placed, pointed, traced
 from inferometer.views.otlp_layout import SCOPE, Layout, marks
@@ -35,7 +35,7 @@ class Encoder:
     """
 
     def __init__(self) -> None:
-        self._layout = Layout.of((), 0, None)
+        self._layout: Layout | None = None
         self.oversized = 0
 
     def requests(
@@ -53,11 +53,9 @@ class Encoder:
         others. The points of the instruments in `deltas` are deltas: gains since their starts. The same snapshot gives the
         same bytes; without points there is no request.
         """
-        points = sayable(snapshot.points)
+        points = Points.of(groups_of(sayable(snapshot.points)))
         exemplars = _exemplars(points, snapshot, deltas) if snapshot.exemplars else {}
-        layout = self._layout
-        if not layout.fits(points, max_bytes, deltas, exemplars):
-            layout = self._layout = Layout.of(points, max_bytes, layout, deltas, exemplars)
+        layout = self._layout = Layout.of(points.groups, max_bytes, self._layout, deltas, exemplars)
         self.oversized += layout.oversized
         return layout.fill(points) + marks(tuple(ended), snapshot.at, max_bytes, deltas)
 

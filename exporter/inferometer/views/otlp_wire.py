@@ -179,6 +179,7 @@ def _start(start: int | None) -> bytes:
 # --- what is around them ------------------------------------------------------------------------------------------
 
 
+@lru_cache(1024)  # the catalogue's, and what engines are passed on
 def metric_head(metric: Metric) -> bytes:
     """Write a Metric's name = 1, description = 2 and unit = 3."""
     return text(1, metric.name) + text(2, metric.description) + text(3, metric.unit)

@@ -83,9 +83,12 @@ def hostile(draw: st.DrawFn) -> Snapshot:
         if name in names or not re.search("[a-z0-9:]", name):  # one name is one metric
             continue
         told = prometheus_name(name, unit, instrument)
-        # Names that a histogram's parts, or OpenMetrics' own suffixes, would take are another metric's.
-        if any(told.startswith(other) or other.startswith(told) for other in taken) or re.search(
-            "_(created|bucket|sum|count|info|gsum|gcount)$", told
+        # Names that a histogram's parts, or OpenMetrics' own suffixes, would take are another metric's; a counter that is called
+        # by its suffix alone has none left in OpenMetrics.
+        if (
+            told == "total"
+            or any(told.startswith(other) or other.startswith(told) for other in taken)
+            or re.search("_(created|bucket|sum|count|info|gsum|gcount)$", told)
         ):
             continue
         names.add(name)

@@ -30,7 +30,7 @@ from inferometer.model import (
     Resource,
     Start,
     Target,
-    series_of,
+    count_series,
 )
 
 
@@ -64,7 +64,7 @@ def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> E
     exemplars: dict[tuple[Metric, tuple[str | None, ...]], tuple[Exemplar, ...]] = {}
     for frame in good(frames, "engine", EngineReport):
         report = cast("EngineReport", frame.value)
-        cost = sum(series_of(reading.value) for reading in report.readings)
+        cost = count_series([reading.value for reading in report.readings])
         if draft.series + cost > context.max_series:
             left_out += cost
             continue
@@ -130,7 +130,7 @@ def _put_passed(
     draft: Draft, named: Named, readings: Sequence[Reading], at: float, resource: Resource, most: int
 ) -> int:
     """Put what an engine is passed on where all of it has room; give how many series were left out."""
-    cost = sum(series_of(reading.value) for reading in readings)
+    cost = count_series([reading.value for reading in readings])
     if draft.series + cost > most:
         return cost
     draft.put_readings(named, readings, at, resource)

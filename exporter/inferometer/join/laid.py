@@ -10,7 +10,7 @@ from operator import is_not
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.join.rules import Rule
-from inferometer.model import Group, Metric, Point, Reading, Resource, series_of
+from inferometer.model import Group, Histogram, Metric, Point, Reading, Resource, Value, count_series, series_of
 
 if TYPE_CHECKING:
     from inferometer.join.owned import Owned
@@ -69,7 +69,7 @@ def lay(named: Named, readings: Sequence[Reading], at: float, resource: Resource
         places.append(len(group))
         group[attributes] = Point(metric, attributes, value, read_at or at, start, resource)
     groups = {metric: tuple(group.values()) for metric, group in found.items()}
-    series = {metric: sum(series_of(point.value) for point in group) for metric, group in groups.items()}
+    series = {metric: count_series([point.value for point in group]) for metric, group in groups.items()}
     return Laid(named, readings, at, timeless, resource, places, groups, series, repeated)
 
 
@@ -94,11 +94,16 @@ def again(before: Laid, named: Named, readings: Sequence[Reading], at: float, re
         group = changed.get(metric)
         if group is None:
             group = changed[metric] = list(before.groups[metric])
-        if value.__class__ is not float or old_value.__class__ is not float:
+        if (value.__class__ is not float or old_value.__class__ is not float) and not _are_as_long(value, old_value):
             series[metric] += series_of(value) - series_of(group[place].value)
         group[place] = _POINT(Point, (metric, group[place][1], value, read_at or at, start, resource))
     groups = {**before.groups, **{metric: tuple(group) for metric, group in changed.items()}}
     return Laid(named, readings, at, timeless, resource, places, groups, series, 0)
+
+
+def _are_as_long(one: Value, other: Value) -> bool:
+    """Tell whether two values are histograms of as many buckets: they have as many series."""
+    return one.__class__ is Histogram is other.__class__ and len(one.counts) == len(other.counts)
 
 
 _POINT = tuple.__new__  # what Point() does: this runs for nearly every reading of a report

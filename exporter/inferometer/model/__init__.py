@@ -28,6 +28,7 @@ from inferometer.model.values import (
     Reading,
     Resource,
     Value,
+    count_series,
     groups_of,
     series_of,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "Vgpu",
     "Whereabouts",
     "Xid",
+    "count_series",
     "groups_of",
     "series_of",
 ]

@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
@@ -19,6 +20,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData  # noqa: TID2
 from prometheus_client.parser import text_string_to_metric_families  # noqa: TID251  # oracle
 
 from commands import PATIENCE, PROGRAM, environment, run, started
+from kubelet.certificates import issue
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ gpus=\d+ instances=\d+ holdings=\d+ engines=\d+ "
@@ -81,6 +83,38 @@ def test_demo_serves_the_status_page_and_top_reads_it() -> None:
         assert "Traceback" not in demo.stderr.read()
     assert all(LINE.fullmatch(line) for line in lines), lines
     assert float(LINE.fullmatch(lines[-1])[1]) > 0  # type: ignore[index]  # matched just above
+
+
+def test_top_reads_an_agent_that_asks_for_a_certificate_and_a_token(tmp_path: Path) -> None:
+    """`top` shows what its options name; without them it says why it may not, and what contradicts itself is refused."""
+    files = issue(tmp_path)
+    token, tokens = tmp_path / "token", tmp_path / "tokens"
+    token.write_text("a-token-of-some-length\n")
+    tokens.write_text("a-token-of-some-length\n")
+    url = f"https://127.0.0.1:{free_port()}"
+    server = {
+        "listen": url.removeprefix("https://"),
+        "tls": {"certificate": str(files.certificate), "key": str(files.key), "client_ca": str(files.ca)},
+        "auth": {"tokens_file": str(tokens)},
+    }
+    config = tmp_path / "inferometer.yaml"
+    config.write_text(json.dumps({"period": "1s", "server": server, "devices": {"nvidia": {"enabled": False}}}))
+    trust = ("--ca-file", str(files.ca), "--certificate-file", str(files.certificate), "--key-file", str(files.key))
+    with started(("run", "--config", str(config))) as agent:
+        until = time.monotonic() + PATIENCE
+        while (stranger := run("top", url, *trust)).stderr and "answers 401" not in stranger.stderr:
+            assert time.monotonic() < until, stranger.stderr
+        assert stranger.returncode == 1
+        with started(("top", url, *trust, "--token-file", str(token))) as top:
+            (line,) = read_lines(top, 1)
+            top.send_signal(signal.SIGINT)
+            assert top.wait(PATIENCE) == 130
+        agent.send_signal(signal.SIGTERM)
+        assert agent.wait(PATIENCE) == 0
+    assert "gpus=" in line
+    distrusted = run("top", url, "--key-file", str(files.key))
+    assert (distrusted.returncode, distrusted.stdout) == (2, "")
+    assert "a certificate and its key go together" in distrusted.stderr
 
 
 def test_a_port_in_use_is_exit_code_1() -> None:

@@ -60,6 +60,18 @@ def build_parser() -> argparse.ArgumentParser:
 
     top = _command(commands, "top", "the live table of a running agent", "top")
     top.add_argument("url", metavar="URL", nargs="?", default=f"http://127.0.0.1:{PORT}", help="default: %(default)s")
+    for flag, what in (
+        ("--ca-file", "certificates to trust instead of the system's"),
+        ("--certificate-file", "client certificate to show, with its chain"),
+        ("--key-file", "its key"),
+        ("--token-file", "bearer token to show"),
+        ("--password-file", "password of --username"),
+    ):
+        top.add_argument(flag, metavar="FILE", default="", help=what)
+    top.add_argument(
+        "--username", metavar="NAME", default="", help="user to show, with the password of --password-file"
+    )
+    top.add_argument("--insecure-tls", action="store_true", help="take any certificate")
 
     check = _command(commands, "check", "what is there, what is missing and what to do, source by source", "check")
     _config_option(check)

@@ -85,7 +85,11 @@ class Push:
 
     def follow(self, left: Left | None) -> None:
         """Go on where another push ended, ahead of the start: with what waits, and at the same place with what is new."""
-        if left is None or self.settings is None or self._drain is None:
+        if left is None:
+            return
+        if self.settings is None or self._drain is None:
+            if left.waiting:  # nothing tells of a spool where nothing is pushed
+                log.warning("%d requests that waited to be pushed are dropped: there is no endpoint", len(left.waiting))
             return
         self._spool.adopt(left.waiting)
         self._drain.wake()

@@ -126,6 +126,17 @@ def test_a_restart_in_an_outage_loses_nothing(make: Make, tmp_path: Path) -> Non
     assert losses(second) == {}
 
 
+def test_what_waits_when_the_endpoint_is_removed_is_named(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A reload without an endpoint has nobody to send to: how many requests that costs is logged."""
+    first = make(f"http://127.0.0.1:{unused_port()}", spool={"directory": ""})
+    assert not first.flush(OUTAGE)
+    first.close(1)
+    nowhere = Push(config.Otlp(), {}, Encoder().requests, lambda: None)
+    nowhere.follow(first.leave())
+
+    assert "1 requests that waited to be pushed are dropped: there is no endpoint" in caplog.text
+
+
 def test_a_reload_in_an_outage_loses_nothing_without_a_disk(make: Make) -> None:
     """What waits in the memory of the push before goes out first, and nothing that it had handed on is handed on again."""
     ticks = Ticks()

@@ -82,17 +82,32 @@ class Board:
         )
 
 
+class _Round:
+    """The readers that a tick waits for. It is woken once, by the last of them: each time that a thread wakes costs."""
+
+    def __init__(self) -> None:
+        self.over = threading.Condition()
+        self.pending: set[_Reader] = set()
+
+    def answered(self, reader: "_Reader") -> None:
+        """Note that a reader has its answer. Condition held."""
+        if reader in self.pending:
+            self.pending.remove(reader)
+            if not self.pending:
+                self.over.notify_all()
+
+
 class _Reader:
     """One source and the thread that reads it: a source that hangs holds up nobody but itself."""
 
-    def __init__(self, source: Source[object], board: Board, clock: Clock, answered: threading.Condition) -> None:
+    def __init__(self, source: Source[object], board: Board, clock: Clock, round_: "_Round") -> None:
         self.source = source
         self.key: Key = (source.name, source.instance)
         self.due = 0.0  # monotonic; 0 is now
         self.busy = False
         self._board = board
         self._clock = clock
-        self._answered = answered
+        self._round = round_
         self._go = threading.Semaphore(0)
         self._began = 0.0
         self._stopped = False
@@ -145,11 +160,11 @@ class _Reader:
                     log.exception("%s: a defect of ours while reading", self._label())
                 what = repr(error)[:_LONGEST_DEFECT]
                 trouble = Trouble(Reason.INTERNAL, f"{self._label()}: {what}", "Please report this with the log.")
-            with self._answered:
+            with self._round.over:
                 if not self._stopped:
                     self._report(time.monotonic() - began, value, trouble)
                 self.busy = False
-                self._answered.notify_all()
+                self._round.answered(self)
         with contextlib.suppress(Exception):
             self.source.close()
 
@@ -179,7 +194,7 @@ class Poller:
         self._board = board
         self._period = period
         self._clock = clock
-        self._answered = threading.Condition()
+        self._round = _Round()
         self._readers: dict[Key, _Reader] = {}
 
     @property
@@ -189,12 +204,12 @@ class Poller:
 
     def add(self, source: Source[object]) -> None:
         """Poll a source from the next tick on."""
-        reader = _Reader(source, self._board, self._clock, self._answered)
+        reader = _Reader(source, self._board, self._clock, self._round)
         self._readers[reader.key] = reader
 
     def remove(self, key: Key) -> None:
         """Poll a source no more; what it said is forgotten at once."""
-        with self._answered:
+        with self._round.over:
             self._readers.pop(key).stop()
             self._board.forget(key)
 
@@ -206,7 +221,7 @@ class Poller:
         """Read what is due and wait for it: at most `patience` seconds, or nearly one period."""
         began = time.monotonic()
         end = began + (_SHARE * self._period if patience is None else patience)
-        with self._answered:
+        with self._round.over:
             asked = [r for r in self._readers.values() if r.due <= began and not r.busy]
             late = [r for r in self._readers.values() if r.due <= began and r.busy]
             for reader in late:
@@ -217,12 +232,13 @@ class Poller:
                 # Half a tick of slack: the loop's own jitter must not make a source skip a tick.
                 reader.due = began + reader.source.period - self._period / 2
                 reader.start(began)
-            while pending := [r for r in asked if r.busy]:
+            pending = self._round.pending = set(asked)
+            while pending:
                 now = time.monotonic()
                 waiting = [r for r in pending if not r.overdue(now)]
                 if not waiting or now >= end:
                     break
-                self._answered.wait(min(end, *(began + r.source.deadline for r in waiting)) - now)
+                self._round.over.wait(min(end, *(began + r.source.deadline for r in waiting)) - now)
             now = time.monotonic()
             for reader in asked:
                 if reader.overdue(now):
@@ -230,7 +246,7 @@ class Poller:
 
     def close(self, timeout: float = 2.0) -> None:
         """Stop polling and release the sources. A read that hangs past `timeout` seconds is left to its daemon thread."""
-        with self._answered:
+        with self._round.over:
             readers, self._readers = list(self._readers.values()), {}
             for reader in readers:
                 reader.stop()

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from whole.pages import Page, scrape, values
 
 _LISTENING = re.compile(r"listening on (http://127\.0\.0\.1:\d+)")
 _STOP_TIMEOUT = 10.0
-_PATIENCE = 30.0  # until the numbers are the client's
+_PATIENCE = 30.0  # until it has a page
+_REST = 120.0  # until the numbers are the client's: an engine may go on for long with what nobody waits for
 
 
 class Agent:
@@ -42,8 +43,12 @@ class Agent:
 
     def settled(self, ledger: Ledger, bounds: Bounds = PLAIN, names: Names = ENGINE, **labels: str) -> list[str]:
         """Wait until what it says of an engine agrees with the books of its client; give what does not in the end."""
-        end = time.monotonic() + _PATIENCE
-        while (said := differences(self.told(names, **labels), ledger, bounds)) and time.monotonic() < end:
+        return self.agreed(lambda page: differences(Told.read(page, names, **labels), ledger, bounds))
+
+    def agreed(self, differ: Callable[[Page], list[str]]) -> list[str]:
+        """Wait until a page of its differs in nothing; give in what it does in the end."""
+        end = time.monotonic() + _REST
+        while (said := differ(self.page())) and time.monotonic() < end:
             time.sleep(0.1)
         return said
 

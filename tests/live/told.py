@@ -8,6 +8,8 @@ The bounds that are held of an engine at rest, each with its reason:
 - tokens: exactly for finished requests; of those whose client hung up, at least what it had read (and, once it saw a
   token, its whole prompt) and at most what it had asked for;
 - hung up: first tokens less finished, running and waiting, so within the bounds of these; exactly where each saw a token;
+- of an engine that may finish requests whose client hung up: finished is at most all of these more, hung up at least none,
+  and who finished all the same had all the tokens that it had asked for;
 - latencies: the engine's time lies within its client's, so that at each of the engine's own bounds at least as many
   requests are as fast as the client saw; all together take at most as long, and at least as long less what the way
   between them may cost where a test states that; none is faster than the engine is made to be.
@@ -117,7 +119,8 @@ class Bounds(NamedTuple):
 
     `first` and `whole` are the least seconds that it is made to take for a first token and for a request. `way` is the most
     that a request may lose between its client and the engine, in the mean; None: no such bound is held. `untold` names
-    checks of what its page does not tell. `counts_all`: it counts a request whose client hung up as finished.
+    checks of what its page does not tell. `counts_all`: it counts a request whose client hung up as finished. `may_finish`:
+    it may have finished such a request before it learns that the client is gone.
     """
 
     first: float = 0.0
@@ -125,6 +128,7 @@ class Bounds(NamedTuple):
     way: float | None = None
     untold: Collection[str] = ()
     counts_all: bool = False
+    may_finish: bool = False
 
 
 PLAIN = Bounds()
@@ -140,18 +144,15 @@ def differences(told: Told, ledger: Ledger, bounds: Bounds = PLAIN) -> list[str]
         "running": _between(told.running, 0, 0),
         "waiting": _between(told.waiting, 0, 0),
         "prompt tokens": _prompt_tokens(told, ledger),
-        "completion tokens": _completion_tokens(told, ledger),
+        "completion tokens": _completion_tokens(told, ledger, bounds),
     }
     assert set(bounds.untold) <= checks.keys()
     return [f"{name}: {said}" for name, said in checks.items() if said and name not in bounds.untold]
 
 
 def _finished(told: Told, ledger: Ledger, bounds: Bounds) -> str:
-    least = sequences(ledger.finished)
-    if not bounds.counts_all:
-        return _between(sum(told.finished.values()), least, least)
-    least += sequences(ledger.begun)
-    return _between(sum(told.finished.values()), least, least + sequences(ledger.unseen))
+    least = sequences(ledger.finished) + (sequences(ledger.begun) if bounds.counts_all else 0)
+    return _between(sum(told.finished.values()), least, _most_finished(ledger, bounds))
 
 
 def _requests(told: Told, ledger: Ledger, bounds: Bounds) -> str:
@@ -160,9 +161,11 @@ def _requests(told: Told, ledger: Ledger, bounds: Bounds) -> str:
     if bounds.counts_all and (ledger.begun or ledger.unseen):
         return _distribution(told.whole, seen, bounds.whole)
     least = 0.0 if bounds.way is None else sum(seen) - bounds.way * len(seen)
+    # Nobody knows how long a request took that went on without its client.
+    most = sum(seen) if told.whole.all == len(seen) else math.inf
     return (
-        _between(told.whole.all, len(seen), len(seen))
-        or _between(told.whole.sum, least, sum(seen))
+        _between(told.whole.all, len(seen), _most_finished(ledger, bounds))
+        or _between(told.whole.sum, least, most)
         or _distribution(told.whole, seen, bounds.whole)
     )
 
@@ -180,8 +183,8 @@ def _first_tokens(told: Told, ledger: Ledger, bounds: Bounds) -> str:
 def _hung_up(told: Told, ledger: Ledger, bounds: Bounds) -> str:
     if bounds.counts_all:
         return _between(told.hung_up, -sequences(ledger.unseen), 0)
-    least = sequences(ledger.begun)
-    return _between(told.hung_up, least, least + sequences(ledger.unseen))
+    begun = sequences(ledger.begun)
+    return _between(told.hung_up, 0 if bounds.may_finish else begun, begun + sequences(ledger.unseen))
 
 
 def _prompt_tokens(told: Told, ledger: Ledger) -> str:
@@ -189,11 +192,20 @@ def _prompt_tokens(told: Told, ledger: Ledger) -> str:
     return _between(told.tokens.get("input"), least, least + sum(each.prompt for each in ledger.unseen))
 
 
-def _completion_tokens(told: Told, ledger: Ledger) -> str:
+def _completion_tokens(told: Told, ledger: Ledger, bounds: Bounds) -> str:
     made = sum(each.completion for each in ledger.finished)
     gone = [*ledger.begun, *ledger.unseen]
     least, most = made + sum(each.completion for each in gone), made + sum(each.limit for each in gone)
+    if bounds.may_finish:
+        unread = sorted(each.limit - each.completion for each in gone)
+        least += sum(unread[: max(0, int(told.whole.all) - sequences(ledger.finished))])
     return _between(told.tokens.get("output"), least, most)
+
+
+def _most_finished(ledger: Ledger, bounds: Bounds) -> int:
+    """Count the answers that the engine may have finished, whether or not their clients were still there."""
+    gone = [*ledger.begun, *ledger.unseen] if bounds.counts_all or bounds.may_finish else []
+    return sequences(ledger.finished) + sequences(gone)
 
 
 def _each(exchanges: Iterable[Exchange]) -> list[Exchange]:

@@ -4,11 +4,13 @@
 `INFEROMETER_RECORD=1 make engines` records them, and holds the same of the engines while they run.
 """
 
+import re
 from pathlib import Path
 
 import pytest
 
 import frames
+from engines.own_words import disagreements
 from engines.triton import triton_differences
 from inferometer.accounting import Rules, State, account
 from inferometer.join import join
@@ -25,6 +27,10 @@ TARGET = Target("serving/chat-0:8000", "http://10.0.0.7:8000/metrics", namespace
 
 # A request lost less than half a second, in the mean, between its client and the engine on the machine that recorded it.
 BOUNDS = Bounds(way=0.5)
+
+VLLM = [path.with_name(path.name.replace(".ledger.json", ".txt")) for path in LEDGERS if path.parent.name == "vllm"]
+TWO_RANKS = RECORDED / "vllm" / "real_v0.32.0_cpu_two_ranks.txt"
+MAY_FINISH = BOUNDS._replace(may_finish=True)
 
 
 def exported(path: Path) -> Page:
@@ -62,7 +68,7 @@ def test_of_each_engine_that_runs_here_something_is_recorded() -> None:
 def test_preemptions_adapters_and_ranks_are_on_the_recorded_pages() -> None:
     """What a client cannot count is there too: the cache was too small, an adapter ran, each rank worked."""
     preempted = exported(RECORDED / "vllm" / "real_v0.32.0_cpu_lora_preempted.txt")
-    ranks = exported(RECORDED / "vllm" / "real_v0.32.0_cpu_two_ranks.txt")
+    ranks = exported(TWO_RANKS)
 
     assert values(preempted, "inference_preemptions_total")[()] > 0
     assert values(preempted, "inference_lora_limit") == {(): 1.0}
@@ -90,3 +96,35 @@ def test_books_that_are_wrong_are_found_out(check: str, change: dict[str, object
     wrong = ledger._replace(exchanges=(Exchange(**{**first._asdict(), **change}), *rest))
 
     assert any(said.startswith(f"{check}: ") for said in differences(Told.read(exported(path)), wrong, BOUNDS))
+
+
+def left_early(ledger: Ledger, further: int = 0) -> Ledger:
+    """Say of two that were answered to the end that their clients had hung up, and had asked for `further` tokens more."""
+    answered = [each for each in ledger.finished if each.first is not None and each.sequences == 1][:2]
+    left = [each._replace(outcome="aborted", completion=1, limit=each.limit + further) for each in answered]
+    return ledger._replace(exchanges=(*(each for each in ledger.exchanges if each not in answered), *left))
+
+
+def test_an_engine_may_finish_what_its_client_left() -> None:
+    """Only where a test says so, and with every token that was asked for."""
+    told, ledger = Told.read(exported(TWO_RANKS)), Ledger.load(TWO_RANKS.with_suffix(".ledger.json"))
+
+    def wrong(ledger: Ledger, bounds: Bounds) -> list[str]:
+        return [said.partition(":")[0] for said in differences(told, ledger, bounds)]
+
+    assert wrong(ledger, MAY_FINISH) == wrong(left_early(ledger), MAY_FINISH) == []
+    assert wrong(left_early(ledger), BOUNDS) == ["finished", "requests", "hung up"]
+    assert wrong(left_early(ledger, further=5_000), MAY_FINISH) == ["completion tokens"]
+    assert wrong(ledger._replace(exchanges=ledger.exchanges[1:]), MAY_FINISH) != []
+
+
+@pytest.mark.parametrize("path", VLLM, ids=lambda path: path.name.removesuffix(".txt"))
+def test_a_vllm_says_the_same_on_its_own_page(path: Path) -> None:
+    """Requests, tokens and each bucket, in each rank; and a number that is another is found out."""
+    page, own = exported(path), path.read_bytes()
+
+    assert disagreements(page, own) == []
+    for name in (rb"request_success_total", rb"generation_tokens_total", rb"time_to_first_token_seconds_bucket"):
+        known = re.search(rb"(vllm:%b\{.*\} )[1-9].*" % name, own)
+        assert known
+        assert len(disagreements(page, own.replace(known[0], known[1] + b"9000.0"))) == 1

@@ -7,12 +7,16 @@ from pathlib import Path
 
 from inferometer import catalog
 from inferometer.config import Passthrough
-from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot
+from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot, Stability
+from inferometer.server import Published
 from inferometer.simulation.node import SimulatedNode
 from inferometer.views.otlp import Encoder
-from integration.agents import EVERYTHING, agent_on, kept, scrape_job
+from inferometer.views.prometheus import Exposition
+from integration.agents import EVERYTHING, JOB, agent_on, kept, scrape_job
 from integration.backends import Prometheus
 from integration.programs import Needs
+from passing import Node
+from serving import starting
 from whole.agents import await_that
 from whole.routes import names, same, still
 
@@ -77,7 +81,15 @@ LABELS = (
     "instance",
     "key_a",
 )
-INSTRUMENTS = (Instrument.GAUGE, Instrument.COUNTER, Instrument.HISTOGRAM)
+INSTRUMENTS = (Instrument.GAUGE, Instrument.COUNTER, Instrument.UPDOWNCOUNTER, Instrument.HISTOGRAM)
+TRITON = Path(__file__).parents[1] / "fixtures" / "engines" / "triton" / "real_pytriton0.7.0_cpu_failures.txt"
+SUMMARY = """\
+# TYPE go_gc_duration_seconds summary
+go_gc_duration_seconds{quantile="0"} 2.5e-05
+go_gc_duration_seconds{quantile="1"} NaN
+go_gc_duration_seconds_sum 0.25
+go_gc_duration_seconds_count 7
+"""
 _PARTS = ("_bucket", "_sum", "_count")
 NODE = Resource.of({"service.name": "names", "service.instance.id": "n1"})
 
@@ -152,3 +164,28 @@ def test_what_is_passed_on_is_the_same_by_both_routes(node: SimulatedNode, tmp_p
     } <= verbatim
     assert metadata["vllm:time_to_first_token_seconds"]["type"] == "histogram"
     assert all(dict(labels).get("k8s_pod_uid") for name, labels in stored if name.startswith("vllm:"))
+
+
+def test_counters_without_total_and_summaries_are_the_same_by_both_routes(tmp_path: Path, needs: Needs) -> None:
+    """A real Triton's page and a summary: what Prometheus scrapes of them is what it makes of the OTLP."""
+    needs("prometheus")
+    snapshot = Node().step(triton=TRITON.read_text() + SUMMARY)
+    theirs = {point.metric.prometheus for point in snapshot.points if point.metric.stability is Stability.VERBATIM}
+    page = Exposition().render(snapshot, openmetrics=True)
+    pages = Published({"openmetrics": lambda _: page})
+    pages.publish(snapshot)
+    with starting() as start, Prometheus(tmp_path / "r", options=["--web.enable-otlp-receiver"]) as receiver:
+        _, port = start(pages)
+        job = {"job_name": JOB, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+        with Prometheus(tmp_path / "s", scrape=[job]) as scraper:
+            await_that(lambda: scraper.query("nv_inference_count"), "a scrape")
+            scraped = kept(scraper.query(EVERYTHING))
+        now = receiver.query("time()")[0].value
+        push(receiver, [point._replace(at=now, start=None) for point in snapshot.points])
+        await_that(lambda: receiver.query("nv_inference_count"), "the push")
+        pushed = kept(receiver.query(EVERYTHING))
+
+    assert {"nv_inference_count", "go_gc_duration_seconds", "go_gc_duration_seconds_sum"} <= theirs
+    ours = {series: value for series, value in scraped.items() if series[0].startswith(tuple(theirs))}
+    assert theirs <= {name for name, _ in ours}
+    assert {series: value for series, value in pushed.items() if series[0].startswith(tuple(theirs))} == ours

@@ -13,6 +13,7 @@ from inferometer.model import Snapshot
 from inferometer.views.otlp import Encoder
 from inferometer.views.prometheus import Exposition
 from passing import Node
+from whole.pages import ROUTE_ONLY, read, received
 
 # Few names, so that families meet: in one page, in two, and in what they were before.
 NAMES = st.sampled_from(
@@ -36,6 +37,10 @@ def families(draw: st.DrawFn) -> str:
             for bound, number in ((draw(st.sampled_from(["0.5", "-1"])), 0), ("+Inf", count)):
                 lines.append(f"{name}_bucket{written({**bare, 'le': bound})} {number}")
             lines += [f"{name}_count{written(bare)} {count}", f"{name}_sum{written(bare)} {draw(VALUES)}"]
+        elif kind == "summary" and draw(st.integers(0, 9)):
+            bare = {label: value for label, value in labels.items() if label != "quantile"}
+            lines.append(f"{name}{written({**bare, 'quantile': '0.5'})} {draw(VALUES)}")
+            lines += [f"{name}_count{written(bare)} {draw(VALUES)}", f"{name}_sum{written(bare)} {draw(VALUES)}"]
         else:
             lines.append(f"{name}{written(labels)} {draw(VALUES)}")
     return "\n".join((*lines, ""))
@@ -62,7 +67,10 @@ PAGES = st.lists(families(), min_size=1, max_size=4).map("".join).map(unique)
 @given(st.lists(st.tuples(PAGES, PAGES), min_size=1, max_size=3))
 @example([("# TYPE a_total counter\na_total 0\n", "# TYPE a_created gauge\na_created 0\n")])
 def test_the_agents_pages_stay_whole(life: list[tuple[str, str]]) -> None:
-    """Two engines, page after page: both libraries read every page, no series stands twice, and no identity is forged."""
+    """Two engines, page after page: both libraries read every page, no series stands twice, no identity is forged.
+
+    And what is pushed is what is scraped.
+    """
     node = Node()
     for one, two in life:
         snapshot = node.step(one=one, two=two)
@@ -84,5 +92,6 @@ def holds(snapshot: Snapshot) -> None:
         said = dict(zip(point.metric.keys, point.attributes, strict=True))
         assert said["k8s.pod.name"] in ("one", "two")
         assert said["k8s.pod.uid"] == f"uid-{said['k8s.pod.name']}"
-    for request in Encoder().requests(snapshot, max_bytes=1 << 20):
-        ExportMetricsServiceRequest.FromString(request)
+    pushed = received(map(ExportMetricsServiceRequest.FromString, Encoder().requests(snapshot, max_bytes=1 << 20)))
+    scraped = read(Exposition().render(snapshot, openmetrics=True).decode())
+    assert pushed == {series: value for series, value in scraped.items() if series[0] not in ROUTE_ONLY}

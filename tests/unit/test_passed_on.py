@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest  # noqa: TID251  # oracle
@@ -20,6 +21,9 @@ from inferometer.sources.engines.reader import Reader
 from inferometer.views.otlp import Encoder
 from inferometer.views.prometheus import Exposition
 from passing import RULES, Node
+from whole.pages import ROUTE_ONLY, read, received
+
+PAGES = sorted((Path(__file__).parents[1] / "fixtures" / "engines").glob("*/*.txt"))
 
 
 def own(snapshot: Snapshot) -> list[Point]:
@@ -115,6 +119,35 @@ def test_histograms_and_counters_keep_bounds_resets_and_starts() -> None:
     assert [p.start for p in own(node.step(one=dated))] == [1_700_000_000.0]
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_both_routes_say_the_same_of_every_recorded_page(path: Path) -> None:
+    """Names, labels and values on the agent's page are those that Prometheus makes of its OTLP: of counters that lack `_total`, too."""
+    node = Node()
+    for _ in range(2):
+        snapshot = node.step(one=path.read_text())
+        page = read(Exposition().render(snapshot, openmetrics=True).decode())
+        requests = Encoder().requests(snapshot, max_bytes=1 << 20)
+        pushed = received(map(ExportMetricsServiceRequest.FromString, requests))
+
+        assert {series: value for series, value in page.items() if series[0] not in ROUTE_ONLY} == pushed
+
+
+SUMMARY = '# TYPE my:a summary\nmy:a{quantile="0.5"} 1\nmy:a_sum 2\nmy:a_count 3\n'
+
+
+def test_one_summary_of_two_engines_has_three_headers() -> None:
+    """Levels, sum and count are families of their own on a page: both libraries read them, and each has its engine."""
+    snapshot = Node().step(one=SUMMARY, two=SUMMARY)
+    for form, parse in ((True, openmetrics), (False, plain)):
+        page = Exposition().render(snapshot, openmetrics=form).decode()
+        families = {family.name: family for family in parse(page) if family.name.startswith("my:")}
+        assert {name: (family.type, len(family.samples)) for name, family in families.items()} == {
+            "my:a": ("gauge", 2),
+            "my:a_sum": ("gauge", 2),
+            "my:a_count": ("gauge", 2),
+        }
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -125,6 +158,8 @@ def test_histograms_and_counters_keep_bounds_resets_and_starts() -> None:
             "# TYPE my:a_count gauge\nmy:a_count 1\n",
             '# TYPE my:a histogram\nmy:a_bucket{le="+Inf"} 1\nmy:a_sum 1\nmy:a_count 1\n',
         ),
+        ("# TYPE my:a counter\nmy:a 1\n", "# TYPE my:a gauge\nmy:a 1\n"),
+        ("# TYPE my:a counter\nmy:a 1\n", "# TYPE my:a_total counter\nmy:a_total 1\n"),
     ],
 )
 def test_a_family_that_contradicts_another_is_withheld(first: str, second: str) -> None:

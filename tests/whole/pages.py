@@ -51,7 +51,7 @@ def read(text: str) -> Page:
     parse: Any = text_string_to_metric_families  # the library has no types
     for family in parse(text):
         for sample in family.samples:
-            series = (sample.name, frozenset(_bound(sample.labels).items()))
+            series = (sample.name, frozenset(_bound(family.type, sample.labels).items()))
             assert series not in page, f"{series} stands twice"
             page[series] = sample.value
     return page
@@ -83,9 +83,9 @@ def _samples(metric: Any) -> Iterable[tuple[Series, float | None]]:
         yield (name, frozenset(labels)), None if gone else value
 
 
-def _bound(labels: Mapping[str, str]) -> dict[str, str]:
-    """Write `le` in one way."""
-    return {key: repr(float(value)) if key == "le" else value for key, value in labels.items()}
+def _bound(kind: str, labels: Mapping[str, str]) -> dict[str, str]:
+    """Write a histogram's `le` in one way."""
+    return {key: repr(float(value)) if kind == "histogram" and key == "le" else value for key, value in labels.items()}
 
 
 def values(page: Page, name: str, *keys: str) -> dict[tuple[str | None, ...], float]:

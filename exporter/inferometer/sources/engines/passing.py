@@ -21,7 +21,6 @@ from inferometer.sources.engines.values import Buckets, Doubt, DoubtError, Ident
 
 FAMILIES, SERIES, VALUES = catalog.WITHHELD  # what a limit dropped is counted by
 
-_INSTRUMENTS = {"gauge": Instrument.GAUGE, "counter": Instrument.COUNTER, "histogram": Instrument.HISTOGRAM}
 _ENGINES = tuple(dict.fromkeys(prefix for dialect in BACKENDS for prefix in dialect.prefixes))
 _MAX_LABELS = 64  # of one series; vLLM's longest has about 40
 _MAX_NAME = 128  # characters of a label's name
@@ -74,12 +73,21 @@ class Passing(NamedTuple):
         return tuple(readings), MappingProxyType({**self.withheld, VALUES: unbelieved})
 
 
-class _Wanted(NamedTuple):
-    """A family that is asked for and can be passed on: as the page declares it, and as its samples are named."""
+class _Part(NamedTuple):
+    """What is one family on our own pages: as its samples are named, and as they are told."""
 
-    declared: str
     name: str
     instrument: Instrument
+
+
+class _Wanted(NamedTuple):
+    """A family that is asked for and can be passed on, as the page declares it; a summary is told in several parts."""
+
+    declared: str
+    parts: tuple[_Part, ...]
+
+
+_Drafts = Mapping[tuple[_Part, Labels], Draft]
 
 
 def find_passing(layout: Layout, kind: Kind, settings: Passthrough, subject: str) -> Passing:
@@ -95,7 +103,7 @@ def find_passing(layout: Layout, kind: Kind, settings: Passthrough, subject: str
     withheld = Counter({FAMILIES: len(refused)})
     left = settings.max_series
     for family, drafts in _gather(layout, wanted):
-        found, unsaid = _build(family, drafts, subject)
+        found, unsaid = _build(drafts, subject)
         cost = sum(map(_cost, found))
         withheld[SERIES] += unsaid
         if cost > left:
@@ -117,19 +125,43 @@ def _wanted(layout: Layout, kind: Kind, settings: Passthrough) -> tuple[list[_Wa
         name = declared if declared in sampled or declared + "_total" not in sampled else declared + "_total"
         if not _is_asked_for((declared, name), settings):
             continue
-        instrument = _INSTRUMENTS.get(layout.types.get(declared, "untyped"))
-        if instrument is None:
-            kind_of = layout.types.get(declared, "untyped")
-            refused[declared] = f"{kind_of}, where only gauges, counters and histograms can be told by OTLP alike"
+        type_ = layout.types.get(declared, "untyped")
+        parts = _parts(name, type_)
+        if not parts:
+            refused[declared] = f"{type_}, which cannot be told by OTLP alike"
         elif catalog.is_reserved(name):
             refused[declared] = "names that begin so are taken"
-        elif not catalog.is_passable(name, instrument):
-            refused[declared] = f"Prometheus would name it {catalog.prometheus_name(name, '', instrument)} by OTLP"
+        elif not all(catalog.is_passable(*part) for part in parts):
+            refused[declared] = (
+                f"Prometheus would name it {catalog.prometheus_name(name, '', parts[0].instrument)} by OTLP"
+            )
         elif kind is Kind.ROUTER and name.startswith(_ENGINES):
             refused[declared] = "a router's word of engines, which have it themselves"
         else:
-            wanted.append(_Wanted(declared, name, instrument))
+            wanted.append(_Wanted(declared, parts))
     return wanted, refused
+
+
+def _parts(name: str, type_: str) -> tuple[_Part, ...]:
+    """Find how both routes can tell a family of this type by its own names; nothing: they cannot.
+
+    By OTLP a counter whose name lacks `_total` would gain one in Prometheus, and a sum that may fall gains nothing. Of a
+    summary, which no value of ours is, each sample is told as what it is: levels by quantile, and two sums.
+    Source: prometheus/otlptranslator v1, `metric_namer.go`.
+    """
+    match type_:
+        case "gauge":
+            return (_Part(name, Instrument.GAUGE),)
+        case "histogram":
+            return (_Part(name, Instrument.HISTOGRAM),)
+        case "counter":
+            is_named_so = catalog.is_passable(name, Instrument.COUNTER)
+            return (_Part(name, Instrument.COUNTER if is_named_so else Instrument.UPDOWNCOUNTER),)
+        case "summary":
+            sums = (_Part(name + end, Instrument.UPDOWNCOUNTER) for end in ("_sum", "_count"))
+            return (_Part(name, Instrument.GAUGE), *sums)
+        case _:
+            return ()
 
 
 def _is_asked_for(names: Sequence[str], settings: Passthrough) -> bool:
@@ -139,44 +171,47 @@ def _is_asked_for(names: Sequence[str], settings: Passthrough) -> bool:
     return match(settings.allow) and not match(settings.deny)
 
 
-def _gather(layout: Layout, wanted: Sequence[_Wanted]) -> Iterator[tuple[_Wanted, Mapping[Labels, Draft]]]:
+def _gather(layout: Layout, wanted: Sequence[_Wanted]) -> Iterator[tuple[_Wanted, _Drafts]]:
     """Gather the slots of each family's series by their labels."""
-    places: dict[str, tuple[_Wanted, Role]] = {}
+    places: dict[str, tuple[_Wanted, _Part, Role]] = {}
     for family in wanted:
-        for sample, role in _samples(family).items():
-            places.setdefault(sample, (family, role))
-    found: dict[_Wanted, dict[Labels, Draft]] = {family: {} for family in wanted}
+        for part in family.parts:
+            for sample, role in _samples(part).items():
+                places.setdefault(sample, (family, part, role))
+    found: dict[_Wanted, dict[tuple[_Part, Labels], Draft]] = {family: {} for family in wanted}
     for slot, (name, labels) in enumerate(layout.series):
         if name not in places:
             continue
-        family, role = places[name]
+        family, part, role = places[name]
         le, bare = "", labels
         if role is Role.BUCKET:
             le = next((value for label, value in labels if label == "le"), "")
             bare = tuple([pair for pair in labels if pair[0] != "le"])
-        found[family].setdefault(bare, Draft()).note(role, slot, le)
+        found[family].setdefault((part, bare), Draft()).note(role, slot, le)
     yield from found.items()
 
 
-def _samples(family: _Wanted) -> dict[str, Role]:
-    name, instrument = family.name, family.instrument
-    if instrument is Instrument.GAUGE:
-        return {name: Role.VALUE}
+def _samples(part: _Part) -> dict[str, Role]:
+    name, instrument = part
     created = {bases(name, instrument)[1] + "_created": Role.CREATED}
-    if instrument is Instrument.COUNTER:
-        return {name: Role.VALUE, **created}
-    return {name + "_bucket": Role.BUCKET, name + "_count": Role.COUNT, name + "_sum": Role.SUM, **created}
+    match instrument:
+        case Instrument.HISTOGRAM:
+            return {name + "_bucket": Role.BUCKET, name + "_count": Role.COUNT, name + "_sum": Role.SUM, **created}
+        case Instrument.COUNTER:
+            return {name: Role.VALUE, **created}
+        case _:  # without a start: what may fall has no resets
+            return {name: Role.VALUE}
 
 
-def _build(family: _Wanted, drafts: Mapping[Labels, Draft], subject: str) -> tuple[list[Verbatim], int]:
+def _build(drafts: _Drafts, subject: str) -> tuple[list[Verbatim], int]:
     """Build what reads a family's series; give it, and how many series cannot be passed on."""
     outputs: list[Verbatim] = []
     unsaid = 0
-    for labels, draft in drafts.items():
+    for (part, labels), draft in drafts.items():
         if draft.is_empty:  # nothing but a date
             continue
         try:
-            outputs.append(_output(family, _attributes(labels), draft, subject))
+            outputs.append(_output(part, _attributes(labels), draft, subject))
         except DoubtError:
             unsaid += max(1, len(draft.bounds) + 2 if draft.bounds else 1)
     return outputs, unsaid
@@ -195,19 +230,19 @@ def _attributes(labels: Labels) -> Labels:
     return tuple(sorted((called[name], value) for name, value in said.items()))
 
 
-def _output(family: _Wanted, attributes: Labels, draft: Draft, subject: str) -> Verbatim:
+def _output(part: _Part, attributes: Labels, draft: Draft, subject: str) -> Verbatim:
     """Build what reads one series.
 
     Raises:
         DoubtError: INCOMPLETE.
     """
-    metric = catalog.verbatim(family.name, family.instrument, tuple([label for label, _ in attributes]))
+    metric = catalog.verbatim(*part, tuple([label for label, _ in attributes]))
     identity = Identity(subject, metric, attributes, () if draft.created is None else (draft.created,))
-    if family.instrument is Instrument.HISTOGRAM:
+    if part.instrument is Instrument.HISTOGRAM:
         return buckets(identity, draft.bounds, draft.count, draft.sum)
     if draft.value is None:
         raise DoubtError(Doubt.INCOMPLETE)
-    return Level(identity, draft.value) if family.instrument is Instrument.GAUGE else Number(identity, draft.value)
+    return Level(identity, draft.value) if part.instrument is Instrument.GAUGE else Number(identity, draft.value)
 
 
 def _cost(output: Verbatim) -> int:

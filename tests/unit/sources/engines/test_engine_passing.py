@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Families that are passed on as they are: which, with what in them, and what is withheld."""
 
+import re
 from collections.abc import Iterator
 from itertools import accumulate
 from math import isfinite
@@ -59,11 +60,14 @@ def test_what_is_passed_on_is_what_stands_on_the_page(path: Path) -> None:
     """Of every recorded page each family that is passed on has all its samples, with their names, labels and values."""
     text = path.read_text()
     names = set(describe(text.encode(), "", ALL).passed)
+    sampled = {re.split(r"[ {]", line, maxsplit=1)[0] for line in text.splitlines()}
     theirs: Samples = {}
     for family in text_string_to_metric_families(text):
         if not names & {family.name, family.name + "_total"}:
             continue
-        for name, labels, value, *_ in family.samples:
+        for sample, labels, value, *_ in family.samples:
+            # The library gives every counter's sample a `_total`.
+            name = sample if sample in sampled else sample.removesuffix("_total")
             said = {label: each for label, each in labels.items() if each}
             edge = {"le": repr(float(said.pop("le")))} if name.endswith("_bucket") else {}
             called = catalog.own_labels(tuple(said))
@@ -73,6 +77,12 @@ def test_what_is_passed_on_is_what_stands_on_the_page(path: Path) -> None:
 
     assert written(passed(text)) == theirs
     assert not {name for name, _ in theirs if catalog.is_reserved(name)}
+
+
+def test_of_recorded_pages_only_what_is_ours_or_anothers_is_withheld() -> None:
+    """Of no engine a type stands in the way: counters without `_total` and summaries are passed on as gauges are."""
+    why = {reason for path in PAGES for reason in reasons(path.read_text()).values()}
+    assert why == {"names that begin so are taken", "a router's word of engines, which have it themselves"}
 
 
 def test_nothing_is_passed_on_unless_it_is_asked_for() -> None:
@@ -116,15 +126,54 @@ def test_gauges_of_any_sign_and_counters_with_their_start_are_passed_on() -> Non
     assert (level.metric.name, level.metric.prometheus, level.metric.unit) == ("vllm:level", "vllm:level", "")
 
 
+def test_a_counter_that_lacks_total_is_a_sum_of_its_own_name() -> None:
+    """By OTLP Prometheus would put `_total` behind a counter's name; a sum that may fall keeps it, and is no less believed."""
+    page = "# TYPE nv:count counter\nnv:count 5\n# TYPE nv:count_created gauge\nnv:count_created 1700000000\n"
+    (reading,) = passed(page)
+    metric = reading.metric
+    assert (metric.name, metric.prometheus, metric.instrument) == ("nv:count", "nv:count", Instrument.UPDOWNCOUNTER)
+    assert (reading.value, reading.start) == (5.0, None)
+    assert passed("# TYPE nv:count counter\nnv:count -5\n") == []
+    (moved,) = passed("# TYPE a_total_b counter\na_total_b 1\n")
+    assert moved.metric.prometheus == "a_total_b"
+
+
+SUMMARY = """\
+# TYPE go:gc summary
+go:gc{quantile="0.5"} 0.1
+go:gc{quantile="1"} NaN
+go:gc_sum 3
+go:gc_count 4
+"""
+
+
+def test_a_summary_is_levels_by_quantile_and_two_sums() -> None:
+    """Each sample keeps its name, label and value; a quantile of nothing is no number; by whichever list, it is one family."""
+    told = [(r.metric.name, r.metric.instrument, r.attributes, r.value) for r in passed(SUMMARY)]
+    assert told == [
+        ("go:gc", Instrument.GAUGE, (("quantile", "0.5"),), 0.1),
+        ("go:gc_sum", Instrument.UPDOWNCOUNTER, (), 3.0),
+        ("go:gc_count", Instrument.UPDOWNCOUNTER, (), 4.0),
+    ]
+    assert withheld(SUMMARY) == {"passthrough_values": 1}
+    assert passed(SUMMARY, Passthrough(allow=("*",), deny=("go:gc",))) == []
+    assert describe(SUMMARY.encode(), "", ALL).passed == ("go:gc",)
+
+
+def test_a_summary_fits_whole_or_not_at_all() -> None:
+    """Its quantiles, sum and count are one family to the budget."""
+    assert passed(SUMMARY, Passthrough(allow=("*",), max_series=3)) == []
+    assert withheld(SUMMARY, Passthrough(allow=("*",), max_series=3)) == {"passthrough_series": 4}
+
+
 @pytest.mark.parametrize(
     ("page", "why"),
     [
         ("# TYPE gpu_owner_info gauge\ngpu_owner_info 1\n", "taken"),
         ("# TYPE up gauge\nup 1\n", "taken"),
-        ("# TYPE count counter\ncount 1\n", "count_total by OTLP"),
         ("# TYPE a__b gauge\na__b 1\n", "a_b by OTLP"),
-        ("# TYPE a_total_b_total counter\na_total_b_total 1\n", "a_b_total by OTLP"),
-        ('# TYPE a summary\na{quantile="0.5"} 1\na_sum 1\na_count 1\n', "summary"),
+        ("# TYPE a__b counter\na__b 1\n", "a_b by OTLP"),
+        ('# TYPE a__b summary\na__b{quantile="0.5"} 1\na__b_sum 1\na__b_count 1\n', "a_b by OTLP"),
         ("a 1\n", "untyped"),
         ("# TYPE a gauge\n# TYPE a counter\na 1\n", "conflicting"),
     ],

@@ -57,6 +57,8 @@ class Vllm(Running):
             "VLLM_NO_USAGE_STATS": "1",
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "VLLM_RPC_BASE_PATH": self._sockets.name,
+            # Its server looks at connections between two requests' tokens, and not only when it has no more to hand on.
+            "VLLM_V1_OUTPUT_PROC_CHUNK_SIZE": "1",
             "VLLM_HOST_IP": "127.0.0.1",
             "GLOO_SOCKET_IFNAME": "lo",
         }

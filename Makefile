@@ -185,13 +185,14 @@ GENERATE = $(BIN)/inferometer metrics --markdown >$(1)/docs/metrics.md; \
 	$(BIN)/inferometer config --schema >$(1)/docs/configuration.schema.json
 
 .PHONY: docs
-docs: setup ## write what is generated: reference pages, schemas, the chart's tables, dashboards, rules
+docs: setup ## write what is generated: reference pages, schemas, the chart's tables, dashboards, rules, Collector configurations of old names
 	@new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; mkdir "$$new/docs"; \
 	$(call GENERATE,$$new); \
 	cp "$$new"/docs/* docs/
 	@$(BIN)/python -m helm.generate
 	@$(BIN)/python -m dashboards
 	@$(BIN)/python -m alerts
+	@$(BIN)/python collector-config/old_names.py
 
 .PHONY: docs-check
 docs-check: setup
@@ -203,6 +204,7 @@ docs-check: setup
 	@$(BIN)/python -m helm.generate --check
 	@$(BIN)/python -m dashboards --check
 	@$(BIN)/python -m alerts --check
+	@$(BIN)/python collector-config/old_names.py --check
 
 .PHONY: proto
 proto: setup ## regenerate the vendored protocols' Python code

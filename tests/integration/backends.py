@@ -233,6 +233,7 @@ class Collector(Program):
     Args:
         directory: where it runs and logs.
         configuration: its file.
+        overlays: files that go over it, in this order.
         environment: what the file's `${env:...}` find.
         changes: further configuration, each as `section::key: value`, that goes over the file.
     """
@@ -242,16 +243,23 @@ class Collector(Program):
         directory: Path,
         configuration: Path,
         *,
+        overlays: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
         changes: Sequence[str] = (),
     ) -> None:
-        arguments = (f"--config={configuration}", *(f"--config=yaml:{change}" for change in changes))
+        files = (f"--config={file}" for file in (configuration, *overlays))
+        arguments = (*files, *(f"--config=yaml:{change}" for change in changes))
         super().__init__("otelcol", directory, arguments, _COLLECTOR_READY, environment)
+
+    @property
+    def grpc_address(self) -> str:
+        """HOST:PORT where it takes OTLP by gRPC, as another Collector's configuration wants it."""
+        return f"127.0.0.1:{self.told['grpc']}"
 
     @property
     def grpc_url(self) -> str:
         """Where it takes OTLP by gRPC."""
-        return f"http://127.0.0.1:{self.told['grpc']}"
+        return f"http://{self.grpc_address}"
 
     @property
     def http_url(self) -> str:

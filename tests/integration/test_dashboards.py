@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every query of every panel and variable, asked of a real Prometheus that keeps a simulated node, on both routes."""
 
-import math
 import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -12,26 +11,18 @@ import pytest
 
 from dashboards.classic import thing_regex, variable_query
 from dashboards.every import EVERY
-from dashboards.model import Choice, Dashboard, Heatmap, Labels, Lines, Panel, Query, Timeline
+from dashboards.model import Choice, Dashboard, Labels
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import JOB, agent_on
 from integration.backends import Prometheus, Sample
+from integration.panels import ALL_IS_WELL, WINDOW, ask, empty_queries, every_choice
 from integration.programs import Needs, get_json
 from promql import substitute
 from whole.agents import await_that
 
-WINDOW = 10.0  # seconds; what a panel's rate looks back over here
 SPEED = 4.0  # of the node's time: enough requests for every model within the window
 
 ROUTES = ("scraped", "pushed")
-
-
-# What the simulated node has nothing of while all is well.
-ALL_IS_WELL = {
-    "GPUs that are or were unhealthy",
-    "Why its state is not ok",
-    "XIDs since the agent began, by code and recommended action",
-}
 
 
 class Kept(NamedTuple):
@@ -58,27 +49,7 @@ def kept(needs: Needs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map
             stores = {"scraped": scraped, "pushed": pushed}
             for name, store in stores.items():
                 await_that(partial(store.query, f"gpu_devices offset {WINDOW:.0f}s"), f"{WINDOW:.0f} s of data, {name}")
-            yield {name: Kept(node, store, tuple(_chosen(store))) for name, store in stores.items()}
-
-
-def _chosen(store: Prometheus) -> Iterator[Mapping[str, str]]:
-    """Choose everything, and each GPU in turn: held whole, shared, free or cut into instances."""
-    for sample in store.query("gpu_info"):
-        yield {
-            **dict.fromkeys(("cluster", "node", "namespace", "team", "model"), ".*"),
-            "gpu": dict(sample.labels)["hw_id"],
-            "idle": f"{WINDOW:.0f}s",
-            "__rate_interval": f"{WINDOW:.0f}s",
-        }
-
-
-def _ask(store: Prometheus, panel: Panel, query: Query, values: Mapping[str, str]) -> list[Sample]:
-    """Ask as Grafana would: a range for what is drawn over time, one instant for tables and single numbers."""
-    expression = substitute(query.expr, values, place=panel.title)
-    if isinstance(panel, Lines | Heatmap | Timeline):
-        now = store.query("time()")[0].value
-        return store.query_range(expression, now - WINDOW / 2, now, 1.0)
-    return store.query(expression)
+            yield {name: Kept(node, store, tuple(every_choice(store))) for name, store in stores.items()}
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -86,21 +57,7 @@ def _ask(store: Prometheus, panel: Panel, query: Query, values: Mapping[str, str
 def test_every_panel_has_something_to_show(kept: Mapping[str, Kept], dashboard: Dashboard, route: str) -> None:
     """No query fails for any GPU, and each has a number for one of them: held, shared, free or cut into instances."""
     _, store, choices = kept[route]
-    if not any(query_needs_gpu(query) for panel in dashboard.panels for query, _ in panel.shown()):
-        choices = choices[:1]
-    empty = []
-    for panel in dashboard.panels:
-        for query, _ in panel.shown():
-            answers = [_ask(store, panel, query, values) for values in choices]
-            numbers = [sample.value for answer in answers for sample in answer if math.isfinite(sample.value)]
-            if not numbers and panel.title not in ALL_IS_WELL:
-                empty.append(f"{dashboard.uid}, panel {panel.title!r}: {query.expr}")
-    assert empty == []
-
-
-def query_needs_gpu(query: Query) -> bool:
-    """Tell whether the answer depends on the GPU that is chosen."""
-    return "$gpu" in query.expr
+    assert empty_queries(store, dashboard, choices) == []
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -141,7 +98,7 @@ def test_the_routes_answer_alike(kept: Mapping[str, Kept]) -> None:
             if panel.title in {"GPUs", "Held", "Free", "Free MIG instances", "Engines", "The GPU's name plate"}:
                 for query, _ in panel.shown():
                     answers = [
-                        {(sample.labels, sample.value) for sample in _ask(store, panel, query, choices[0])}
+                        {(sample.labels, sample.value) for sample in ask(store, panel, query, choices[0])}
                         for _, store, choices in (kept[route] for route in ROUTES)
                     ]
                     assert answers[0] == answers[1] != set(), panel.title
@@ -162,7 +119,7 @@ def test_a_gpu_that_hangs_is_seen_on_every_dashboard_that_shows_it(kept: Mapping
 
     def shows(dashboard: Dashboard, title: str) -> list[float]:
         panel = next(panel for panel in dashboard.panels if panel.title == title)
-        return [s.value for query, _ in panel.shown() for s in _ask(store, panel, query, chosen)]
+        return [s.value for query, _ in panel.shown() for s in ask(store, panel, query, chosen)]
 
     fleet, gpu, _ = EVERY
     assert shows(fleet, "Unhealthy") == [0.0]
@@ -187,7 +144,7 @@ def test_an_xid_is_seen_on_the_gpus_own_dashboard(kept: Mapping[str, Kept], rout
     node.xid(7, 79)
 
     def shown() -> set[tuple[str | None, ...]]:
-        labels = [dict(s.labels) for query, _ in panel.shown() for s in _ask(store, panel, query, chosen) if s.value]
+        labels = [dict(s.labels) for query, _ in panel.shown() for s in ask(store, panel, query, chosen) if s.value]
         names = ("gpu_xid_code", "gpu_xid_mnemonic", "gpu_xid_action")
         return {tuple(found.get(name) for name in names) for found in labels}
 

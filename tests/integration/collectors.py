@@ -29,11 +29,13 @@ def collector(
     over: Sequence[str] = (),
     changes: Sequence[str] = (),
     port: int = 0,
-    **environment: str,
+    environment: Mapping[str, str] | None = None,
+    **variables: str,
 ) -> Collector:
     """Give the Collector of `name`.yaml with the overlays named in `over`, then further `changes`.
 
-    `port` is where it takes gRPC; 0 takes any free one, as the others do.
+    `port` is where it takes gRPC; 0 takes any free one, as the others do. `variables` are its environment, with those of
+    `environment`.
     """
     places = {
         "OTLP_GRPC_ENDPOINT": f"127.0.0.1:{port}",
@@ -46,7 +48,7 @@ def collector(
         directory,
         SHIPPED / f"{name}.yaml",
         overlays=overlays,
-        environment={**places, **environment},
+        environment={**places, **(environment or {}), **variables},
         changes=[QUIET, *changes],
     )
 

@@ -236,6 +236,7 @@ class Collector(Program):
         overlays: files that go over it, in this order.
         environment: what the file's `${env:...}` find.
         changes: further configuration, each as `section::key: value`, that goes over the file.
+        options: further command-line options, such as `--feature-gates=...`.
     """
 
     def __init__(
@@ -246,9 +247,10 @@ class Collector(Program):
         overlays: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
         changes: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> None:
         files = (f"--config={file}" for file in (configuration, *overlays))
-        arguments = (*files, *(f"--config=yaml:{change}" for change in changes))
+        arguments = (*files, *(f"--config=yaml:{change}" for change in changes), *options)
         super().__init__("otelcol", directory, arguments, _COLLECTOR_READY, environment)
 
     @property

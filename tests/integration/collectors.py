@@ -28,11 +28,12 @@ def collector(
     *,
     over: Sequence[str] = (),
     changes: Sequence[str] = (),
+    options: Sequence[str] = (),
     port: int = 0,
     environment: Mapping[str, str] | None = None,
     **variables: str,
 ) -> Collector:
-    """Give the Collector of `name`.yaml with the overlays named in `over`, then further `changes`.
+    """Give the Collector of `name`.yaml with the overlays named in `over`, then further `changes`, with command-line `options`.
 
     `port` is where it takes gRPC; 0 takes any free one, as the others do. `variables` are its environment, with those of
     `environment`.
@@ -50,6 +51,7 @@ def collector(
         overlays=overlays,
         environment={**places, **(environment or {}), **variables},
         changes=[QUIET, *changes],
+        options=options,
     )
 
 

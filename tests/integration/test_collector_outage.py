@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from inferometer import app
+from inferometer.config import Seconds
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import agent_on
 from integration.backends import Collector, Prometheus
@@ -87,6 +88,22 @@ def test_a_backend_that_is_away_is_the_senders_to_wait_for(node: SimulatedNode, 
         assert [word for word in LOST if word in beside.log + gateway.log] == []
 
 
+def test_a_queue_that_is_full_refuses_and_the_agent_keeps_the_rest(node: SimulatedNode, tmp_path: Path) -> None:
+    """What the Collector's disk may not take waits at the agent; when the gateway is there, both drain, in order."""
+    port = unused_port()
+    with (
+        prometheus_for_otlp(tmp_path / "prometheus") as prometheus,
+        collector("agent", tmp_path / "agent", GATEWAY_ENDPOINT=f"127.0.0.1:{port}", QUEUE_BYTES="3000000") as beside,
+        agent_on(node, endpoint=beside.grpc_url, protocol="grpc", timeout=Seconds(1)) as agent,
+    ):
+        await_that(lambda: waits(agent, beside, "an agent"), "a full queue", 60)
+        assert 0 < pushes(agent) < 10
+        with gateway_before(prometheus, tmp_path / "gateway", port) as gateway:
+            await_that(lambda: not waits(agent, beside, "an agent"), "the agent's pushes", 60)
+            await_every_push(prometheus, agent)
+            assert [word for word in LOST if word in beside.log + gateway.log] == []
+
+
 @pytest.mark.parametrize("sender", ["a Collector", "an agent"])
 def test_a_gateway_without_memory_refuses_and_loses_nothing(node: SimulatedNode, tmp_path: Path, sender: str) -> None:
     """Above its limit it takes nothing, and says so in a way that a Collector and an agent send again: all of it arrives."""
@@ -97,7 +114,7 @@ def test_a_gateway_without_memory_refuses_and_loses_nothing(node: SimulatedNode,
         await_that(lambda: "Refusing data" in limited.log, "the first look at its memory")
         beside = stack.enter_context(collector("agent", tmp_path / "agent", GATEWAY_ENDPOINT=limited.grpc_address))
         endpoint = beside.grpc_url if sender == "a Collector" else limited.grpc_url
-        agent = stack.enter_context(agent_on(node, endpoint=endpoint, protocol="grpc"))
+        agent = stack.enter_context(agent_on(node, endpoint=endpoint, protocol="grpc", timeout=Seconds(1)))
         await_that(lambda: waits(agent, beside, sender), "pushes that were refused", 60)
         assert pushes(agent) == 0 or sender == "a Collector"
         limited.stop()

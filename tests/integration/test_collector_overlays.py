@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from inferometer.simulation.node import SimulatedNode
-from integration.agents import agent_on
-from integration.collectors import RETRYING, SHIPPED, collector, prometheus_for_otlp
+from integration.agents import EVERYTHING, agent_on, kept
+from integration.collectors import SHIPPED, collector, prometheus_for_otlp
 from integration.programs import Needs, ProgramError, call, post
 from kubelet.certificates import Certificates, issue
 from whole.agents import await_that
+from whole.pages import scrape
+from whole.routes import names, same, still
 
 TOKEN = "a-token-of-the-senders"
 
@@ -139,7 +141,7 @@ def test_a_gateway_takes_nothing_from_a_collector_without_the_token(
         collector("agent", tmp_path / "agent", changes=[trusting], GATEWAY_ENDPOINT=gateway.grpc_address) as beside,
         agent_on(node, endpoint=beside.grpc_url, protocol="grpc"),
     ):
-        await_that(lambda: "Unauthenticated" in beside.log or RETRYING in beside.log, "the refusal")
+        await_that(lambda: "Unauthenticated" in beside.log, "the refusal")
         assert prometheus.query("gpu_devices") == []
 
 
@@ -170,6 +172,30 @@ def test_pods_are_found_by_their_uid_and_no_gpu_is_given_to_the_senders_pod(
         assert prometheus.query(f'{{{named},job="inferometer"}}') == []
         # Of devices nothing names a pod: neither the sender's nor any other.
         assert prometheus.query('{__name__=~"hw_.+|gpu_info",k8s_pod_name!=""}') == []
+
+
+def test_remote_write_2_has_what_the_page_has(node: SimulatedNode, tmp_path: Path) -> None:
+    """As README.md says it is switched on, it writes every series as it is scraped, and ends those that end."""
+    message = "exporters::prometheus_remote_write::protobuf_message: io.prometheus.write.v2.Request"
+    with (
+        prometheus_for_otlp(tmp_path / "prometheus") as prometheus,
+        collector(
+            "gateway",
+            tmp_path / "gateway",
+            over=["remote-write"],
+            changes=[message],
+            options=["--feature-gates=exporter.prometheusremotewritexporter.enableSendingRW2"],
+            REMOTE_WRITE_ENDPOINT=f"{prometheus.url}/api/v1/write",
+        ) as gateway,
+        agent_on(node, endpoint=gateway.grpc_url, protocol="grpc") as agent,
+    ):
+        stored, page = same(lambda: kept(prometheus.query(EVERYTHING)), lambda: scrape(agent.url), 60)
+        mine = f'gpu_owner_info{{k8s_pod_uid="{node.ledger().pod("code").uid}"}}'
+        assert prometheus.query(mine)
+        node.pod_dies("code")
+        await_that(lambda: not prometheus.query(mine), "the holding's end")
+    assert names(stored) == names(page)
+    assert still(stored) == still(page)
 
 
 def _kubeconfig(server: str) -> dict[str, object]:

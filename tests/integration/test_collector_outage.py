@@ -21,6 +21,7 @@ ONE_A_PUSH = "inferometer_series"  # it has one sample of each snapshot, at the 
 NO_MEMORY = "processors::memory_limiter::limit_mib: 1"  # less than it has when it starts
 # An agent that soon takes no answer for a failure, and is not sparing with what waited.
 HASTY: dict[str, Any] = {"timeout": Seconds(1), "spool": Spool(rate=Size(1 << 30))}
+SOON = "exporters::otlp_grpc/gateway::retry_on_failure::max_interval: 1s"
 REFUSED = "data refused due to high memory usage"
 
 
@@ -53,7 +54,7 @@ def await_every_push(prometheus: Prometheus, agent: app.Agent) -> None:
     """Wait until every snapshot that was pushed before now has its sample."""
     wanted = pushes(agent)
     arrived = f"count_over_time({ONE_A_PUSH}[10m])"
-    await_that(lambda: any(each.value >= wanted for each in prometheus.query(arrived)), f"{wanted} pushes", 60)
+    await_that(lambda: any(each.value >= wanted for each in prometheus.query(arrived)), f"{wanted} pushes", 120)
 
 
 @pytest.mark.parametrize("over", [(), ("remote-write",)], ids=["otlp", "remote write"])
@@ -96,13 +97,15 @@ def test_a_queue_that_is_full_refuses_and_the_agent_keeps_the_rest(node: Simulat
     port = unused_port()
     with (
         prometheus_for_otlp(tmp_path / "prometheus") as prometheus,
-        collector("agent", tmp_path / "agent", GATEWAY_ENDPOINT=f"127.0.0.1:{port}", QUEUE_BYTES="3000000") as beside,
+        collector(
+            "agent", tmp_path / "agent", changes=[SOON], GATEWAY_ENDPOINT=f"127.0.0.1:{port}", QUEUE_BYTES="3000000"
+        ) as beside,
         agent_on(node, endpoint=beside.grpc_url, protocol="grpc", **HASTY) as agent,
     ):
         await_that(lambda: waits(agent, beside, "an agent"), "a full queue", 60)
         assert 0 < pushes(agent) < 10
         with gateway_before(prometheus, tmp_path / "gateway", port) as gateway:
-            await_that(lambda: not waits(agent, beside, "an agent"), "the agent's pushes", 60)
+            await_that(lambda: not waits(agent, beside, "an agent"), "the agent's pushes", 120)
             await_every_push(prometheus, agent)
             assert [word for word in LOST if word in beside.log + gateway.log] == []
 
@@ -124,7 +127,7 @@ def test_a_gateway_without_memory_refuses_and_loses_nothing(node: SimulatedNode,
         assert prometheus.query(ONE_A_PUSH) == []
         stack.enter_context(gateway_before(prometheus, tmp_path / "gateway", port))
         await_that(
-            lambda: prometheus.query(ONE_A_PUSH) and not waits(agent, beside, "an agent"), "the first samples", 60
+            lambda: prometheus.query(ONE_A_PUSH) and not waits(agent, beside, "an agent"), "the first samples", 120
         )
         await_every_push(prometheus, agent)
         assert (REFUSED in beside.log) == (sender == "a Collector")

@@ -112,6 +112,22 @@ def test_the_collectors_source_is_what_its_builder_makes(
         assert (tmp_path / name).read_text() == (TOOLS / "collector" / name).read_text()
 
 
+def test_the_builder_takes_the_users_list(needs: Needs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of collector-config/builder.yaml it makes a source with each component."""
+    needs("ocb")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    shipped = (TOOLS.parent / "collector-config" / "builder.yaml").read_text(encoding="utf-8")
+    manifest = tmp_path / "builder.yaml"
+    manifest.write_text(shipped.replace("./otelcol-inferometer", str(tmp_path)), encoding="utf-8")
+
+    answer = call("ocb", f"--config={manifest}", "--skip-compilation", "--skip-get-modules")
+
+    assert answer.returncode == 0, answer.stderr
+    components = (tmp_path / "components.go").read_text(encoding="utf-8")
+    for module in ("otlpexporter", "k8sattributesprocessor", "filestorage", "bearertokenauthextension"):
+        assert f"{module}.NewFactory()," in components
+
+
 def test_the_collectors_components_are_pinned_as_its_manifest_says() -> None:
     """Each module of manifest.yaml stands in go.mod with the same version."""
     lines = (TOOLS / "collector" / "manifest.yaml").read_text(encoding="utf-8").splitlines()

@@ -24,6 +24,7 @@ families=(
   'kubernetes -X=k8s.io/component-base/version.gitVersion=v1.37.1 kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver kube-controller-manager=k8s.io/kubernetes/cmd/kube-controller-manager kube-scheduler=k8s.io/kubernetes/cmd/kube-scheduler kubelet=k8s.io/kubernetes/cmd/kubelet'
   'etcd etcd=go.etcd.io/etcd/server/v3'
   'containerd -tags=no_btrfs,no_devmapper,no_zfs -X=github.com/containerd/containerd/v2/version.Version=v2.2.4 containerd=github.com/containerd/containerd/v2/cmd/containerd containerd-shim-runc-v2=github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2 ctr=github.com/containerd/containerd/v2/cmd/ctr'
+  'buildkit -X=github.com/moby/buildkit/version.Version=v0.31.0 buildkitd=github.com/moby/buildkit/cmd/buildkitd buildctl=github.com/moby/buildkit/cmd/buildctl'
   # It asks pkg-config for libseccomp, and a script in its folder answers.
   'runc -cgo -tags=seccomp runc=github.com/opencontainers/runc'
   'cni bridge=github.com/containernetworking/plugins/plugins/main/bridge host-local=github.com/containernetworking/plugins/plugins/ipam/host-local loopback=github.com/containernetworking/plugins/plugins/main/loopback'

@@ -20,7 +20,7 @@ _NOT_OURS = re.compile(
 _GENERATED = re.compile(r".*_pb2\.pyi?|inferometer\.yaml")  # by `make proto`; the example, by `make docs`
 _RECORDED = ("tests/fixtures", "tests/golden")
 _SOURCE_SUFFIXES = {".py", ".pyi", ".sh", ".c", ".h", ".proto", ".toml", ".yaml", ".yml", ".service", ".cfg", ".in"}
-_SOURCE_NAMES = {"Makefile", ".editorconfig", ".gitattributes"}
+_SOURCE_NAMES = {"Containerfile", "Makefile", ".dockerignore", ".editorconfig", ".gitattributes"}
 
 
 def files() -> Iterator[Path]:
@@ -164,6 +164,7 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     assert run <= locked("run.txt")
     assert run | names(groups["test"]) | names(groups["static"]) | names(groups["build"]) <= locked("dev.txt")
     assert names(groups["dynamo"]) <= locked("dynamo.txt")
+    assert names(groups["build"]) <= locked("build.txt")
     assert names(groups["bench"]) <= locked("bench.txt")
     for other in ("fuzz", "vllm", "triton"):
         assert names(groups[other]) <= locked(f"{other}.txt")

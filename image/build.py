@@ -53,16 +53,25 @@ class Request:
 
 
 def build(request: Request) -> Image:
-    """Build, and write the archive and its list. Raises MissingError, NotDebianError, DownloadError and BuildError."""
+    """Build, and write the archive and its list, or neither.
+
+    Raises MissingError, NotDebianError, DownloadError and BuildError.
+    """
     require()
-    request.archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="image-base-") as scratch:
-        where = ["--opt=build-arg:BASE=" + request.base] if request.base else _without_network(request, Path(scratch))
-        solve((*_arguments(request), *where))
-    request.archive.chmod(0o644)  # buildctl lets everyone write
-    image = read_archive(request.archive)
-    listed = write_sbom(image, request.name.rpartition(":")[0], request.epoch)
-    list_of(request.archive).write_text(listed, encoding="utf-8")
+    archive = request.archive.absolute()
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=archive.parent, prefix=".image-") as made,
+        tempfile.TemporaryDirectory(prefix="image-base-") as base,
+    ):
+        fresh = Path(made) / archive.name
+        where = [f"--opt=build-arg:BASE={request.base}"] if request.base else _without_network(request, Path(base))
+        solve((*_arguments(request, fresh), *where))
+        fresh.chmod(0o644)  # buildctl lets everyone write
+        image = read_archive(fresh)
+        listed = write_sbom(image, request.name.rpartition(":")[0], request.epoch)
+        list_of(archive).write_text(listed, encoding="utf-8")
+        fresh.rename(archive)
     return image
 
 
@@ -77,10 +86,7 @@ def cached(name: str = f"{NAME}:test") -> Path:
     with (_cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once build once
         if not archive.exists():
-            fresh = archive.with_name(f".{archive.name}")
-            build(Request(fresh, name=name))
-            list_of(fresh).rename(list_of(archive))
-            fresh.rename(archive)
+            build(Request(archive, name=name))
             for old in sorted(_cache().glob("agent-*.tar"), key=lambda file: file.stat().st_mtime)[:-_KEPT]:
                 old.unlink()
                 list_of(old).unlink(missing_ok=True)
@@ -93,7 +99,7 @@ def list_of(archive: Path) -> Path:
     return archive.with_suffix(".cdx.json")
 
 
-def _arguments(request: Request) -> Iterator[str]:
+def _arguments(request: Request, archive: Path) -> Iterator[str]:
     """Give what every build is told."""
     yield "--frontend=dockerfile.v0"
     yield f"--local=context={request.context}"
@@ -106,7 +112,7 @@ def _arguments(request: Request) -> Iterator[str]:
         ("SOURCE_DATE_EPOCH", request.epoch),
     ):
         yield f"--opt=build-arg:{name}={value}"
-    yield f"--output=type=oci,dest={request.archive},name={request.name},rewrite-timestamp=true"
+    yield f"--output=type=oci,dest={archive},name={request.name},rewrite-timestamp=true"
 
 
 def _without_network(request: Request, scratch: Path) -> list[str]:

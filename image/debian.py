@@ -17,10 +17,13 @@ import pip
 
 from image.layout import build_layout, entry, pack
 
-# `login` for its set-user-ID programs.
-ROOTS = ("python3", "ca-certificates", "base-files", "base-passwd", "libc-bin", "netbase", "tzdata", "dash", "login")
+# Every Debian has the C++ library, by apt, and gRPC's wheel takes it from there. `login` for its set-user-ID programs.
+ROOTS = (
+    *("python3", "ca-certificates", "base-files", "base-passwd", "libc-bin", "libstdc++6", "netbase", "tzdata"),
+    *("dash", "login"),
+)
 # What only installs packages or asks their administrator, and what comes with that.
-LEFT_OUT = frozenset({"debconf", "debianutils", "dpkg", "libpam-modules", "libpam-runtime", "openssl", "perl-base"})
+LEFT_OUT = frozenset({"debconf", "debianutils", "dpkg", "libpam-modules", "libpam-runtime", "perl-base"})
 _UNREAD = re.compile(r"/usr/share/(man|info|locale|lintian|doc(?!/[^/]+/copyright$)/[^/]+/.)|.*/__pycache__|.*\.pyc$")
 _MERGED = re.compile(r"^/(bin|sbin|lib|lib32|lib64|libx32)(?=/|$)")  # links into /usr since Debian 12
 _LINKS = ("bin", "lib", "lib64", "sbin")

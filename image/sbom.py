@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.parser import BytesParser
 
-from cyclonedx.factory.license import LicenseFactory
-from cyclonedx.model import HashType
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
@@ -37,7 +37,7 @@ def write_sbom(image: Image, name: str, epoch: int) -> str:
         version=labels.get(f"{_PREFIX}version") or None,
         type=ComponentType.CONTAINER,
         bom_ref=image.digest,
-        hashes=[HashType.from_composite_str(image.digest)],
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=image.digest.removeprefix("sha256:"))],
     )
     bom = Bom(
         components=components,

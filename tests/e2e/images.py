@@ -10,6 +10,7 @@ from image.build import cached
 from image.buildkit import MissingError
 from image.debian import NotDebianError
 from image.layout import build_layout, entry, pack, write_archive
+from image.wheels import DownloadError
 
 IMAGE = "docker.io/inferometer/pause:1"
 AGENT_IMAGE = "docker.io/inferometer/agent:test"
@@ -33,5 +34,5 @@ def agent_archive() -> Path:
     """Give the archive of this checkout's agent, AGENT_IMAGE: built once for each content; without its parts a skip."""
     try:
         return cached(AGENT_IMAGE)
-    except (MissingError, NotDebianError) as error:
+    except (DownloadError, MissingError, NotDebianError) as error:
         pytest.skip(str(error))

@@ -26,7 +26,7 @@ SOURCES = (
     *("requirements/run.txt", "requirements/build.txt", "exporter", "image"),
 )
 _LOCKS = ("requirements/run.txt", "requirements/build.txt")
-_KEPT = 4  # images in the cache; others go, the oldest first
+_KEPT = 8  # images in the cache; others go, the oldest first
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def _arguments(request: Request, archive: Path) -> Iterator[str]:
         ("SOURCE", request.source),
         ("REVISION", request.revision),
         ("SOURCE_DATE_EPOCH", request.epoch),
+        ("BUILDKIT_DOCKERFILE_CHECK", "error=true"),  # what BuildKit would warn of in the Containerfile
     ):
         yield f"--opt=build-arg:{name}={value}"
     yield f"--output=type=oci,dest={archive},name={request.name},rewrite-timestamp=true"

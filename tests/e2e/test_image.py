@@ -108,8 +108,8 @@ def test_nothing_in_it_installs_or_compiles(image: Image) -> None:
 def test_it_has_no_tests_and_no_build_left(image: Image) -> None:
     """What the agent was built from stays in the stage that built it."""
     assert [name for name in image.files if name.startswith(("build", "wheels", "trim.py", "root/."))] == []
-    package = "opt/inferometer/lib/python3.11/site-packages/inferometer/"
-    ours = {name for name in image.files if re.sub(r"python3\.\d+", "python3.11", name).startswith(package)}
+    package = re.compile(r"opt/inferometer/lib/python3\.\d+/site-packages/inferometer/")
+    ours = {name for name in image.files if package.match(name)}
     assert ours
     assert [name for name in ours if "/tests/" in name] == []
 
@@ -120,7 +120,7 @@ def test_everything_is_compiled_once_for_all(image: Image) -> None:
     compiled = {name: file.content for name, file in image.files.items() if name.endswith(".pyc")}
     modules = {re.sub(r"__pycache__/(.*)\.cpython-\d+\.pyc$", r"\1.py", name) for name in compiled}
     assert sources - modules == set()
-    assert any(name.endswith("/json/__pycache__/decoder.cpython-311.pyc") for name in compiled)  # of Python itself
+    assert any(name.endswith("/json/decoder.py") for name in modules)  # of Python itself
     assert [name for name, code in compiled.items() if int.from_bytes(code[4:8], "little") != UNCHECKED] == []
 
 
@@ -167,13 +167,14 @@ def test_the_same_source_is_the_same_image_and_another_is_another(archive: Path,
     other = build(Request(tmp_path / "other.tar", name=name, context=context))
     assert other.digest != image.digest
     changed = {n for n, file in other.files.items() if n not in image.files or file.content != image.files[n].content}
-    assert {path.rpartition("/")[2] for path in changed} == {"__main__.py", "__main__.cpython-311.pyc", "RECORD"}
+    names = {re.sub(r"\.cpython-\d+", "", path.rpartition("/")[2]) for path in changed}
+    assert names == {"__main__.py", "__main__.pyc", "RECORD"}
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(image: Image, tmp_path: Path) -> None:
     """A Containerfile that fails is an error with its words; the archive before it stays, and no control group."""
     context = copied(tmp_path / "checkout")
-    fails = 'ARG BASE\nFROM ${BASE}\nRUN ["python3", "-c", "raise SystemExit(\'it was me\')"]\n'
+    fails = 'ARG BASE=base\nFROM ${BASE}\nRUN ["python3", "-c", "raise SystemExit(\'it was me\')"]\n'
     (context / "Containerfile").write_text(fails)
     (tmp_path / "failed.tar").write_text("the one before")
     with pytest.raises(BuildError, match="it was me"):

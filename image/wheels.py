@@ -39,4 +39,9 @@ def fetch(locks: Iterable[Path], python: str, folder: Path) -> None:
         shutil.rmtree(scratch)
         raise DownloadError(answer.stderr.strip())
     scratch.chmod(0o755)
-    scratch.rename(folder)
+    try:
+        scratch.rename(folder)
+    except OSError:  # another build was as quick
+        shutil.rmtree(scratch)
+        if not folder.exists():
+            raise

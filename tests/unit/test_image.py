@@ -18,6 +18,7 @@ from image.archive import Image, read_archive
 from image.debian import NotDebianError
 from image.layout import build_layout, digest, entry, pack, write_archive
 from image.sbom import write_sbom
+from image.wheels import DownloadError, fetch
 
 ROOT = Path(__file__).parents[2]
 
@@ -164,6 +165,19 @@ def test_an_image_without_packages_has_an_empty_list(tmp_path: Path, status: str
     """Nothing is made up where a base keeps no status of packages, or none that can be read."""
     document = json.loads(write_sbom(image_of(tmp_path, {"var/lib/dpkg/status": status}), "x", 0))
     assert document.get("components", []) == []
+
+
+def test_wheels_that_are_not_to_be_had_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is pip's, and the next build begins anew; a folder that is there is not fetched again."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    lock = tmp_path / "run.txt"
+    lock.write_text(f"no-such-thing==1 --hash=sha256:{'0' * 64}\n")
+    with pytest.raises(DownloadError, match="no-such-thing"):
+        fetch([lock], "3.11", tmp_path / "cache" / "wheels")
+    assert [*(tmp_path / "cache").iterdir()] == []
+    (tmp_path / "cache" / "wheels").mkdir()
+    fetch([lock], "3.11", tmp_path / "cache" / "wheels")
 
 
 def test_the_build_sees_what_it_copies_and_nothing_else() -> None:

@@ -18,6 +18,8 @@ families=(
   'collector -tags=remove_all_sd otelcol=.'
   'alertmanager alertmanager=github.com/prometheus/alertmanager/cmd/alertmanager amtool=github.com/prometheus/alertmanager/cmd/amtool'
   'helm helm=helm.sh/helm/v4/cmd/helm'
+  # Without these it takes every cluster that it does not ask for Kubernetes 1.20.
+  'helm3 -X=helm.sh/helm/v3/internal/version.version=v3.21.4 -X=helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X=helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=36 helm3=helm.sh/helm/v3/cmd/helm'
   # Of the service discoveries only files, HTTP and Kubernetes: the clients of 24 clouds are most of what it would compile.
   'prometheus -tags=remove_all_sd,enable_kubernetes_sd promtool=github.com/prometheus/prometheus/cmd/promtool prometheus=github.com/prometheus/prometheus/cmd/prometheus'
   # Without a version of its own a program says v0.0.0, and its clients and feature gates go by that.

@@ -84,6 +84,7 @@ def sandbox(tmp_path: Path) -> Sandbox:
         ("alertmanager", "--version"),
         ("amtool", "--version"),
         ("helm", "version"),
+        ("helm3", "version"),
         ("prometheus", "--version"),
         ("promtool", "--version"),
         ("llm-d-inference-sim", "--help"),

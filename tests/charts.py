@@ -9,16 +9,18 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "helm" / "inferometer"
-VALUES = ROOT / "tests" / "helm"
+VALUES = CHART / "ci"
 GOLDENS = ROOT / "tests" / "golden" / "helm"
-CASES = ("defaults", "everything", "kubelet", "minimal")  # renders; all but the first have a file in VALUES
+_SUFFIX = "-values.yaml"
+# Renders; all but the first have a file in VALUES.
+CASES = ("defaults", *sorted(path.name.removesuffix(_SUFFIX) for path in VALUES.glob(f"*{_SUFFIX}")))
 
 Manifest = Mapping[str, Any]
 
 
 def values_file(case: str) -> Path | None:
     """Give the values of a case; the defaults need none."""
-    return None if case == "defaults" else VALUES / f"{case}.yaml"
+    return None if case == "defaults" else VALUES / f"{case}{_SUFFIX}"
 
 
 def parse(rendered: str) -> tuple[Manifest, ...]:

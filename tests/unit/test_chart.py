@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import inferometer
-from charts import CASES, CHART, GOLDENS, VALUES, Manifest, of_kind, parse, pod_of
+from charts import CASES, CHART, GOLDENS, VALUES, Manifest, of_kind, parse, pod_of, values_file
 from helm.generate.__main__ import generate
 from helm.generate.readme import fill_readme
 from helm.generate.schema import build_schema
@@ -59,10 +59,10 @@ def test_what_is_derived_is_up_to_date(name: str) -> None:
     assert (CHART / name).read_text(encoding="utf-8") == derived()[name]
 
 
-def test_the_chart_has_the_versions_of_the_package() -> None:
-    """The chart installs the agent that it lies beside."""
+def test_the_chart_installs_the_agent_that_it_lies_beside() -> None:
+    """Its appVersion is the package's version; its own goes on by itself."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
-    assert (chart["version"], chart["appVersion"]) == (inferometer.__version__, inferometer.__version__)
+    assert chart["appVersion"] == inferometer.__version__
 
 
 def test_the_schema_is_one_and_admits_the_defaults() -> None:
@@ -123,6 +123,21 @@ def test_the_schema_is_strict_everywhere() -> None:
         ("podMonitor.relabelings.0", {"sourceLabel": ["a"]}),
         ("gpuNodeLabels.0", "a=b=c"),
         ("gpuAccess.mode", "runtimeclass"),
+        ("gpuAccess.driverRoot", "run/nvidia/driver"),
+        ("gpuAccess.driverRoot", "/run/nvidia driver"),
+        ("gpuAccess.libraryDirectory", "/"),
+        ("gpuAccess.dra.deviceClassName", "gpu.nvidia.com"),
+        ("gpuAccess.dra.deviceClassNames", []),
+        ("gpuAccess.dra.deviceClassNames.0", "GPU"),
+        ("gpuAccess.dra.adminAccessGate", "true"),
+        ("rbac.tier", "claims"),
+        ("rbac.tiers", "node"),
+        ("persistence.hostPath", "/var/lib"),
+        ("persistence.hostPath", "/var/lib/infero meter"),
+        ("persistence.size", "1Gi"),
+        ("openshift.seLinuxType", "spc-t"),
+        ("openshift.enabled", 1),
+        ("amdNodeLabels.0", "=true"),
         ("hostAccess.kernelLog", "yes"),
         ("hostAccess.kernellog", True),
         ("maxUnavailable", "0%"),
@@ -207,12 +222,15 @@ def test_the_agent_reads_the_configuration_that_is_rendered(case: str, tmp_path:
     (container,) = pod_of(golden(case))["containers"]
     assert container["ports"][0]["containerPort"] == parse_address(config.server.listen)[1]
     # What the pod is given no access to is switched off.
-    assert config.devices.kernel_log.enabled is config.identity.processes.enabled is (case == "everything")
-    assert config.devices.amd.enabled is (case == "everything")
+    path = values_file(case)
+    values = _over(defaults(), yaml.safe_load(path.read_text(encoding="utf-8"))) if path else defaults()
+    assert config.devices.kernel_log.enabled is values["hostAccess"]["kernelLog"]
+    assert config.identity.processes.enabled is values["hostAccess"]["processes"]
+    assert config.devices.amd.enabled is values["gpuAccess"]["amd"]
+    claims_are_off = config.identity.claims.source == "off"
+    assert claims_are_off is (values["rbac"]["tier"] != "node+claims" or case == "kubelet")
     if case == "minimal":
         assert config.identity.pods.source == "off"
-    if case == "kubelet":
-        assert config.identity.claims.source == "off"
     if case == "everything":
         assert config.engines.max_samples == 2_000_000
         assert config.identity.team_keys == ("team", "on")
@@ -382,9 +400,9 @@ def test_any_one_gpu_label_suffices(case: str) -> None:
     """The terms of a node affinity are alternatives; each holds one label."""
     affinity = pod_of(golden(case))["affinity"]["nodeAffinity"]
     terms = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
-    assert len(terms) > 1
+    assert terms
     assert all(len(term["matchExpressions"]) == 1 for term in terms)
-    assert {expression["operator"] for term in terms for expression in term["matchExpressions"]} == {"Exists", "In"}
+    assert {expression["operator"] for term in terms for expression in term["matchExpressions"]} <= {"Exists", "In"}
 
 
 def test_a_podmonitor_has_known_fields_only() -> None:

@@ -13,9 +13,18 @@
 {{- include "inferometer.readsNvidia" . | default (include "inferometer.readsAmd" .) -}}
 {{- end -}}
 
-{{- /* Device files of the node open in a privileged container only: mounts do not change what the device cgroup forbids. */ -}}
+{{- /*
+Which value makes the container privileged. Device files of the node open in no other: mounts do not change what the device
+cgroup forbids.
+*/ -}}
 {{- define "inferometer.isPrivileged" -}}
-{{- if or .Values.hostAccess.kernelLog (include "inferometer.readsAmd" .) -}}true{{- end -}}
+{{- if .Values.hostAccess.kernelLog -}}
+hostAccess.kernelLog
+{{- else if include "inferometer.readsAmd" . -}}
+gpuAccess.amd
+{{- else if eq .Values.gpuAccess.mode "hostPath" -}}
+gpuAccess.mode hostPath
+{{- end -}}
 {{- end -}}
 
 {{- /* Whether the kubelet is asked who holds what. */ -}}
@@ -53,11 +62,19 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* Where the agent notes how far it has read it: the only directory of the node's that it writes to. */ -}}
+{{- /* Whether a path is in the directory that outlives the pod: `dict "root" $ "path" PATH`. */ -}}
+{{- define "inferometer.persists" -}}
+{{- $kept := .root.Values.persistence.hostPath -}}
+{{- if and $kept (hasPrefix (printf "%s/" (clean $kept)) (clean .path)) -}}true{{- end -}}
+{{- end -}}
+
+{{- /* Where the agent notes how far it has read it, unless that is in the directory that outlives the pod. */ -}}
 {{- define "inferometer.kernelLogDirectory" -}}
 {{- if .Values.hostAccess.kernelLog -}}
 {{- with include "inferometer.config" . | fromJson | dig "devices" "kernel_log" "state" "" -}}
+{{- if not (include "inferometer.persists" (dict "root" $ "path" .)) -}}
 {{- dir . -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -70,7 +87,7 @@
 {{- range .Values.extraVolumeMounts -}}
 {{- $mounted = append $mounted (clean .mountPath) -}}
 {{- end -}}
-{{- if not (or (has (clean $directory) $mounted) (has (dir $directory) $mounted)) -}}
+{{- if not (or (has (clean $directory) $mounted) (has (dir $directory) $mounted) (include "inferometer.persists" (dict "root" . "path" $directory))) -}}
 {{- clean $directory -}}
 {{- end -}}
 {{- end -}}
@@ -80,4 +97,12 @@
 {{- if include "inferometer.readsAmd" . -}}
 {{- include "inferometer.config" . | fromJson | dig "devices" "amd" "rocm" "" | default "/opt/rocm" -}}
 {{- end -}}
+{{- end -}}
+
+{{- /* As whom the pod runs where OpenShift's SELinux looks: in whole, since what a constraint leaves out is the namespace's. */ -}}
+{{- define "inferometer.seLinuxOptions" -}}
+level: s0
+role: system_r
+type: {{ .Values.openshift.seLinuxType }}
+user: system_u
 {{- end -}}

@@ -41,11 +41,28 @@ names are the agent's own; a test compares them.
 {{- end -}}
 {{- $_ := set $config "devices" $devices -}}
 {{- $identity := $config.identity | default dict -}}
+{{- if ne .Values.rbac.tier "node+claims" -}}
+{{- $claims := $identity.claims | default dict -}}
+{{- if eq (get $claims "source" | default "auto") "auto" -}}
+{{- $_ := set $identity "claims" (set $claims "source" "off") -}}
+{{- end -}}
+{{- $_ := set $identity "slices" (set ($identity.slices | default dict) "enabled" false) -}}
+{{- end -}}
 {{- /* A /proc of the node's, mounted elsewhere, does without hostPID. */ -}}
 {{- if or .Values.hostAccess.processes (eq (dig "identity" "processes" "proc" "/proc" $config) "/proc") -}}
 {{- $_ := set $identity "processes" (set ($identity.processes | default dict) "enabled" .Values.hostAccess.processes) -}}
 {{- end -}}
 {{- $_ := set $config "identity" $identity -}}
+{{- with .Values.persistence.hostPath -}}
+{{- if and $.Values.hostAccess.kernelLog (not (dig "devices" "kernel_log" "state" "" $config)) -}}
+{{- $_ := set $devices.kernel_log "state" (printf "%s/kernel-log" .) -}}
+{{- end -}}
+{{- if and (include "inferometer.pushes" $) (not (dig "otlp" "spool" "directory" "" $config)) -}}
+{{- $otlp := $config.otlp | default dict -}}
+{{- $_ := set $otlp "spool" (set ($otlp.spool | default dict) "directory" (printf "%s/spool" .)) -}}
+{{- $_ := set $config "otlp" $otlp -}}
+{{- end -}}
+{{- end -}}
 {{- toJson $config -}}
 {{- end -}}
 
@@ -64,7 +81,7 @@ names are the agent's own; a test compares them.
 
 {{- /* Which value makes the agent push by OTLP; nothing where none does. */ -}}
 {{- define "inferometer.pushes" -}}
-{{- if include "inferometer.config" . | fromJson | dig "otlp" "endpoint" "" -}}
+{{- if include "inferometer.givenConfig" . | fromJson | dig "otlp" "endpoint" "" -}}
 config.otlp.endpoint
 {{- else -}}
 {{- range .Values.extraEnv -}}

@@ -8,7 +8,7 @@
 
 {{- define "inferometer.refuseContradictions" -}}
 {{- $config := include "inferometer.config" . | fromJson -}}
-{{- $found := list -}}
+{{- $found := (include "inferometer.accessContradictions" . | fromJson).found | default list -}}
 
 {{- /* Routes: the names are equal on both, so one backend would have everything twice. */ -}}
 {{- $pushes := include "inferometer.pushes" . -}}
@@ -33,14 +33,8 @@
 {{- $security := .Values.securityContext | default dict -}}
 {{- range $place, $context := dict "securityContext" $security "podSecurityContext" (.Values.podSecurityContext | default dict) -}}
 {{- if and $context.runAsNonRoot (eq (get $security "runAsUser" | toString) "0") -}}
-{{- $found = append $found (printf "%s.runAsNonRoot is true and securityContext.runAsUser is 0: the kubelet would refuse the container. Name a user who may open the PodResources socket, which is root's with mode 0660, or leave runAsNonRoot out." $place) -}}
+{{- $found = append $found (printf "%s.runAsNonRoot is true and securityContext.runAsUser is 0: the kubelet would refuse the container. Name a user who may open the PodResources socket, which is root's, or leave runAsNonRoot out." $place) -}}
 {{- end -}}
-{{- end -}}
-{{- if and .Values.gpuAccess.migMonitor (ne .Values.gpuAccess.mode "runtimeClass") -}}
-{{- $found = append $found (printf "gpuAccess.migMonitor is true and gpuAccess.mode is %s: MIG access comes with the runtime class only." .Values.gpuAccess.mode) -}}
-{{- end -}}
-{{- if and (eq .Values.gpuAccess.mode "runtimeClass") (not (include "inferometer.readsNvidia" .)) -}}
-{{- $found = append $found "gpuAccess.mode is runtimeClass and config.devices.nvidia.enabled is false: the agent would be given every GPU and read none. Set gpuAccess.mode to none." -}}
 {{- end -}}
 {{- range $key, $of := dict "podresources" (list "pod-resources" (include "inferometer.socketDirectory" .)) "pods" (list "pods-api" (include "inferometer.podsSocketDirectory" .)) -}}
 {{- if and (last $of) (not (regexMatch (printf "^/.*/%s$" (first $of)) (last $of))) -}}
@@ -105,6 +99,7 @@
 
 {{- /* Variables override the file, and the chart follows the file. */ -}}
 {{- $followed := dict "INFEROMETER_DEVICES__AMD__ENABLED" "gpuAccess.amd" "INFEROMETER_DEVICES__AMD__ROCM" "config.devices.amd.rocm" "INFEROMETER_DEVICES__KERNEL_LOG__ENABLED" "hostAccess.kernelLog" "INFEROMETER_DEVICES__KERNEL_LOG__PATH" "config.devices.kernel_log.path" "INFEROMETER_DEVICES__KERNEL_LOG__STATE" "config.devices.kernel_log.state" "INFEROMETER_DEVICES__NVIDIA__PROCESSES" "config.devices.nvidia.processes" "INFEROMETER_IDENTITY__PROCESSES__ENABLED" "hostAccess.processes" "INFEROMETER_IDENTITY__PROCESSES__PROC" "config.identity.processes.proc" "INFEROMETER_IDENTITY__PODS__SOCKET" "config.identity.pods.socket" "INFEROMETER_IDENTITY__CLAIMS__SOURCE" "config.identity.claims.source" "INFEROMETER_IDENTITY__SLICES__ENABLED" "config.identity.slices.enabled" "POD_NAMESPACE" "the pod's own name" "POD_NAME" "the pod's own name" "NODE_IP" "the node's address" "INFEROMETER_SERVER__LISTEN" "config.server.listen" "INFEROMETER_SERVER__TLS__CERTIFICATE" "config.server.tls.certificate" "INFEROMETER_SERVER__AUTH__TOKEN_REVIEW" "config.server.auth.token_review" "INFEROMETER_OTLP__SPOOL__DIRECTORY" "config.otlp.spool.directory" "INFEROMETER_NODE__NAME" "the node's name" "NODE_NAME" "the node's name" "INFEROMETER_DEVICES__NVIDIA__ENABLED" "config.devices.nvidia.enabled" "INFEROMETER_DEVICES__NVIDIA__RELEASE__FILE" "config.devices.nvidia.release.file" "INFEROMETER_DEVICES__NVIDIA__RELEASE__ANNOTATION" "config.devices.nvidia.release.annotation" "INFEROMETER_IDENTITY__PODRESOURCES__ENABLED" "config.identity.podresources.enabled" "INFEROMETER_IDENTITY__PODRESOURCES__SOCKET" "config.identity.podresources.socket" "INFEROMETER_IDENTITY__PODS__SOURCE" "config.identity.pods.source" "NVIDIA_VISIBLE_DEVICES" "gpuAccess.mode" "NVIDIA_DRIVER_CAPABILITIES" "gpuAccess.mode" "NVIDIA_MIG_MONITOR_DEVICES" "gpuAccess.migMonitor" -}}
+{{- $followed = merge $followed (dict "INFEROMETER_IDENTITY__PODS__SERVER" "rbac.tier") -}}
 {{- range .Values.extraEnv -}}
 {{- if hasKey $followed .name -}}
 {{- $found = append $found (printf "extraEnv sets %s and overrides %s, which the rest of the chart follows: leave the variable out." .name (get $followed .name)) -}}

@@ -2,7 +2,7 @@
 {{- /* What the agent asks for in its service account's name. Each template gives "true" or nothing. */ -}}
 
 {{- define "inferometer.asksPods" -}}
-{{- if has (include "inferometer.config" . | fromJson | dig "identity" "pods" "source" "auto") (list "auto" "api") -}}true{{- end -}}
+{{- if and (ne .Values.rbac.tier "local") (has (include "inferometer.config" . | fromJson | dig "identity" "pods" "source" "auto") (list "auto" "api")) -}}true{{- end -}}
 {{- end -}}
 
 {{- /* The kubelet's HTTPS port, which asks the API server whether the agent may. */ -}}

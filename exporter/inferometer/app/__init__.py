@@ -3,7 +3,8 @@
 
 from inferometer.app.agent import Agent, run
 from inferometer.app.bindings import bindings
-from inferometer.app.checking import Finding, check, check_engines
+from inferometer.app.checking import check, check_engines
+from inferometer.app.finding import Finding
 from inferometer.app.pipeline import Pipeline, Stand, collect
 from inferometer.app.simulated import simulate
 

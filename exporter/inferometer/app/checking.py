@@ -3,10 +3,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from inferometer import catalog
+from inferometer.app.finding import Finding
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand, at_a_glance
+from inferometer.app.switched_off import switched_off
 from inferometer.config import Config
 from inferometer.join.blindness import STATISTICS_OFF
 from inferometer.join.objectives import UNMEASURED
@@ -14,24 +15,12 @@ from inferometer.model import Reason, Snapshot, SourceHealth, Trouble
 from inferometer.push import open_sender, resolve
 from inferometer.sources.devices.kernel_log import KernelLog
 from inferometer.sources.engines import advice
-from inferometer.sources.identity import pods
 from inferometer.sources.identity.cgroups import Cgroups
 from inferometer.sources.identity.slices import Slices
 
+# Of a GPU in MIG mode NVML keeps what it does as a whole from everybody else, and some ECC counters always.
+_PRIVILEGED = "Give the agent the capability SYS_ADMIN: for GPUs in MIG mode, the chart's gpuAccess.migMonitor does. Or do without."
 _OUT_OF_REACH = (Reason.MISSING, Reason.PERMISSION, Reason.UNSUPPORTED)
-
-
-class Finding(NamedTuple):
-    """One line of `inferometer check`. `state` is `ok`, `missing`, `degraded`, `failed`, `absent` or `off`.
-
-    `absent` is what a device does not have, or the agent has no right to and can do without: nothing is wrong with it.
-    `degraded` is a call that failed just now.
-    """
-
-    source: str
-    state: str
-    reason: str
-    remedy: str = ""
 
 
 def check(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tuple[Finding, ...]:
@@ -53,8 +42,8 @@ def check(config: Config, environ: Mapping[str, str], stand: Stand = REAL) -> tu
     said = _said(snapshot)
     return (
         *_sources(snapshot, notes, found),
-        *_off(config, environ),
-        *_unsupported(snapshot),
+        *switched_off(config, environ),
+        *unsupported(snapshot),
         *engines,
         *said,
         *_push(config, environ),
@@ -129,30 +118,6 @@ def _summary(health: SourceHealth, snapshot: Snapshot) -> str:
     return f"answered in {health.took:.3f} s"
 
 
-def _off(config: Config, environ: Mapping[str, str]) -> list[Finding]:
-    findings = []
-    if not config.devices.nvidia.enabled:
-        findings.append(Finding("nvidia", "off", "switched off", "Set devices.nvidia.enabled."))
-    elif not config.devices.kernel_log.enabled:
-        findings.append(Finding("kernel_log", "off", "switched off", "Set devices.kernel_log.enabled."))
-    if not config.identity.podresources.enabled:
-        findings.append(Finding("podresources", "off", "switched off", "Set identity.podresources.enabled."))
-    if config.devices.nvidia.enabled and config.devices.nvidia.processes and not config.identity.processes.enabled:
-        findings.append(Finding("cgroups", "off", "switched off", "Set identity.processes.enabled."))
-    if not pods.wanted(config.identity.pods, environ):
-        off = config.identity.pods.source == "off"
-        reason = "switched off" if off else "there is no Pods socket of a kubelet, and no API server is given"
-        findings.append(
-            Finding(
-                "pods",
-                "off",
-                f"{reason}: owners are known by namespace and name only",
-                "Run in a cluster with a service account, or set identity.pods.server.",
-            )
-        )
-    return findings
-
-
 def _push(config: Config, environ: Mapping[str, str]) -> list[Finding]:
     """Say where OTLP goes, and which settings of it cannot be used; nothing where nobody asks for it."""
     settings, troubles = resolve(config.otlp, environ)
@@ -168,7 +133,7 @@ def _push(config: Config, environ: Mapping[str, str]) -> list[Finding]:
     return [*findings, Finding("otlp", "ok", words)]
 
 
-def _unsupported(snapshot: Snapshot) -> list[Finding]:
+def unsupported(snapshot: Snapshot) -> list[Finding]:
     """Name what a device cannot tell: a panel that is empty for this is not broken."""
     calls: dict[tuple[str, str, str, str], list[str]] = {}
     for state, items in (("absent", snapshot.unsupported), ("degraded", snapshot.failed)):
@@ -179,6 +144,7 @@ def _unsupported(snapshot: Snapshot) -> list[Finding]:
             "amd" if call.startswith("amdsmi_") else "nvidia",
             state,
             f"{_loss(metric, snapshot)} on {', '.join(devices)}: {call} answers {reason}",
+            _PRIVILEGED if reason == "no_permission" and call.startswith("nvml") else "",
         )
         for (state, metric, call, reason), devices in calls.items()
     ]

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the configuration switches off, what is lost by it, and which access of the agent's would bring it."""
+
+from collections.abc import Iterator, Mapping
+
+from inferometer.app.finding import Finding
+from inferometer.config import Config
+from inferometer.sources.identity import pods
+
+
+def switched_off(config: Config, environ: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Name every source that nobody asks, though something of this node would want it."""
+    return (*_devices(config), *_identity(config, environ))
+
+
+def _devices(config: Config) -> Iterator[Finding]:
+    nvidia = config.devices.nvidia
+    if not nvidia.enabled:
+        yield Finding("nvidia", "off", "switched off", "Set devices.nvidia.enabled.")
+        return
+    if not config.devices.kernel_log.enabled:
+        yield Finding(
+            "kernel_log",
+            "off",
+            "switched off: XIDs that NVML does not tell, or no more when the driver hangs, and SXIDs are not counted",
+            "Set devices.kernel_log.enabled, and mount /dev/kmsg into a privileged container: the chart's hostAccess.kernelLog.",
+        )
+    if nvidia.processes and not config.identity.processes.enabled:
+        yield Finding(
+            "cgroups",
+            "off",
+            "switched off: whose each process on a GPU is is not known, and what pods share is divided without it",
+            "Set identity.processes.enabled, and hostPID on the agent's pod: the chart's hostAccess.processes.",
+        )
+
+
+def _identity(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    identity = config.identity
+    if not identity.podresources.enabled:
+        yield Finding(
+            "podresources",
+            "off",
+            "switched off: nobody tells who holds which device",
+            "Set identity.podresources.enabled.",
+        )
+    if not pods.wanted(identity.pods, environ):
+        is_off = identity.pods.source == "off"
+        reason = "switched off" if is_off else "there is no Pods socket of a kubelet, and no API server is given"
+        yield Finding(
+            "pods",
+            "off",
+            f"{reason}: owners are known by namespace and name only",
+            "Run in a cluster with a service account that may list and watch pods (the chart's rbac.tier: node), or set "
+            "identity.pods.server.",
+        )
+    if not identity.podresources.enabled:
+        return  # no claim is heard of
+    if identity.claims.source == "off":
+        yield Finding(
+            "claims",
+            "off",
+            "switched off: of a device that a claim brings, its holder's role is unknown: who only observes is not told "
+            "from who owns",
+            "Set identity.claims.source, and the right to get resourceclaims: the chart's rbac.tier: node+claims.",
+        )
+    if not identity.slices.enabled:
+        yield Finding(
+            "slices",
+            "off",
+            "switched off: what the devices of claims are is known of NVIDIA's driver only, by their names",
+            "Set identity.slices.enabled, and the right to list resourceslices: the chart's rbac.tier: node+claims.",
+        )

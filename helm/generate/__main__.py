@@ -7,12 +7,14 @@ import json
 import sys
 from pathlib import Path
 
+from helm.generate.privileges import fill_privileges
 from helm.generate.readme import fill_readme
 from helm.generate.schema import build_schema
 from helm.generate.values import UndocumentedError, read_values
 from inferometer.config.json_schema import schema as agent_schema
 
 CHART = Path(__file__).parents[1] / "inferometer"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def generate(chart: Path = CHART) -> dict[Path, str]:
@@ -26,13 +28,19 @@ def generate(chart: Path = CHART) -> dict[Path, str]:
     }
 
 
+def pages(docs: Path = DOCS) -> dict[Path, str]:
+    """Give the pages of the documentation that are derived in part."""
+    privileges = docs / "privileges.md"
+    return {privileges: fill_privileges(privileges.read_text(encoding="utf-8"))}
+
+
 def main() -> int:
     """Write the files; with `--check` compare them instead. Gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m helm.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 where a file is out of date")
     check = parser.parse_args().check
     try:
-        derived = generate()
+        derived = {**generate(), **pages()}
     except (UndocumentedError, ValueError) as error:
         print(error, file=sys.stderr)  # noqa: T201  # a program for developers: it prints
         return 1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be wrong with the agent itself: the alerts that say that other alerts are blind."""
 
-from alerts.rule import Alert, Group, Severity, quoted
+from alerts.rule import LIMIT, Alert, Group, Limit, Severity, quoted
 from alerts.site import DAY, HOUR, MINUTE, Site
 
 DOWN = "InferometerAgentDown"
@@ -29,10 +29,11 @@ def _scrape_fails(site: Site) -> Alert:
         5 * MINUTE,
         "The agent at {{ $labels.instance }} cannot be scraped",
         """
-        Prometheus has not reached the agent at {{ $labels.instance }} (job {{ $labels.job }}) for five minutes: its node's GPUs,
-        holders and engines are not seen, and alerts on them do not fire. See whether its pod runs, and what it logs.
+        Prometheus does not reach the agent at {{ $labels.instance }} (job {{ $labels.job }}): its node's GPUs, holders and engines
+        are not seen, and alerts on them do not fire. See whether its pod runs, and what it logs.
         """,
         {"cause": "scrape_fails"},
+        rule="scrapeFails",
     )
 
 
@@ -54,6 +55,7 @@ def _push_ended(site: Site) -> Alert:
         any more. Its node is gone, the agent is, or the way from it to here is broken: see whether others still push.
         """,
         {"cause": "push_ended"},
+        rule="pushEnded",
     )
 
 
@@ -69,6 +71,7 @@ def _nobody() -> Alert:
         lost its configuration, or every agent is down.
         """,
         {"cause": "nobody_reports"},
+        rule="nobodyReports",
     )
 
 
@@ -76,7 +79,7 @@ def _stale(site: Site) -> Alert:
     return Alert(
         STALE,
         Severity.TICKET,
-        f"inferometer_source_age_seconds{_OTHERS} > {STALE_AFTER / site.haste:g}",
+        f"inferometer_source_age_seconds{_OTHERS} > {LIMIT}",
         5 * MINUTE,
         "{{ $labels.inferometer_source_name }} of {{ $labels.instance }} reads nothing",
         """
@@ -85,6 +88,8 @@ def _stale(site: Site) -> Alert:
         is missing and what to do; inferometer_source_errors_total has the reasons.
         """,
         {"cause": "no_reading"},
+        rule="noReading",
+        limit=Limit(STALE_AFTER / site.haste, "Age in seconds above which a source's newest good reading is stale."),
     )
 
 
@@ -109,6 +114,7 @@ def _never_good(site: Site) -> Alert:
         inferometer_source_errors_total has the reasons.
         """,
         {"cause": "restarted"},
+        rule="restarted",
     )
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from alerts.bounds import DEFAULTS
 from alerts.objective import Objective
-from alerts.rule import Alert, Group, Recording, Severity, quoted
+from alerts.rule import LIMIT, Alert, Group, Limit, Recording, Severity, quoted
 from alerts.site import DAY, HOUR, MINUTE, Site
 from inferometer import catalog
 from inferometer.config.quantities import format_seconds
@@ -132,8 +132,7 @@ def _alert(objective: Objective, pace: Pace) -> Alert:
     factor, budget = pace.factor(objective.hours), objective.budget.normalize()
     long, short = format_seconds(pace.long), format_seconds(pace.short)
     mine = f'{{slo="{objective.name}"}}'
-    limit = f"({factor:f} * {budget:f})"
-    spent = f"{pace.share * 100:.0f} %"
+    limit = f"({LIMIT} * {budget:f})"
     return Alert(
         BURN,
         pace.severity,
@@ -149,13 +148,17 @@ def _alert(objective: Objective, pace: Pace) -> Alert:
         f"""
         {{{{ $value | humanizePercentage }}}} of the requests{_whose(objective)} were slower than
         {objective.threshold:g} s ({objective.metric}) in the last {long}, and it still goes on
-        ({short}). Allowed are {(budget * 100).normalize():f} % over {objective.window}; at {factor:f} times that, {spent} of the budget is
-        gone within {long}. Promised: {objective.description}
+        ({short}). Allowed are {(budget * 100).normalize():f} % over {objective.window}, and this is more than {LIMIT} times as
+        much. Promised: {objective.description}
 
         Look at inference_requests_waiting and inference_kv_cache_utilization_ratio first: a queue says that capacity
         is missing, none says that the engine or its GPU is slow.
         """,
         {**_labels(objective), "long": long, "short": short},
+        rule=f"within{long}",
+        limit=Limit(
+            float(factor), f"Burn rate of the error budget over {long}: at 1 it lasts for the objective's window."
+        ),
     )
 
 

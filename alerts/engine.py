@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be wrong with an inference engine."""
 
-from alerts.rule import Alert, Group, Severity
+from alerts.rule import LIMIT, Alert, Group, Limit, Severity
 from alerts.site import DAY, MINUTE, Site
 
 DOWN = "InferenceEngineDown"
@@ -27,12 +27,13 @@ def _down(site: Site) -> Alert:
         2 * MINUTE,
         "{{ $labels.inferometer_source_instance }} does not answer",
         f"""
-        The engine {{{{ $labels.inferometer_source_instance }}}}, seen from {{{{ $labels.instance }}}}, has answered before and has not
-        for two minutes. Why: {_why(site)}
+        The engine {{{{ $labels.inferometer_source_instance }}}}, seen from {{{{ $labels.instance }}}}, has answered before and does
+        not any more. Why: {_why(site)}
 
         Its pod is still there. Read its log (kubectl logs --previous), and look for GpuLost and GpuXid on the same node.
         """,
         {"cause": "stopped"},
+        rule="stopped",
     )
 
 
@@ -42,14 +43,15 @@ def _never_up(site: Site) -> Alert:
         Severity.TICKET,
         f"{_UP} == 0",
         30 * MINUTE,
-        "{{ $labels.inferometer_source_instance }} has not answered for half an hour",
+        "{{ $labels.inferometer_source_instance }} does not get ready",
         f"""
         {{{{ $labels.inferometer_source_instance }}}}, seen from {{{{ $labels.instance }}}}, was found to be an engine and has not
-        answered for half an hour. Why: {_why(site)}
+        answered for long. Why: {_why(site)}
 
         Either it does not get ready, or it is found at the wrong port or path: inferometer check says which page is asked.
         """,
         {"cause": "never_ready"},
+        rule="neverReady",
     )
 
 
@@ -89,7 +91,7 @@ def _saturated(site: Site) -> Alert:
         Severity.TICKET,
         # A full cache alone is what a cache is for; it hurts where running requests lose their place in it.
         f"""
-        avg_over_time(inference_kv_cache_utilization_ratio[{window}]) > {FULL_ABOVE}
+        avg_over_time(inference_kv_cache_utilization_ratio[{window}]) > {LIMIT}
         and
         increase(inference_preemptions_total[{window}]) > 0
         """,
@@ -101,4 +103,5 @@ def _saturated(site: Site) -> Alert:
         and running requests were preempted: their work is done twice and their users wait. Add a replica, or give each
         less to do: fewer sequences at once (--max-num-seqs), a shorter context (--max-model-len), more memory for the cache.
         """,
+        limit=Limit(FULL_ABOVE, "Share of the KV cache, 0 to 1, above which it is full.", 1),
     )

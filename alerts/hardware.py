@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be wrong with a GPU, and with how it is used."""
 
-from alerts.rule import Alert, Group, Recording, Severity
+from alerts.rule import LIMIT, Alert, Group, Limit, Recording, Severity
 from alerts.site import HOUR, MINUTE, Site
 
 LOST = "GpuLost"
@@ -43,13 +43,14 @@ def _unresponsive() -> Alert:
         2 * MINUTE,
         "GPU {{ $labels.gpu_index }} of {{ $labels.instance }} does not answer",
         f"""
-        The driver's calls on GPU {{{{ $labels.gpu_index }}}} ({{{{ $labels.hw_id }}}}) of {{{{ $labels.instance }}}} have failed or
-        hung for two minutes; its other GPUs are still read. Whatever runs on it is stuck or gone. Held by: {HOLDERS}
+        The driver's calls on GPU {{{{ $labels.gpu_index }}}} ({{{{ $labels.hw_id }}}}) of {{{{ $labels.instance }}}} fail or
+        hang; its other GPUs are still read. Whatever runs on it is stuck or gone. Held by: {HOLDERS}
 
         Cordon the node, see what the kernel log says of it (NVRM: Xid), move the holders, and reset the GPU or restart
         the node.
         """,
         {"cause": "unresponsive"},
+        rule="unresponsive",
     )
 
 
@@ -68,6 +69,7 @@ def _nameless() -> Alert:
         and reset the GPU or restart the node.
         """,
         {"cause": "nameless"},
+        rule="nameless",
     )
 
 
@@ -84,6 +86,7 @@ def _missing(site: Site) -> Alert:
         the kernel log has the reason (NVRM: Xid 79 and the lines around it).
         """,
         {"cause": "missing"},
+        rule="missing",
     )
 
 
@@ -91,15 +94,19 @@ def _held_but_idle(site: Site) -> Alert:
     return Alert(
         IDLE,
         Severity.TICKET,
-        f"max_over_time(gpu_owner_utilization_ratio[{site.span(10 * MINUTE)}]) < {IDLE_BELOW}",
+        f"max_over_time(gpu_owner_utilization_ratio[{site.span(10 * MINUTE)}]) < {LIMIT}",
         HOUR,
         "{{ $labels.k8s_namespace_name }}/{{ $labels.k8s_pod_name }} holds an idle GPU",
         """
         {{ $labels.k8s_namespace_name }}/{{ $labels.k8s_pod_name }}
         {{- with $labels.k8s_workload_kind }} ({{ . }} {{ $labels.k8s_workload_name }}){{ end }}
         {{- with $labels.inferometer_team }} of team {{ . }}{{ end }} has held GPU {{ $labels.gpu_index }}
-        ({{ $labels.hw_id }}) of {{ $labels.instance }} alone for more than an hour, and its utilisation never reached 5 %.
+        ({{ $labels.hw_id }}) of {{ $labels.instance }} alone for long, and hardly used it: in the last ten minutes its utilisation
+        was {{ $value | humanizePercentage }} at most.
 
         Ask its owner; a notebook can be stopped, an engine without requests scaled down.
         """,
+        limit=Limit(
+            IDLE_BELOW, "Utilisation, 0 to 1, that a GPU which is used gets above at least once in ten minutes.", 1
+        ),
     )

@@ -2,7 +2,7 @@
 """What is wrong with a GPU that still answers: its health by the agent's rules, and clocks that heat or power holds down."""
 
 from alerts.hardware import HOLDERS
-from alerts.rule import Alert, Group, Severity
+from alerts.rule import LIMIT, Alert, Group, Limit, Severity
 from alerts.site import HOUR, MINUTE, Site
 
 UNHEALTHY = "GpuUnhealthy"
@@ -69,6 +69,7 @@ def _state(state: str, severity: Severity, wait: float, without: tuple[str, ...]
         {then}
         """,
         {"hw_state": state},  # as the series says; rules of one name have to differ by their labels
+        rule={"predicted_failure": "predictedFailure"}.get(state, state),
     )
 
 
@@ -77,7 +78,7 @@ def _throttled(site: Site) -> Alert:
     return Alert(
         THROTTLED,
         Severity.TICKET,
-        f'rate(gpu_throttle_time_seconds_total{{gpu_throttle_reason=~"{reasons}"}}[{site.span(HOUR)}]) > {THROTTLED_ABOVE}',
+        f'rate(gpu_throttle_time_seconds_total{{gpu_throttle_reason=~"{reasons}"}}[{site.span(HOUR)}]) > {LIMIT}',
         10 * MINUTE,
         "GPU {{ $labels.gpu_index }} of {{ $labels.instance }} is slowed down: {{ $labels.gpu_throttle_reason }}",
         f"""
@@ -88,4 +89,5 @@ def _throttled(site: Site) -> Alert:
         Heat: look at fans, air or coolant, and its neighbours. Power brake: look at the node's power supplies and the
         rack's power budget.
         """,
+        limit=Limit(THROTTLED_ABOVE, "Share of the last hour, 0 to 1, that clocks may be held down.", 1),
     )

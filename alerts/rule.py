@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from textwrap import dedent
-from typing import Any
+from typing import Any, NamedTuple
 
 from alerts.site import Site
+
+LIMIT = "<limit>"  # where the number of an alert's limit stands in its expression and its description
 
 
 class Severity(StrEnum):
@@ -17,6 +19,14 @@ class Severity(StrEnum):
     TICKET = "ticket"  # somebody is to look at it in working hours
 
 
+class Limit(NamedTuple):
+    """The number that an alert fires beyond, which a site may move."""
+
+    value: float
+    text: str  # what it is, for whoever moves it
+    most: float | None = None  # what it cannot be above
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One alerting rule. Several may share a name, if their labels differ: one kind of trouble, one runbook.
@@ -24,11 +34,13 @@ class Alert:
     Args:
         name: CamelCase, with the part that it is about in front.
         severity: what is asked of people.
-        expr: PromQL; what it gives is wrong.
+        expr: PromQL; what it gives is wrong. `LIMIT` stands for the number of `limit`.
         wait: seconds that it must be wrong without a break before it fires.
         summary: one line, for a list.
         description: what is known, what it means and what to do first; a template, as Prometheus fills it.
         labels: more labels of the alert.
+        rule: what tells it from other rules of its name, in the chart's values; empty where it is the only one.
+        limit: the number that it fires beyond, where there is one to move.
     """
 
     name: str
@@ -38,9 +50,22 @@ class Alert:
     summary: str
     description: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    rule: str = ""
+    limit: Limit | None = None
 
     def entry(self, site: Site) -> dict[str, Any]:
         """Write it as an entry of a rule file."""
+        number = f"{self.limit.value:g}" if self.limit else LIMIT
+
+        def told(content: Any) -> Any:
+            if isinstance(content, dict):
+                return {name: told(below) for name, below in content.items()}
+            return content.replace(LIMIT, number)
+
+        return {name: told(below) for name, below in self.form(site).items()}
+
+    def form(self, site: Site) -> dict[str, Any]:
+        """Write it as an entry in which `LIMIT` is still to be replaced."""
         severity = site.page_severity if self.severity is Severity.PAGE else site.ticket_severity
         return {
             "alert": self.name,

@@ -65,6 +65,7 @@ def _catalogued(site: Site, severity: Severity, codes: tuple[int, ...]) -> Alert
         {_DO[severity]}
         """,
         {"cause": "catalogued"},
+        rule=severity.value,
     )
 
 
@@ -88,6 +89,7 @@ def _uncatalogued(site: Site) -> Alert:
         The kernel log of the node has its text (NVRM: Xid), NVIDIA's catalogue perhaps its meaning.
         """,
         {"cause": "uncatalogued"},
+        rule="uncatalogued",
     )
 
 

@@ -66,7 +66,7 @@ def known() -> dict[str, promql.Series]:
 
 def labels_of(alert: Alert, series: Mapping[str, promql.Series]) -> frozenset[str]:
     """The labels that an alert can have."""
-    shape = promql.check(lines(alert.expr), place=f"alert {alert.name}", known=series)
+    shape = promql.check(alert.entry(Site())["expr"], place=f"alert {alert.name}", known=series)
     return shape.labels | set(alert.labels) | {"severity", "alertname"}
 
 

@@ -77,8 +77,9 @@ def build_parser() -> argparse.ArgumentParser:
     _config_option(check)
     _replay_option(check)
     _json_option(check)
+    below = check.add_subparsers(metavar="engine|agent")
     engine = _command(
-        check.add_subparsers(metavar="engine"),
+        below,
         "engine",
         "which engine a page is from, and which families map to what; or which engines are scraped here",
         "engine",
@@ -92,6 +93,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     engine.add_argument("--credentials", metavar="NAME", help="entry of engines.credentials that the URL is asked with")
     _json_option(engine, default=argparse.SUPPRESS)
+    agent = _command(below, "agent", "whether agents answer as they should, at every address of a name", "agent")
+    agent.add_argument(
+        "url", metavar="URL", help="an agent's page, or /readyz; a name stands for all its addresses, as a Service's"
+    )
+    agent.add_argument(
+        "--identity", choices=("none", "name", "partial", "uid"), help="how much has to be known of owners, at least"
+    )
+    agent.add_argument("--expect-version", dest="version", metavar="VERSION", help="which version it has to be")
+    agent.add_argument("--wait", metavar="DURATION", default="0s", help="try again for so long (default: %(default)s)")
+    agent.add_argument("--ca-file", metavar="FILE", help="certificates to trust (default: the system's)")
+    agent.add_argument("--token-file", metavar="FILE", help="bearer token to show")
+    agent.add_argument("--insecure-tls", action="store_true", help="take any certificate")
+    _json_option(agent, default=argparse.SUPPRESS)
 
     record = _command(commands, "record", "what NVML answers, written for a replay, with all identity masked", "record")
     record.add_argument("directory", metavar="DIR", help="directory of the capture: empty, or not there yet")

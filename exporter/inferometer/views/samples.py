@@ -64,15 +64,15 @@ def samples(snapshot: Snapshot) -> Samples:
     return found
 
 
-def parse(page: str, at: float) -> Samples:
-    """Read the samples that the table needs back from a page of ours, read at `at`.
+def parse(page: str, at: float, names: frozenset[str] = _NAMES) -> Samples:
+    """Read the samples of some names, those that the table needs, back from a page of ours, read at `at`.
 
     Lines of other families, and lines that are not ours at all, are passed over.
     """
     found = {}
     for line in page.splitlines():
         match = _LINE.match(line)
-        if match is None or match[1] not in _NAMES:
+        if match is None or match[1] not in names:
             continue
         try:
             value = float(match[3])

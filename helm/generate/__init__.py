@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what of the chart is derived: values.schema.json and the table in its README, from values.yaml."""
+"""Writes what of the chart is derived: its schema and README from values.yaml, its rules and dashboards from their folders."""

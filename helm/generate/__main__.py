@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m helm.generate [--check]`: write what is derived from values.yaml, or say what of it is out of date."""
+"""`python -m helm.generate [--check]`: write what of the chart is derived, or say what of it is out of date."""
 
 import argparse
 import difflib
@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from helm.generate.files import definitions, files, fill_values
 from helm.generate.privileges import fill_privileges
 from helm.generate.readme import fill_readme
 from helm.generate.schema import build_schema
@@ -19,10 +20,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def generate(chart: Path = CHART) -> dict[Path, str]:
     """Give the files that are derived, with what they have to hold."""
-    values = read_values((chart / "values.yaml").read_text(encoding="utf-8"))
-    schema = build_schema(values, agent_schema())
+    text = fill_values((chart / "values.yaml").read_text(encoding="utf-8"))
+    values = read_values(text)
+    schema = build_schema(values, agent_schema(), definitions())
     readme = chart / "README.md"
     return {
+        chart / "values.yaml": text,
+        **{chart / path: content for path, content in files().items()},
         chart / "values.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
         readme: fill_readme(readme.read_text(encoding="utf-8"), values, schema),
     }
@@ -50,6 +54,7 @@ def main() -> int:
         if before == text:
             continue
         if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             continue
         name = str(path.relative_to(CHART.parents[1]))

@@ -8,8 +8,10 @@ neither is written down again here. Draft 7, which every Helm since 3.0 reads.
 import json
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
+from helm.generate import prometheus
 from helm.generate.values import UndocumentedError, Value
 
 KUBERNETES = "v1.37.0-local-strict"  # the newest that kubernetes-validate carries, with unknown fields forbidden
@@ -32,28 +34,17 @@ _VOLUME = {
     "additionalProperties": False,
     "required": ["name"],
 }
-# monitoring.coreos.com/v1 RelabelConfig
-_RELABELING = {
-    "type": "object",
-    "properties": {
-        "sourceLabels": {"type": "array", "items": {"type": "string"}},
-        "separator": {"type": "string"},
-        "targetLabel": {"type": "string"},
-        "regex": {"type": "string"},
-        "modulus": {"type": "integer", "minimum": 0},
-        "replacement": {"type": "string"},
-        "action": {"type": "string"},
-    },
-    "additionalProperties": False,
-}
 
 
-def build_schema(values: Iterable[Value], agent: Mapping[str, Any]) -> dict[str, Any]:
+def build_schema(
+    values: Iterable[Value], agent: Mapping[str, Any], more: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """Build the schema of values.yaml.
 
     Args:
         values: as `read_values` gives them.
         agent: the schema of the agent's configuration.
+        more: further definitions that the values refer to, by name.
 
     Raises:
         UndocumentedError: a list or mapping whose content no `# @schema` describes.
@@ -65,10 +56,10 @@ def build_schema(values: Iterable[Value], agent: Mapping[str, Any]) -> dict[str,
             parent = parent["properties"][name]
         parent["properties"][value.path[-1]] = _section(value.text) if value.section else _leaf(value)
         # Lists and mappings may be null, which is how a user of Helm clears one; a template reads all else unasked.
-        if value.section or isinstance(value.default, str | bool | int):
+        if value.section or isinstance(value.default, str | bool | int | float):
             parent["required"].append(value.path[-1])
     root["properties"]["global"] = {"description": "Helm's own, for charts of charts.", "type": "object"}
-    definitions = {"agent": _agent(agent), "volume": _VOLUME, "relabeling": _RELABELING}
+    definitions = {"agent": _agent(agent), "volume": _VOLUME, **prometheus.DEFINITIONS, **more}
     definitions |= _kubernetes(root, definitions)
     schema: dict[str, Any] = _resolved({**root, "definitions": dict(sorted(definitions.items()))})
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}

@@ -22,7 +22,7 @@ OLDEST = 31  # the minor that Chart.yaml admits first
 NEWEST = int(kubernetes_validate.latest_version().split(".")[1])
 KUBERNETES = tuple(f"1.{minor}" for minor in range(OLDEST, NEWEST + 1))
 NEWEST_CLUSTER = ("--kube-version", KUBERNETES[-1])  # each Helm takes another one for given
-UNKNOWN_TO_KUBERNETES = {"PodMonitor", "SecurityContextConstraints"}  # the Prometheus operator's, OpenShift's
+UNKNOWN_TO_KUBERNETES = {"PodMonitor", "ServiceMonitor", "SecurityContextConstraints"}  # the Prometheus operator's, OpenShift's
 
 
 @pytest.fixture(autouse=True)
@@ -377,7 +377,7 @@ def test_the_names_are_the_releases(tmp_path: Path) -> None:
         ("config: {identity: {claims: {source: off}, slices: {enabled: false}}}", ["claims (", "slices ("], []),
         (
             "image: {repository: r/i}\npodMonitor: {enabled: true}",
-            ["does not know PodMonitors", "labels is empty"],
+            ["not known to have monitoring.coreos.com/v1/PodMonitor", "podMonitor.labels is empty"],
             ["Nothing collects", "registry"],
         ),
         (

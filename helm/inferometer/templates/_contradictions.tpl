@@ -1,29 +1,22 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{- /* Values that cannot both be meant. All of them are told at once, each in a sentence that names both. */ -}}
 
-{{- define "inferometer.milliseconds" -}}
-{{- $unit := regexFind "[a-z]+$" . -}}
-{{- mul (regexFind "^[0-9]+" . | int64) (get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000) $unit) -}}
-{{- end -}}
-
 {{- define "inferometer.refuseContradictions" -}}
 {{- $config := include "inferometer.config" . | fromJson -}}
 {{- $found := (include "inferometer.accessContradictions" . | fromJson).found | default list -}}
 
 {{- /* Routes: the names are equal on both, so one backend would have everything twice. */ -}}
 {{- $pushes := include "inferometer.pushes" . -}}
-{{- if and .Values.podMonitor.enabled $pushes (not .Values.allowBothRoutes) -}}
-{{- $found = append $found (printf "podMonitor.enabled and %s are both set: one backend would count everything twice. Keep one route, or set allowBothRoutes where they lead into two backends." $pushes) -}}
+{{- with include "inferometer.monitor" . -}}
+{{- if and $pushes (not $.Values.allowBothRoutes) -}}
+{{- $found = append $found (printf "%s.enabled and %s are both set: one backend would count everything twice. Keep one route, or set allowBothRoutes where they lead into two backends." . $pushes) -}}
 {{- end -}}
-{{- if and .Values.podMonitor.enabled (eq (dig "prometheus.io/scrape" "" (.Values.podAnnotations | default dict)) "true") -}}
-{{- $found = append $found "podMonitor.enabled and podAnnotations' prometheus.io/scrape are both set: every agent would be scraped twice. Keep one." -}}
-{{- end -}}
-{{- $monitor := .Values.podMonitor -}}
-{{- if and $monitor.interval $monitor.scrapeTimeout -}}
-{{- if gt (include "inferometer.milliseconds" $monitor.scrapeTimeout | int64) (include "inferometer.milliseconds" $monitor.interval | int64) -}}
-{{- $found = append $found (printf "podMonitor.scrapeTimeout is %s and podMonitor.interval is %s: Prometheus refuses a scrape that may outlast its interval. Shorten the one or lengthen the other." $monitor.scrapeTimeout $monitor.interval) -}}
+{{- if eq (dig "prometheus.io/scrape" "" ($.Values.podAnnotations | default dict)) "true" -}}
+{{- $found = append $found (printf "%s.enabled and podAnnotations' prometheus.io/scrape are both set: every agent would be scraped twice. Keep one." .) -}}
 {{- end -}}
 {{- end -}}
+{{- $found = concat $found (include "inferometer.monitorContradictions" . | fromJsonArray) -}}
+{{- $found = concat $found (include "inferometer.ruleContradictions" . | fromJsonArray) -}}
 
 {{- /* Rights. */ -}}
 {{- $grants := and .Values.rbac.create (include "inferometer.rights" .) -}}
@@ -119,4 +112,5 @@
 {{- if $found -}}
 {{- printf "\n\nThe values contradict one another:\n- %s\n" (join "\n- " $found) | fail -}}
 {{- end -}}
+{{- include "inferometer.refuseMissingKinds" . -}}
 {{- end -}}

@@ -31,9 +31,9 @@ PYTEST_FLAGS ?= -n logical --dist loadfile
 TESTS ?= tests --ignore=tests/integration --ignore=tests/e2e --ignore=tests/engines
 # What `make integration` and `make e2e` run, and the families of tools/ that they need; `make tools` builds all of them.
 INTEGRATION ?= tests/integration
-INTEGRATION_TOOLS := builder collector alertmanager helm helm3 prometheus victoriametrics llm-d-sim
+INTEGRATION_TOOLS := builder collector alertmanager chart-testing crds helm helm3 kube-linter prometheus victoriametrics llm-d-sim
 E2E ?= tests/e2e
-E2E_TOOLS := kubernetes etcd containerd runc cni device-plugin dra-nvidia dra-example helm buildkit
+E2E_TOOLS := kubernetes etcd containerd runc cni device-plugin dra-nvidia dra-example helm buildkit crds
 TOOLS ?=
 DEMO_FLAGS ?=
 ENGINES ?= tests/engines

@@ -11,13 +11,17 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # One line per family: its folder, its own flags, what it tells the linker (-X=..., -extldflags=...), -cgo where it
-# needs the C compiler, and what it builds, as PROGRAM=PACKAGE.
+# needs the C compiler, and what it builds, as PROGRAM=PACKAGE, or keeps, as FILE.yaml=MODULE//PATH.
 families=(
   'builder ocb=go.opentelemetry.io/collector/cmd/builder'
   # Without service discoveries, as Prometheus below: its receiver of scrapes compiles them all.
   'collector -tags=remove_all_sd otelcol=.'
   'alertmanager alertmanager=github.com/prometheus/alertmanager/cmd/alertmanager amtool=github.com/prometheus/alertmanager/cmd/amtool'
   'helm helm=helm.sh/helm/v4/cmd/helm'
+  'kube-linter kube-linter=golang.stackrox.io/kube-linter/cmd/kube-linter'
+  'chart-testing ct=github.com/helm/chart-testing/v3/ct chart-schema.yaml=github.com/helm/chart-testing/v3//etc/chart_schema.yaml'
+  # No programs, but files of modules: what other operators' kinds look like.
+  'crds PodMonitor.yaml=github.com/prometheus-operator/prometheus-operator//example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml ServiceMonitor.yaml=github.com/prometheus-operator/prometheus-operator//example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml PrometheusRule.yaml=github.com/prometheus-operator/prometheus-operator//example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml GrafanaDashboard.yaml=github.com/grafana/grafana-operator/v5//config/crd/bases/grafana.integreatly.org_grafanadashboards.yaml'
   # Without these it takes every cluster that it does not ask for Kubernetes 1.20.
   'helm3 -X=helm.sh/helm/v3/internal/version.version=v3.21.4 -X=helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X=helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=36 helm3=helm.sh/helm/v3/cmd/helm'
   # Of the service discoveries only files, HTTP and Kubernetes: the clients of 24 clouds are most of what it would compile.
@@ -71,6 +75,12 @@ place() {
   printf '%s/%s-%s\n' "$built" "$1" "${key:0:16}"
 }
 
+# Copy one file of a module, which go.sum pins as it does what is compiled: keep MODULE//PATH FILE.
+keep() {
+  "$go" mod download "${1%%//*}"
+  cp "$("$go" list -m -f '{{.Dir}}' "${1%%//*}")/${1#*//}" "$2"
+}
+
 # Build one family, so that its folder is there whole or not at all.
 build() {
   local family=$1 begin=$SECONDS final scratch word own=() link='' cgo=0
@@ -86,6 +96,7 @@ build() {
       -X=* | -extldflags=*) link+=" $word" own+=("-ldflags=-s -w$link") ;; # the last one counts
       -cgo) cgo=1 ;;
       -*) own+=("$word") ;;
+      *.yaml=*) (cd "$family" && keep "${word#*=}" "$scratch/${word%%=*}") ;;
       # At the lowest priority: a build of minutes leaves the machine usable.
       *) (cd "$family" && CGO_ENABLED=$cgo nice -n 19 "$go" build "${flags[@]}" "${own[@]}" -o "$scratch/${word%%=*}" "${word#*=}") ;;
     esac
@@ -105,7 +116,7 @@ path() {
     for word in "${words[@]:1}"; do
       test "${word%%=*}" = "$1" || continue
       file=$(place "${words[@]}")/$1
-      test -x "$file" || { printf '%s is not built: run make tools\n' "$1" >&2; exit 3; }
+      test -e "$file" || { printf '%s is not built: run make tools\n' "$1" >&2; exit 3; }
       printf '%s\n' "$file"
       return
     done

@@ -25,7 +25,7 @@ name
 
 {{- /* Whether /metrics is open to the test's pod, which shows no credential; /readyz always is. */ -}}
 {{- define "inferometer.isOpen" -}}
-{{- $server := include "inferometer.config" . | fromJson | dig "server" dict -}}
-{{- $auth := dig "auth" dict $server -}}
-{{- if not (or $auth.token_review $auth.tokens_file $auth.users_file (dig "tls" "client_ca" "" $server)) -}}true{{- end -}}
+{{- $config := include "inferometer.config" . | fromJson -}}
+{{- $credentials := or (dig "server" "auth" "token_review" false $config) (dig "server" "auth" "tokens_file" "" $config) (dig "server" "auth" "users_file" "" $config) -}}
+{{- if not (or $credentials (dig "server" "tls" "client_ca" "" $config)) -}}true{{- end -}}
 {{- end -}}

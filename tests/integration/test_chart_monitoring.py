@@ -134,6 +134,8 @@ def test_all_that_the_cluster_lacks_is_told_at_once(tmp_path: Path) -> None:
         ),
         ("prometheusRule: {objectives: 'a: 1'}", ["prometheusRule.objectives is no rule file", "python -m alerts"]),
         ("prometheusRule: {objectives: '{['}", ["prometheusRule.objectives is no rule file"]),
+        ("prometheusRule: {objectives: '{groups: [a]}'}", ["prometheusRule.objectives is no rule file"]),
+        ("prometheusRule: {objectives: '{groups: [{name: a}]}'}", ["prometheusRule.objectives is no rule file"]),
         (
             "prometheusRule: {customRules: [{name: gpu, rules: []}]}",
             ["prometheusRule.customRules has a group gpu", "twice"],

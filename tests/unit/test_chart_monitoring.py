@@ -96,7 +96,7 @@ def test_what_is_declared_is_valid_against_its_own_schema() -> None:
 
 def test_what_the_templates_assume_is_the_agents_default() -> None:
     """What the policy lets out and the test expects follows keys that may be absent: the agent agrees on what that means."""
-    looked_up = re.findall(r'dig ((?:"\w+" )+)("[^"]*"|true|false)', FOLLOWING)
+    looked_up = re.findall(r'dig ((?:"\w+" )+)("[^"]*"|true|false)(?= \$config| -?}})', FOLLOWING)
     assert len(looked_up) >= 4
     for path, assumed in looked_up:
         value: Any = Config()

@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from commands import run
 from inferometer import catalog
 from inferometer.cli import agent
 from inferometer.cli.parser import build_parser
+from kubelet.certificates import issue
 from peer import answer, in_turn, peer_with
 
 LEVELS = "".join(
@@ -107,3 +109,26 @@ def test_the_levels_are_the_catalogues() -> None:
         assert build_parser().parse_args(["check", "agent", "http://a", "--identity", level]).identity == level
     with pytest.raises(SystemExit):
         build_parser().parse_args(["check", "agent", "http://a", "--identity", "all"])
+
+
+def test_whom_it_trusts_over_tls(tmp_path: Path) -> None:
+    """An authority that is named, or anybody where that is said; by itself it takes no stranger's certificate."""
+    certificates = issue(tmp_path)
+    page = in_turn(answer(PAGE))
+    for options, code in ((("--ca-file", str(certificates.ca)), 0), (("--insecure-tls",), 0), ((), 1)):
+        with peer_with(page, tls=certificates.server_context()) as peer:
+            done = run("check", "agent", peer.url(scheme="https"), *options)
+        assert done.returncode == code, (options, done.stdout)
+    assert "certificate" in done.stdout
+
+
+def test_the_token_that_is_shown_is_never_printed(tmp_path: Path) -> None:
+    """It goes to the agent, and nowhere else; a user in the URL does not either."""
+    (tmp_path / "token").write_text("hunter2")
+    with peer_with(in_turn(answer(b"", status=b"403 Forbidden"))) as peer:
+        url = peer.url().replace("http://", "http://user:hush@")
+        done = run("check", "agent", url, "--token-file", str(tmp_path / "token"))
+    assert b"Bearer hunter2" in peer.asked[0]
+    assert done.returncode == 1
+    assert not {"hunter2", "hush"} & set(done.stdout.replace(":", " ").split())
+    assert "hush" not in done.stdout + done.stderr

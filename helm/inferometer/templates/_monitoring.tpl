@@ -42,7 +42,13 @@
 {{- $groups := list -}}
 {{- with $of.objectives -}}
 {{- $groups = (fromYaml .).groups -}}
-{{- if not (kindIs "slice" $groups) -}}
+{{- $sound := kindIs "slice" $groups -}}
+{{- if $sound -}}
+{{- range $groups -}}
+{{- if not (kindIs "map" .) -}}{{- $sound = false -}}{{- else if not (and (kindIs "string" .name) (kindIs "slice" .rules)) -}}{{- $sound = false -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not $sound -}}
 {{- $groups = list -}}
 {{- $found = append $found "prometheusRule.objectives is no rule file: give the slo.rules.yaml that `python -m alerts` writes, by --set-file." -}}
 {{- end -}}

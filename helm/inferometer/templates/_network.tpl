@@ -1,17 +1,14 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{- /* Whom the agent asks, and on which ports: what networkpolicy.yaml lets out. */ -}}
 
-{{- /* A rule's ports, and to whom; to anybody where nobody is named. Given: both. */ -}}
+{{- /* A rule's ports, and to whom; any port, and to anybody, where none and nobody is named. Given: both. */ -}}
 {{- define "inferometer.egressTo" -}}
-ports:
-  {{- range first . }}
-  - port: {{ . }}
-    protocol: TCP
-  {{- end }}
-{{- with last . }}
-to:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- $rule := dict -}}
+{{- range first . -}}
+{{- $_ := set $rule "ports" (append ($rule.ports | default list) (dict "port" (int .) "protocol" "TCP")) -}}
+{{- end -}}
+{{- with last . -}}{{- $_ := set $rule "to" . -}}{{- end -}}
+{{- toYaml $rule -}}
 {{- end -}}
 
 {{- /* The port behind the Service's name: that of the pods, which a headless Service's name stands for. */ -}}

@@ -9,20 +9,17 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from inferometer import catalog
+from inferometer.cli.access import open_agent
 from inferometer.cli.durations import duration
 from inferometer.cli.output import Failure, say, write
 from inferometer.cli.settings import settle
 from inferometer.cli.top import metrics_url
-from inferometer.client import Client
-from inferometer.credentials import Tls
 from inferometer.model import Trouble
 from inferometer.views.json import dump
 from inferometer.views.samples import Samples, parse
 from inferometer.views.text import clean
 from inferometer.wire import shown
 
-_DEADLINE = 5.0  # seconds for one page
-_MAX_BODY = 64 << 20
 _PAUSE = 1.0  # seconds between two rounds
 _MOST = 1000  # addresses that are asked; a Service of more is a fleet for Prometheus to look after
 _READ = frozenset(metric.prometheus for metric in (catalog.AGENT_INFO, catalog.IDENTITY_LEVEL, catalog.SOURCE_UP))
@@ -73,8 +70,7 @@ def _addresses(host: str, port: int) -> Sequence[str]:
 def _ask(parts: SplitResult, address: str, port: int, arguments: argparse.Namespace) -> Answer:
     """Ask one address for the page."""
     place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    tls = Tls(arguments.ca_file or "", server_name=parts.hostname or "", insecure=arguments.insecure_tls)
-    client = Client(deadline=_DEADLINE, max_body=_MAX_BODY, trust=tls, token_file=arguments.token_file or "")
+    client = open_agent(arguments, "check agent", server_name=parts.hostname or "")
     try:
         response = client.get(urlunsplit((parts.scheme, place, parts.path, parts.query, "")), accept="text/plain")
     except Trouble as trouble:

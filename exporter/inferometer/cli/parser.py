@@ -60,18 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     top = _command(commands, "top", "the live table of a running agent", "top")
     top.add_argument("url", metavar="URL", nargs="?", default=f"http://127.0.0.1:{PORT}", help="default: %(default)s")
-    for flag, what in (
-        ("--ca-file", "certificates to trust instead of the system's"),
-        ("--certificate-file", "client certificate to show, with its chain"),
-        ("--key-file", "its key"),
-        ("--token-file", "bearer token to show"),
-        ("--password-file", "password of --username"),
-    ):
-        top.add_argument(flag, metavar="FILE", default="", help=what)
-    top.add_argument(
-        "--username", metavar="NAME", default="", help="user to show, with the password of --password-file"
-    )
-    top.add_argument("--insecure-tls", action="store_true", help="take any certificate")
+    _access_options(top)
 
     check = _command(commands, "check", "what is there, what is missing and what to do, source by source", "check")
     _config_option(check)
@@ -102,9 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     agent.add_argument("--expect-version", dest="version", metavar="VERSION", help="which version it has to be")
     agent.add_argument("--wait", metavar="DURATION", default="0s", help="try again for so long (default: %(default)s)")
-    agent.add_argument("--ca-file", metavar="FILE", help="certificates to trust (default: the system's)")
-    agent.add_argument("--token-file", metavar="FILE", help="bearer token to show")
-    agent.add_argument("--insecure-tls", action="store_true", help="take any certificate")
+    _access_options(agent)
     _json_option(agent, default=argparse.SUPPRESS)
 
     record = _command(commands, "record", "what NVML answers, written for a replay, with all identity masked", "record")
@@ -163,6 +150,22 @@ def _log_options(parser: argparse.ArgumentParser, default: str | None) -> None:
         help="least severity that is logged",
     )
     parser.add_argument("--log-format", choices=("text", "json"), default=default, help="form of a log line")
+
+
+def _access_options(parser: argparse.ArgumentParser) -> None:
+    """Accept what is shown to an agent, and whom is trusted to be one."""
+    for flag, what in (
+        ("--ca-file", "certificates to trust instead of the system's"),
+        ("--certificate-file", "client certificate to show, with its chain"),
+        ("--key-file", "its key"),
+        ("--token-file", "bearer token to show"),
+        ("--password-file", "password of --username"),
+    ):
+        parser.add_argument(flag, metavar="FILE", default="", help=what)
+    parser.add_argument(
+        "--username", metavar="NAME", default="", help="user to show, with the password of --password-file"
+    )
+    parser.add_argument("--insecure-tls", action="store_true", help="take any certificate")
 
 
 def _config_option(parser: argparse.ArgumentParser) -> None:

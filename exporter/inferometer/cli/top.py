@@ -8,49 +8,29 @@ from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 from inferometer import catalog
-from inferometer.cli.output import Failure, say
+from inferometer.cli.access import open_agent
+from inferometer.cli.output import say
 from inferometer.cli.screen import Screen
 from inferometer.cli.settings import settle
 from inferometer.client import Client
-from inferometer.config import Credentials
 from inferometer.model import Reason, Trouble
-from inferometer.sources.engines.access import accesses, open_client, problem_of
 from inferometer.views.samples import Samples, parse
 from inferometer.views.table import tabulate
 from inferometer.wire import shown
 
 _POLL = 0.5  # seconds: how exactly the time of a new page is known, since the page itself bears none
 _SPAN = 10.0  # seconds that rates are taken over
-_DEADLINE = 5.0  # seconds
-_MAX_BODY = 64 << 20
 
 
 def execute(arguments: argparse.Namespace) -> NoReturn:
     """Show the table until Ctrl-C; an agent that cannot be read at the start is an error."""
     settle(arguments, level="warning")
     url = metrics_url(arguments.url)
-    client = _client(arguments)
+    client = open_agent(arguments, "top")
     try:
         _watch(client, url, Screen(f"{shown(url)}  Ctrl-C ends"))
     finally:
         client.close()
-
-
-def _client(arguments: argparse.Namespace) -> Client:
-    """Give a client that shows and trusts what the options say. Raises Failure where they contradict one another."""
-    entry = Credentials(
-        name="top",
-        ca_file=arguments.ca_file,
-        certificate_file=arguments.certificate_file,
-        key_file=arguments.key_file,
-        token_file=arguments.token_file,
-        username=arguments.username,
-        password_file=arguments.password_file,
-        insecure_tls=arguments.insecure_tls,
-    )
-    if problem := problem_of(entry):
-        raise Failure(2, f"top: {problem}")
-    return open_client(accesses([entry])[entry.name], deadline=_DEADLINE, max_body=_MAX_BODY)
 
 
 def metrics_url(url: str) -> str:

@@ -5,6 +5,7 @@ import argparse
 import socket
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -21,6 +22,7 @@ from inferometer.views.text import clean
 from inferometer.wire import shown
 
 _PAUSE = 1.0  # seconds between two rounds
+_AT_ONCE = 16  # addresses that are asked together
 _MOST = 1000  # addresses that are asked; a Service of more is a fleet for Prometheus to look after
 _READ = frozenset(metric.prometheus for metric in (catalog.AGENT_INFO, catalog.IDENTITY_LEVEL, catalog.SOURCE_UP))
 
@@ -55,7 +57,8 @@ def execute(arguments: argparse.Namespace) -> int:
         except OSError as error:
             missing = f"{parts.hostname}: {error.strerror or error}"
         else:
-            answers = tuple(_ask(parts, address, port, arguments) for address in addresses[:_MOST])
+            with ThreadPoolExecutor(_AT_ONCE) as pool:  # one that hangs keeps nobody else waiting
+                answers = tuple(pool.map(lambda at: _ask(parts, at, port, arguments), addresses[:_MOST]))
         if (answers and not missing and not any(answer.problem for answer in answers)) or time.monotonic() > until:
             return _told(answers if not missing else (), missing, as_json=arguments.json)
         time.sleep(min(_PAUSE, max(0.0, until - time.monotonic()) + 0.01))

@@ -22,7 +22,8 @@ OLDEST = 31  # the minor that Chart.yaml admits first
 NEWEST = int(kubernetes_validate.latest_version().split(".")[1])
 KUBERNETES = tuple(f"1.{minor}" for minor in range(OLDEST, NEWEST + 1))
 NEWEST_CLUSTER = ("--kube-version", KUBERNETES[-1])  # each Helm takes another one for given
-UNKNOWN_TO_KUBERNETES = {"PodMonitor", "ServiceMonitor", "SecurityContextConstraints"}  # the Prometheus operator's, OpenShift's
+# The Prometheus operator's, and OpenShift's.
+UNKNOWN_TO_KUBERNETES = {"PodMonitor", "ServiceMonitor", "SecurityContextConstraints"}
 
 
 @pytest.fixture(autouse=True)

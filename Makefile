@@ -33,7 +33,7 @@ TESTS ?= tests --ignore=tests/integration --ignore=tests/e2e --ignore=tests/engi
 INTEGRATION ?= tests/integration
 INTEGRATION_TOOLS := builder collector alertmanager chart-testing crds helm helm3 kube-linter prometheus victoriametrics llm-d-sim
 E2E ?= tests/e2e
-E2E_TOOLS := kubernetes etcd containerd runc cni device-plugin dra-nvidia dra-example helm buildkit crds
+E2E_TOOLS := kubernetes etcd containerd runc cni device-plugin dra-nvidia dra-example helm buildkit crds prometheus
 TOOLS ?=
 DEMO_FLAGS ?=
 ENGINES ?= tests/engines

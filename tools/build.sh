@@ -36,7 +36,7 @@ families=(
   'cni bridge=github.com/containernetworking/plugins/plugins/main/bridge host-local=github.com/containernetworking/plugins/plugins/ipam/host-local loopback=github.com/containernetworking/plugins/plugins/main/loopback'
   # It loads the driver's library when it runs and binds each symbol at its first call.
   'device-plugin -cgo -extldflags=-Wl,-z,lazy nvidia-device-plugin=github.com/NVIDIA/k8s-device-plugin/cmd/nvidia-device-plugin'
-  'dra-nvidia -cgo -extldflags=-Wl,-z,lazy gpu-kubelet-plugin=sigs.k8s.io/dra-driver-nvidia-gpu/cmd/gpu-kubelet-plugin'
+  'dra-nvidia -cgo -extldflags=-Wl,-z,lazy gpu-kubelet-plugin=sigs.k8s.io/dra-driver-nvidia-gpu/cmd/gpu-kubelet-plugin nvidia-cdi-hook=github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-cdi-hook nvidia-container-runtime=github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-container-runtime'
   'dra-example dra-example-kubeletplugin=sigs.k8s.io/dra-example-driver/cmd/dra-example-kubeletplugin'
   'victoriametrics victoria-metrics=github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics'
   'llm-d-sim llm-d-inference-sim=github.com/llm-d/llm-d-inference-sim/cmd/llm-d-inference-sim'

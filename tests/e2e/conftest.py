@@ -4,14 +4,17 @@
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from e2e import drivers, node, nvidia
+from e2e import drivers, node, nvidia, runtime
 from e2e.agent import Agent, grant, running
 from e2e.drivers import write_gpus
+from e2e.helm import Release
+from e2e.images import agent_archive
 from e2e.kube import wait
 from e2e.node import Node
 from e2e.pods import namespace
@@ -30,7 +33,7 @@ def _node() -> Iterator[Node]:
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is missing")
     try:
-        for program in (*node.PROGRAMS, *drivers.PROGRAMS, nvidia.PROGRAM, "helm"):
+        for program in (*node.PROGRAMS, *drivers.PROGRAMS, *runtime.PROGRAMS, nvidia.PROGRAM, "helm", "prometheus"):
             find(program)
     except MissingError as error:
         pytest.skip(str(error))
@@ -62,6 +65,34 @@ def new_agent(node: Node, account: str, gpus: dict[str, str]) -> Iterator[Agent]
     """An agent that begins with the test, after what the test's other fixtures made."""
     with running(node, account, gpus, name="new-agent") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def _runtime_class(node: Node, gpus: dict[str, str]) -> None:
+    """The agent's image on the node, and the class of the runtime that brings the driver."""
+    assert gpus
+    node.import_image(agent_archive())
+    metadata = {"name": runtime.CLASS}
+    node.api.create(
+        {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": metadata, "handler": runtime.CLASS}
+    )
+
+
+@pytest.fixture(scope="module")
+def make_release(node: Node, _runtime_class: None) -> Iterator[Callable[..., Release]]:
+    """Make releases of the module's own, each in a namespace of its name; they are uninstalled when it ends."""
+    releases: list[Release] = []
+
+    def make(name: str, labels: Mapping[str, str] = MappingProxyType({})) -> Release:
+        metadata = {"name": name, "labels": dict(labels)}
+        node.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        releases.append(Release(node, name))
+        return releases[-1]
+
+    yield make
+    for release in releases:
+        release.uninstall()
+        node.api.delete("Namespace", release.name)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 from e2e.installed import install
 from e2e.kube import wait
 from e2e.node import NAME, Node
+from e2e.runtime import write_runtime
 from fakenvml.build import build
 from fakenvml.fakenvml import Gpu
 from fakenvml.fakenvml import Node as Gpus
@@ -39,10 +40,14 @@ def write_gpus(node: Node) -> dict[str, str]:
     """Build the library of the driver and describe its GPUs; gives the environment in which programs find both."""
     libraries = root_of(node) / "usr" / "lib64"
     libraries.mkdir(parents=True)
-    build(libraries)
+    named = libraries / f"libnvidia-ml.so.{Gpus.driver}"  # as NVIDIA's programs look for it
+    build(libraries).rename(named)
+    (libraries / "libnvidia-ml.so.1").symlink_to(named.name)
     Gpus(GPUS).write(text_of(node))
     install(root_of(node), node.driver_folder, range(len(GPUS)))
-    return {"LD_LIBRARY_PATH": str(libraries), "FAKENVML": str(text_of(node))}
+    environment = {"LD_LIBRARY_PATH": str(libraries), "FAKENVML": str(text_of(node))}
+    write_runtime(node.scratch, root_of(node), environment)
+    return environment
 
 
 def root_of(node: Node) -> Path:

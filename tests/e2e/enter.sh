@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # The first act in the node's namespaces: folders, kernel settings and a network of its own; then its first process.
 #
-#   enter.sh SCRATCH ADDRESS INIT
+#   enter.sh SCRATCH ADDRESS SERVICE INIT
 set -eu
-scratch=$1 address=$2 init=$3
+scratch=$1 address=$2 service=$3 init=$4
 
 mount --make-rshared / # of this mount namespace; a kubelet asks for it
 
@@ -30,6 +30,7 @@ done
 ip link set lo up
 ip link add node type bridge
 ip address add "$address/24" dev node
+ip address add "$service/32" dev node # of the API server's Service: no proxy leads there, so it is the node's own
 ip link set node up
 ip route add default via "${address%.*}.254" # nobody is there; but a node's address is that of its default route
 

@@ -13,13 +13,17 @@ from e2e.namespaces import Namespaces
 Object = Mapping[str, Any]
 
 _TIMEOUT = 10.0
-PATIENCE = 30.0  # seconds; only what will never be takes so long
+PATIENCE = 60.0  # seconds; only what will never be takes so long
 
 # Where objects live: API version and plural name of each kind that the tests make.
 _KINDS = {
     "Namespace": ("v1", "namespaces"),
     "Pod": ("v1", "pods"),
     "ServiceAccount": ("v1", "serviceaccounts"),
+    "Service": ("v1", "services"),
+    "ConfigMap": ("v1", "configmaps"),
+    "DaemonSet": ("apps/v1", "daemonsets"),
+    "RuntimeClass": ("node.k8s.io/v1", "runtimeclasses"),
     "ClusterRole": ("rbac.authorization.k8s.io/v1", "clusterroles"),
     "ClusterRoleBinding": ("rbac.authorization.k8s.io/v1", "clusterrolebindings"),
     "DeviceClass": ("resource.k8s.io/v1", "deviceclasses"),
@@ -63,6 +67,11 @@ class Api:
         """Read all objects of a kind, of a namespace or of all."""
         items: list[Any] = self.ask("GET", _path(kind, namespace))["items"]
         return items
+
+    def replace(self, thing: Object) -> Any:
+        """Put an object in the place of the one of its name."""
+        metadata = thing["metadata"]
+        return self.ask("PUT", f"{_path(thing['kind'], metadata.get('namespace', ''))}/{metadata['name']}", thing)
 
     def delete(self, kind: str, name: str, namespace: str = "") -> None:
         """Delete an object; one that is not there is deleted. A pod is there until its kubelet has ended it."""

@@ -22,6 +22,7 @@ ENTER = Path(__file__).with_name("enter.sh")
 _UNSHARE = ("unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--mount-proc", "--kill-child")
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _TIMEOUT = 20.0
+_LONG = 180.0  # seconds; of a program that is waited for
 
 
 class NamespaceError(Exception):
@@ -34,12 +35,13 @@ class Namespaces:
     Args:
         scratch: an empty folder, where logs go and what would be written to /etc, /opt and /var.
         address: the IPv4 address of the node, of a /24 that exists in the namespaces only.
+        service: another address of it.
         init: a static program that reaps its children, the first process.
     """
 
-    def __init__(self, scratch: Path, address: str, init: Path) -> None:
+    def __init__(self, scratch: Path, address: str, service: str, init: Path) -> None:
         self.scratch = scratch
-        self._command = (str(ENTER), str(scratch), address, str(init))
+        self._command = (str(ENTER), str(scratch), address, service, str(init))
         self._outer: subprocess.Popen[bytes] | None = None
         self._pid = 0
         self._thread: ThreadPoolExecutor | None = None
@@ -84,10 +86,9 @@ class Namespaces:
 
     def run(self, name: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> "Inside":
         """Start a program in them; its log is NAME.log of the scratch folder."""
-        enter = ("nsenter", "-t", str(self._pid), "-m", "-n", "-p", "-i", "-u", "--")
         with self.log_file(name).open("ab") as log:
             process = subprocess.Popen(
-                (*enter, *command),
+                (*self._enter, *command),
                 env=dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -95,6 +96,24 @@ class Namespaces:
                 start_new_session=True,
             )
         return Inside(name, process)
+
+    def finish(
+        self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None, timeout: float = _LONG
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a program in them to its end. Raises subprocess.TimeoutExpired."""
+        return subprocess.run(
+            (*self._enter, *command),
+            env=dict(environment or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+
+    @property
+    def _enter(self) -> tuple[str, ...]:
+        return ("nsenter", "-t", str(self._pid), "-m", "-n", "-p", "-i", "-u", "--")
 
     def log_file(self, name: str) -> Path:
         """Give where a program's words go."""

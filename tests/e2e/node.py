@@ -7,6 +7,7 @@ No registry, no Docker, no systemd: the programs of tools/ in namespaces of thei
 import json
 import signal
 import ssl
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,8 +23,10 @@ from integration.programs import find
 from kubelet.certificates import Certificates, issue
 
 NAME = "n1"
+GPU_LABEL = "nvidia.com/gpu.present=true"  # as GPU feature discovery has it
 ADDRESS = "10.77.0.1"  # of the node, in its own network namespace
-API_PORT = 16443
+SERVICE = "10.96.0.1"  # the API server's, as pods see it
+API_PORT = 443  # the Service's too, since nothing translates the one into the other
 _ETCD = "http://127.0.0.1:12379"
 _PODS = "10.88.0.0/24"
 _TOKENS = {
@@ -57,8 +60,8 @@ class Node:
         self.settings_before = {name: Path("/proc/sys", name).read_text().strip() for name in ("kernel/panic",)}
         pause = compile_pause(self.scratch)
         write(self.scratch / "pause.tar", IMAGE, pause)
-        self._certificates: Certificates = issue(self.scratch)
-        self.namespaces = Namespaces(self.scratch, ADDRESS, pause)
+        self._certificates: Certificates = issue(self.scratch, also=(ADDRESS, SERVICE))
+        self.namespaces = Namespaces(self.scratch, ADDRESS, SERVICE, pause)
         trust = ssl.create_default_context(cafile=str(self._certificates.ca))
         self.api = Api(self.namespaces, API_PORT, trust, _TOKENS["admin"][0])
 
@@ -93,6 +96,11 @@ class Node:
         return self.scratch / "admin.kubeconfig"
 
     @property
+    def containerd(self) -> Path:
+        """The socket of containerd."""
+        return self.scratch / "containerd.sock"
+
+    @property
     def kubelet_folder(self) -> Path:
         """The node's /var/lib/kubelet, as it is seen from outside."""
         return self.scratch / "kubelet"
@@ -115,6 +123,17 @@ class Node:
         self._programs[name] = inside
         return inside
 
+    def finish(
+        self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a program on the node to its end."""
+        return self.namespaces.finish(command, {"PATH": self._path, "HOME": str(self.scratch), **(environment or {})})
+
+    def import_image(self, archive: Path) -> None:
+        """Have containerd know an image; pods name it and never pull."""
+        answer = self.finish((find("ctr"), "-a", self.containerd, "-n", "k8s.io", "images", "import", archive))
+        assert answer.returncode == 0, answer.stderr
+
     def kill_kubelet(self) -> None:
         """End the kubelet without a last word."""
         self._programs.pop("kubelet").end(signal.SIGKILL)
@@ -129,6 +148,7 @@ class Node:
                 f"--kubeconfig={self.scratch / 'kubelet.kubeconfig'}",
                 f"--hostname-override={NAME}",
                 f"--node-ip={ADDRESS}",
+                f"--node-labels={GPU_LABEL}",
             ),
         )
 
@@ -164,7 +184,9 @@ class Node:
             )
             common = (f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--bind-address=127.0.0.1")
             self.run(name, (find(name), *common, *own))
-        self._import_image()
+        wait("containerd", self.containerd.exists)
+        self.import_image(self.scratch / "pause.tar")
+        self.api.create(settings.KUBELETS_CLIENT)
         self.start_kubelet()
         wait("the node to be ready", self.is_ready)
         wait("the default service account", lambda: self.api.get("ServiceAccount", "default", "default"))
@@ -201,20 +223,15 @@ class Node:
                 "--service-account-issuer=https://kubernetes.default.svc",
                 "--service-cluster-ip-range=10.96.0.0/24",
                 "--authorization-mode=Node,RBAC",
+                f"--kubelet-client-certificate={certificates.certificate}",
+                f"--kubelet-client-key={certificates.key}",
+                "--kubelet-preferred-address-types=InternalIP",  # nobody knows the node by its name
                 f"--token-auth-file={self.scratch / 'tokens.csv'}",
                 "--allow-privileged=true",
                 f"--audit-policy-file={self.scratch / 'audit.json'}",
                 f"--audit-log-path={self.audit_log}",
             ),
         )
-
-    def _import_image(self) -> None:
-        socket = self.scratch / "containerd.sock"
-        wait("containerd", socket.exists)
-        command = (find("ctr"), "-a", socket, "-n", "k8s.io", "images", "import", self.scratch / "pause.tar")
-        importing = self.run("import", command)
-        wait("the image to be imported", lambda: importing.has_ended)
-        assert "saved" in self.namespaces.log_file("import").read_text(), self.log_tails()["import"]
 
     def _end(self) -> None:
         self.namespaces.end()
@@ -235,7 +252,7 @@ class Node:
         (scratch / "containerd.toml").write_text(settings.containerd(scratch))
         (scratch / "cni").mkdir()
         _write_json(scratch / "cni" / "10-node.conflist", settings.network(scratch, _PODS))
-        _write_json(scratch / "kubelet.json", settings.kubelet(scratch, ADDRESS, self._groups.root))
+        _write_json(scratch / "kubelet.json", settings.kubelet(scratch, ADDRESS, self._groups.root, self.ca_file))
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -9,6 +9,7 @@ from e2e.drivers import REGISTERED, devices, root_of
 from e2e.installed import proc_devices
 from e2e.kube import wait
 from e2e.node import NAME, Node
+from e2e.pods import device_class
 from integration.programs import find
 
 PROGRAM = "gpu-kubelet-plugin"
@@ -34,7 +35,7 @@ def claim_driver(node: Node, gpus: Mapping[str, str], *options: str, gates: tupl
             "--image-name=none",
             f"--nvidia-driver-root={root}",
             f"--container-driver-root={root}",
-            "--nvidia-cdi-hook-path=/bin/true",
+            f"--nvidia-cdi-hook-path={find('nvidia-cdi-hook')}",
             "--cdi-root=/var/run/cdi",
             # Its own each time: it keeps there which claims it has prepared.
             f"--kubelet-plugins-directory-path=/var/lib/kubelet/plugins/{next(_NUMBERS)}",
@@ -60,3 +61,13 @@ def claim_driver(node: Node, gpus: Mapping[str, str], *options: str, gates: tupl
         for found in node.api.list("ResourceSlice"):
             if found["spec"]["driver"] == NVIDIA:
                 node.api.delete("ResourceSlice", found["metadata"]["name"])
+
+
+@contextmanager
+def a_class(node: Node, resource: str = "") -> Iterator[None]:
+    """Have the class of whole GPUs, as the driver's chart would make it; `resource` is another name for it."""
+    node.api.create(device_class(NVIDIA, GPU_CLASS, resource))
+    try:
+        yield
+    finally:
+        node.api.delete("DeviceClass", NVIDIA)

@@ -3,15 +3,22 @@
 
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from e2e.agent import Agent
 from e2e.kube import ApiError, wait
 from e2e.node import Node
 from e2e.truth import Held, listed, told, true
-from whole.pages import Series
+from whole.pages import Page, Series
 
-_PATIENCE = 15.0  # seconds; only what will never be takes so long
+_PATIENCE = 30.0  # seconds; only what will never be takes so long
+
+
+class Telling(Protocol):
+    """Whoever has a page."""
+
+    def page(self) -> Page:
+        """Scrape it."""
+        ...
 
 
 class Space:
@@ -105,7 +112,7 @@ class Space:
         }
 
 
-def agreed(node: Node, agent: Agent, count: int) -> set[Held]:
+def agreed(node: Node, agent: Telling, count: int) -> set[Held]:
     """Wait until the agent's holdings are the true ones, so many; gives them. Fails with what differs."""
     end = time.monotonic() + _PATIENCE
     while True:
@@ -123,7 +130,7 @@ def agreed(node: Node, agent: Agent, count: int) -> set[Held]:
         time.sleep(0.1)
 
 
-def device_series(agent: Agent) -> set[Series]:
+def device_series(agent: Telling) -> set[Series]:
     """Give the series that name a device and not who holds it."""
     return {
         (name, labels)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.images import IMAGE
+from e2e.runtime import runtime_of
 from integration.programs import find
 
 # Of all that is asked only what the agents ask.
@@ -13,6 +14,15 @@ AUDIT = {
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:inferometer"]}, {"level": "None"}],
+}
+
+# Whom the API server's certificate names, when it asks the kubelet for logs.
+KUBELETS_CLIENT = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "api-server-asks-kubelets"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
+    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "localhost"}],
 }
 
 
@@ -28,13 +38,17 @@ def kubeconfig(server: str, ca: Path, token: str) -> dict[str, Any]:
     }
 
 
-def kubelet(scratch: Path, address: str, group: str) -> dict[str, Any]:
+def kubelet(scratch: Path, address: str, group: str, ca: Path) -> dict[str, Any]:
     """Give the kubelet's configuration: at an address, with its pods in a control group."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "address": address,
-        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}},
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(ca)},
+        },
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": f"unix://{scratch / 'containerd.sock'}",
         "cgroupDriver": "cgroupfs",
@@ -78,6 +92,12 @@ state = "{scratch}/containerd/state"
   sandbox = "{IMAGE}"
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = true
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.nvidia]
+  runtime_type = "io.containerd.runc.v2"
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.nvidia.options]
+  BinaryName = "{runtime_of(scratch)}"
 [plugins.'io.containerd.cri.v1.runtime'.cni]
   bin_dirs = ["{find("bridge").parent}"]
   conf_dir = "{scratch}/cni"

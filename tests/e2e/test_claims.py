@@ -9,8 +9,8 @@ from e2e.agent import Agent
 from e2e.drivers import GPUS, root_of
 from e2e.installed import asked_of_smi
 from e2e.node import Node
-from e2e.nvidia import GPU_CLASS, NVIDIA, claim_driver
-from e2e.pods import claim, container, device_class, pod, request, template, time_sliced
+from e2e.nvidia import NVIDIA, a_class, claim_driver
+from e2e.pods import claim, container, pod, request, template, time_sliced
 from e2e.scenes import Space, agreed
 from e2e.truth import listed
 from whole.pages import values
@@ -21,10 +21,8 @@ UUIDS = {gpu.uuid for gpu in GPUS}
 
 @pytest.fixture(scope="module", autouse=True)
 def _driver(node: Node, gpus: dict[str, str]) -> Iterator[None]:
-    with claim_driver(node, gpus, gates=("TimeSlicingSettings",)):
-        node.api.create(device_class(NVIDIA, GPU_CLASS, RESOURCE))
+    with claim_driver(node, gpus, gates=("TimeSlicingSettings",)), a_class(node, RESOURCE):
         yield
-        node.api.delete("DeviceClass", NVIDIA)
 
 
 def test_a_claim_made_by_a_template_has_one_owner(node: Node, agent: Agent, space: Space) -> None:

@@ -4,6 +4,7 @@
 import datetime as dt
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,16 +27,17 @@ class Certificates:
         return context
 
 
-def issue(folder: Path, *, name: str = "", age: float = 0) -> Certificates:
+def issue(folder: Path, *, name: str = "", also: Sequence[str] = (), age: float = 0) -> Certificates:
     """Make a new authority and a certificate for localhost and 127.0.0.1, or for `name` alone, in `folder`.
 
-    A certificate is good for a day; this one was made `age` days ago.
+    `also` are more addresses. A certificate is good for a day; this one was made `age` days ago.
     """
     now = dt.datetime.now(dt.UTC) - dt.timedelta(days=age)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"test authority {folder.name}")])
     subject_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name or "localhost")])
-    everywhere = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", *also)]
+    everywhere = [x509.DNSName("localhost"), *addresses]
     alternatives = [x509.DNSName(name)] if name else everywhere
 
     def signed(subject: x509.Name, public: ec.EllipticCurvePublicKey, *, is_ca: bool) -> bytes:

@@ -8,6 +8,7 @@ import json
 import signal
 import ssl
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,10 +23,11 @@ from e2e.namespaces import Inside, Namespaces
 from integration.programs import find
 from kubelet.certificates import Certificates, issue
 
+NAMES = Path(__file__).with_name("names.py")
 NAME = "n1"
 GPU_LABEL = "nvidia.com/gpu.present=true"  # as GPU feature discovery has it
 ADDRESS = "10.77.0.1"  # of the node, in its own network namespace
-SERVICE = "10.96.0.1"  # the API server's, as pods see it
+SERVICE = "10.96.0.1"  # the API server's, as pods see it; and that of the DNS
 API_PORT = 443  # the Service's too, since nothing translates the one into the other
 _ETCD = "http://127.0.0.1:12379"
 _PODS = "10.88.0.0/24"
@@ -187,6 +189,8 @@ class Node:
         wait("containerd", self.containerd.exists)
         self.import_image(self.scratch / "pause.tar")
         self.api.create(settings.KUBELETS_CLIENT)
+        command = (sys.executable, "-I", NAMES, SERVICE, self.api_url, self.ca_file, _TOKENS["admin"][0])
+        self.run("names", command)
         self.start_kubelet()
         wait("the node to be ready", self.is_ready)
         wait("the default service account", lambda: self.api.get("ServiceAccount", "default", "default"))
@@ -252,7 +256,9 @@ class Node:
         (scratch / "containerd.toml").write_text(settings.containerd(scratch))
         (scratch / "cni").mkdir()
         _write_json(scratch / "cni" / "10-node.conflist", settings.network(scratch, _PODS))
-        _write_json(scratch / "kubelet.json", settings.kubelet(scratch, ADDRESS, self._groups.root, self.ca_file))
+        _write_json(
+            scratch / "kubelet.json", settings.kubelet(scratch, ADDRESS, SERVICE, self._groups.root, self.ca_file)
+        )
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -38,8 +38,8 @@ def kubeconfig(server: str, ca: Path, token: str) -> dict[str, Any]:
     }
 
 
-def kubelet(scratch: Path, address: str, group: str, ca: Path) -> dict[str, Any]:
-    """Give the kubelet's configuration: at an address, with its pods in a control group."""
+def kubelet(scratch: Path, address: str, names: str, group: str, ca: Path) -> dict[str, Any]:
+    """Give the kubelet's configuration: at an address, with a DNS server for its pods, which are in a control group."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -58,6 +58,8 @@ def kubelet(scratch: Path, address: str, group: str, ca: Path) -> dict[str, Any]
         "failSwapOn": False,
         "oomScoreAdj": 0,  # lowering it needs a right that a container's root has not
         "makeIPTablesUtilChains": False,
+        "clusterDNS": [names],
+        "clusterDomain": "cluster.local",
         "resolvConf": str(scratch / "resolv.conf"),
         "nodeStatusUpdateFrequency": "1s",  # how soon a new device is seen
         "evictionHard": {"nodefs.available": "0%"},  # the machine's disk is not the test's subject

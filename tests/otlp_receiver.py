@@ -97,9 +97,9 @@ class Answer(NamedTuple):
 
 
 class HttpReceiver(_Receiver):
-    """OTLP/HTTP on 127.0.0.1; `answers` holds `Answer`s. `tls` makes it https."""
+    """OTLP/HTTP on 127.0.0.1, or at another address; `answers` holds `Answer`s. `tls` makes it https."""
 
-    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1") -> None:
         super().__init__()
         self._released = threading.Event()
         receiver = self
@@ -146,9 +146,9 @@ class HttpReceiver(_Receiver):
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # a sender that hangs up is part of the tests
 
-        self._server = Listener(("127.0.0.1", port), Handler)
+        self._server = Listener((address, port), Handler)
         self.port = self._server.server_address[1]
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://{address}:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

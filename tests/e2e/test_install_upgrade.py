@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the packaged chart 0.1.0 to this one and back: what waits to be pushed is kept on the node, and comes when it can."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from charts import CHART, ROOT
+from e2e.helm import Release
+from e2e.installed_agent import values_on
+from e2e.kube import wait
+from e2e.node import ADDRESS, Node
+from otlp_receiver import HttpReceiver
+
+FIRST = ROOT / "tests" / "fixtures" / "charts" / "inferometer-0.1.0.tgz"
+KEPT = "/var/lib/inferometer"  # a directory of the node's
+PORT = 4318
+PUSH = {"endpoint": f"http://{ADDRESS}:{PORT}", "interval": "1s"}
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+
+
+@pytest.fixture
+def release(node: Node, make_release: Callable[..., Release]) -> Release:
+    """A release of 0.1.0, which had its spool in a directory of the node's by a volume of the user's own."""
+    release = make_release("upgraded")
+    first = values_on(node, config={"otlp": {**PUSH, "spool": {"directory": f"{KEPT}/spool"}}})
+    first["extraVolumes"].append({"name": "kept", "hostPath": {"path": KEPT, "type": "DirectoryOrCreate"}})
+    first["extraVolumeMounts"].append({"name": "kept", "mountPath": KEPT})
+    release.install(first, chart=FIRST)
+    return release
+
+
+@pytest.fixture
+def receiver(node: Node) -> Iterator[Callable[[], HttpReceiver]]:
+    """Start a receiver of pushes on the node, when it is wanted."""
+    started: list[HttpReceiver] = []
+
+    def start() -> HttpReceiver:
+        started.append(node.namespaces.call(HttpReceiver, PORT, address=ADDRESS))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def waiting(node: Node) -> set[str]:
+    """Give the records of the spool."""
+    return {*node.finish(("find", f"{KEPT}/spool", "-name", "*.otlp")).stdout.split()}
+
+
+def counted(request: Any) -> Iterator[tuple[int, int]]:
+    """Give start and time of each point of a counter, in nanoseconds."""
+    for resource in request.resource_metrics:
+        for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
+            yield from ((point.start_time_unix_nano, point.time_unix_nano) for point in metric.sum.data_points)
+
+
+def test_what_waits_is_kept_and_comes(node: Node, release: Release, receiver: Callable[[], HttpReceiver]) -> None:
+    """An upgrade and a rollback lose nothing of the spool; each pod's counters begin anew, and say so by their start."""
+    first = wait("pushes to wait", lambda: len(waiting(node)) > 1 and waiting(node))
+    upgraded = time.time_ns()
+    release.upgrade(values_on(node, config={"otlp": PUSH}, persistence={"hostPath": KEPT}))
+    second = wait("pushes of the new pod to wait", lambda: waiting(node) > first and waiting(node))
+    release.roll_back(1)
+    assert wait("pushes of the old chart to wait", lambda: waiting(node) > second)
+    assert [chart.rpartition("-")[2] for _, chart, _ in release.history()] == ["0.1.0", VERSION, "0.1.0"]
+
+    got = receiver()
+    wait("all of it to come", lambda: got.received and not waiting(node))
+    points = [point for each in got.received for point in counted(each.request)]
+    assert min(at for _, at in points) < upgraded
+    assert len({start for start, _ in points}) >= 3
+    # Whoever uninstalls finds the directory where it was named.
+    release.uninstall()
+    assert KEPT in node.finish(("find", KEPT)).stdout.split()

@@ -11,6 +11,7 @@ from typing import Any
 
 from inferometer import __version__
 from inferometer.accounting import Budget, Plan, Rules, State, account, cap
+from inferometer.app.company import Company
 from inferometer.app.dra import Dra
 from inferometer.app.engines import Engines
 from inferometer.board import Board, Poller
@@ -91,6 +92,7 @@ class Pipeline:
             objectives=config.slo.objectives,
             itself=(environ.get("POD_NAMESPACE", ""), environ.get("POD_NAME", "")),
         )
+        self._company = Company(self._context.itself)
         self._pod_source: pods_api.Pods | None = None
         self._pods_malformed = 0  # at the last step
         self._cgroups: Cgroups | None = None
@@ -149,8 +151,10 @@ class Pipeline:
         """
         self._read(patience)
         seen = self._board.frames()
+        pods = _newest(seen, "pods")
+        self._company.look(pods)
         came = (
-            self._engines.follow(_newest(seen, "pods")),
+            self._engines.follow(pods),
             self._dra.follow(seen),
             self._follow_processes(seen),
         )
@@ -194,7 +198,9 @@ class Pipeline:
     @property
     def notes(self) -> Mapping[str, str]:
         """What a source that works has to say of itself, by its name."""
-        return {self._pod_source.name: self._pod_source.told} if self._pod_source else {}
+        if self._pod_source is None:
+            return {}
+        return {self._pod_source.name: "; ".join(filter(None, (self._pod_source.told, self._company.told)))}
 
     def close(self) -> None:
         """Stop reading and release the sources."""

@@ -136,6 +136,18 @@ def test_wrong_authority(certificates: Certificates, tmp_path: Path) -> None:
     assert "not trusted" in found.message
 
 
+@pytest.mark.parametrize(
+    ("age", "said"), [pytest.param(-2, "not yet valid", id="behind"), pytest.param(3, "has expired", id="ahead")]
+)
+def test_a_clock_that_differs_is_named(age: float, said: str, tmp_path: Path) -> None:
+    """A certificate that is too new or too old may be a matter of the clock, and the remedy says so."""
+    made = issue(tmp_path, age=age)
+    with peer_of(b"", tls=made.server_context()) as peer:
+        found = trouble(peer.url(scheme="https"), trust=trust_file(str(made.ca)))
+    assert said in found.message
+    assert "set this machine's clock" in found.remedy
+
+
 def test_plain_where_tls_was_expected(certificates: Certificates) -> None:
     """An http server behind an https URL is malformed, not a crash."""
 

@@ -9,9 +9,10 @@ from inferometer.model import Reason, Trouble
 from inferometer.wire.requests import shown
 
 # What helps against a certificate that is not trusted, by OpenSSL's X509_V_ERR_* (x509_vfy.h).
-_EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 10, 62, 64
+_TOO_EARLY, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
 _REMEDIES = {
-    _EXPIRED: "renew the server's certificate",
+    _TOO_EARLY: "set this machine's clock, or the clock of whoever issued the certificate",
+    _EXPIRED: "renew the server's certificate, or set this machine's clock",
     _OTHER_NAME: "name the server as its certificate does",
     _OTHER_ADDRESS: "name the server as its certificate does",
 }

@@ -208,6 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._status(fault, "told to")
         elif fault == "html":
             self._whole(200, b"<html><body>Sign in</body></html>", "text/html")
+        elif fault == "unserved":
+            self._status(404, "the server could not find the requested resource")
         elif path not in things:
             self._status(404, "not found")
         else:

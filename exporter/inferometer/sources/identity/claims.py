@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 
 GRANT = 'grant a ClusterRole with apiGroups: ["resource.k8s.io"], resources: ["resourceclaims"], verbs: ["get"]'
 
-_UNREACHABLE = (Reason.TIMEOUT, Reason.REFUSED, Reason.MISSING)
+_UNREACHABLE = (Reason.TIMEOUT, Reason.REFUSED, Reason.MISSING, Reason.UNSUPPORTED)
+# What the API server says of a version that it does not serve; of a claim that is not there it says more.
+_NOT_SERVED = (b"404 page not found", b"the server could not find the requested resource")
 _SHARE = 0.5  # of the deadline in which claims are asked for, so that those which were read are given in time
 
 _NOBODY: frozenset[str] = frozenset()
@@ -174,6 +176,9 @@ class Claims:
         path = f"/apis/resource.k8s.io/v1/namespaces/{quote(namespace, safe='')}/resourceclaims/{quote(name, safe='')}"
         response = client.get(self._server + path, accept="application/json")
         place = shown(self._server)
+        if response.status == 404 and any(words in response.body for words in _NOT_SERVED):
+            message = f"{place}: resource.k8s.io/v1 is not served"
+            raise Trouble(Reason.UNSUPPORTED, message, "claims are read by that version: it needs Kubernetes 1.34")
         if response.status == 404:
             return None
         if response.status in {401, 403}:

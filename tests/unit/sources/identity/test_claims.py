@@ -125,6 +125,7 @@ def test_a_claim_that_is_gone_is_no_trouble(api: ApiServer, source: Claims) -> N
         (429, Reason.REJECTED, "429 for claim ns/x"),
         (410, Reason.REJECTED, "410 for claim ns/x"),
         ("html", Reason.MALFORMED, "has no form that is known"),
+        ("unserved", Reason.UNSUPPORTED, "resource.k8s.io/v1 is not served"),
     ],
 )
 def test_a_refusal_names_the_claim_and_is_not_repeated_at_once(

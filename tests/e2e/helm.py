@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charts import CHART
+from charts import CHART, Manifest, parse
 from e2e.node import Node
 from integration.programs import find
 
@@ -46,6 +46,12 @@ class Release:
     def uninstall(self) -> None:
         """Remove it, and wait until it is gone. Raises HelmError."""
         self._run("uninstall", "--wait", "--ignore-not-found", f"--timeout={_PATIENCE}")
+
+    def render(self, values: Values, server: str) -> tuple[Manifest, ...]:
+        """Render what an installation would make, in a cluster by another of its API servers. Raises HelmError."""
+        options = (f"--kube-apiserver={server}", "--dry-run=server", "--hide-notes", "--output=json")
+        told = json.loads(self._run("install", CHART, *self._values(values), *options))
+        return parse(told["manifest"])
 
     def history(self) -> list[tuple[int, str, str]]:
         """Give revision, chart and status of each revision, the oldest first."""

@@ -10,7 +10,8 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -64,8 +65,8 @@ class Node:
         write(self.scratch / "pause.tar", IMAGE, pause)
         self._certificates: Certificates = issue(self.scratch, also=(ADDRESS, SERVICE))
         self.namespaces = Namespaces(self.scratch, ADDRESS, SERVICE, pause)
-        trust = ssl.create_default_context(cafile=str(self._certificates.ca))
-        self.api = Api(self.namespaces, API_PORT, trust, _TOKENS["admin"][0])
+        self._trust = ssl.create_default_context(cafile=str(self._certificates.ca))
+        self.api = Api(self.namespaces, API_PORT, self._trust, _TOKENS["admin"][0])
 
     def __enter__(self) -> Self:
         try:
@@ -154,6 +155,19 @@ class Node:
             ),
         )
 
+    @contextmanager
+    def serving(self, port: int, runtime_config: str) -> Iterator[Api]:
+        """Have a second API server of the same objects, which serves other versions of them."""
+        # Not the Node authorizer: it waits for the claims' API.
+        own = ("--authorization-mode=RBAC", "--endpoint-reconciler-type=none", f"--runtime-config={runtime_config}")
+        server = self._run_api_server(f"kube-apiserver-{port}", port, *own)
+        api = Api(self.namespaces, port, self._trust, _TOKENS["admin"][0])
+        try:
+            wait("the second API server", lambda: api.ask("GET", "/readyz") == "ok")
+            yield api
+        finally:
+            server.end()
+
     def is_ready(self) -> bool:
         """Whether the API server says so of the node."""
         conditions = self.api.get("Node", NAME)["status"].get("conditions", [])
@@ -176,7 +190,13 @@ class Node:
         self.namespaces.start()
         self._start_etcd()
         self.run("containerd", (find("containerd"), "-c", self.scratch / "containerd.toml"))
-        self._start_api_server()
+        self._run_api_server(
+            "kube-apiserver",
+            API_PORT,
+            "--authorization-mode=Node,RBAC",
+            f"--audit-policy-file={self.scratch / 'audit.json'}",
+            f"--audit-log-path={self.audit_log}",
+        )
         wait("the API server", lambda: self.api.ask("GET", "/readyz") == "ok")
         for name in ("kube-controller-manager", "kube-scheduler"):
             own = (
@@ -211,14 +231,14 @@ class Node:
             ),
         )
 
-    def _start_api_server(self) -> None:
+    def _run_api_server(self, name: str, port: int, *options: str) -> Inside:
         certificates = self._certificates
-        self.run(
-            "kube-apiserver",
+        return self.run(
+            name,
             (
                 find("kube-apiserver"),
                 f"--etcd-servers={_ETCD}",
-                f"--secure-port={API_PORT}",
+                f"--secure-port={port}",
                 f"--advertise-address={ADDRESS}",
                 f"--tls-cert-file={certificates.certificate}",
                 f"--tls-private-key-file={certificates.key}",
@@ -226,14 +246,12 @@ class Node:
                 f"--service-account-signing-key-file={certificates.key}",
                 "--service-account-issuer=https://kubernetes.default.svc",
                 "--service-cluster-ip-range=10.96.0.0/24",
-                "--authorization-mode=Node,RBAC",
                 f"--kubelet-client-certificate={certificates.certificate}",
                 f"--kubelet-client-key={certificates.key}",
                 "--kubelet-preferred-address-types=InternalIP",  # nobody knows the node by its name
                 f"--token-auth-file={self.scratch / 'tokens.csv'}",
                 "--allow-privileged=true",
-                f"--audit-policy-file={self.scratch / 'audit.json'}",
-                f"--audit-log-path={self.audit_log}",
+                *options,
             ),
         )
 

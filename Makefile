@@ -147,7 +147,7 @@ integration: setup ## the agent against a real Prometheus, Alertmanager, Collect
 # The other exporter is a part that may be missing: its rows are then named, and its bench fails where CI=true.
 # One node serves all tests, so they run in one process. A node's sockets need short paths, hence its own folder in /tmp.
 .PHONY: e2e
-e2e: setup ## the agent on a real Kubernetes node (needs root, gcc, iproute2, Go 1.26; about 3 min)
+e2e: setup ## the agent on a real Kubernetes node (needs root, gcc, iproute2, Go 1.26; about 7 min)
 	@$(MAKE) --no-print-directory tools TOOLS='$(E2E_TOOLS)' \
 	  || { test "$${CI:-}" != true && echo 'make tools failed: the tests with its programs will be skipped' >&2; }
 	@scratch=$$(mktemp -d /tmp/e2e.XXXXXX); trap 'rm -rf "$$scratch"' EXIT; \

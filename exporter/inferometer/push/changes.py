@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has changed between the snapshot that was sent last and the newest one. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import compress
+from itertools import compress, islice
+from math import inf
 from operator import gt, itemgetter
 
 from inferometer.model import Group, Point, Points, Snapshot, groups_of
+
+Series = tuple[object, ...]
+
+# How long, and of how many series, it is known when they were ended: what a slower tier said is told for two of its periods.
+_REMEMBERED = 3600.0  # seconds
+_MOST_MARKED = 10_000
 
 # Of a point, read in C: these run for every point of every push.
 _ATTRIBUTES, _AT, _RESOURCE = (itemgetter(i) for i in (1, 3, 5))
@@ -28,6 +35,36 @@ def find_ended(sent: Snapshot | None, newest: Snapshot, owed: tuple[Point, ...] 
             last |= {series: point for point in before if (series := _series(point)) not in alive}
     back = {_series(point) for point in newest.points} if owed else set()
     return tuple(point for series, point in last.items() if series not in back)
+
+
+def without_returned(newest: Snapshot, marked: Mapping[Series, float]) -> Snapshot:
+    """Give `newest` without the points of series that were ended at a later time (Unix seconds), by `marked`.
+
+    A device that answers again after its series were ended tells with its first frame what a slower tier said before that. A
+    receiver that has the end would refuse such a point as out of order, and with it the whole request.
+    """
+    if not marked:
+        return newest
+    latest = max(marked.values())
+    groups = groups_of(newest.points)
+    kept = [
+        group
+        if min(map(_AT, group)) > latest  # as nearly all of them always are
+        else tuple([point for point in group if point.at > latest or point.at > marked.get(_series(point), -inf)])
+        for group in groups
+    ]
+    if all(len(one) == len(other) for one, other in zip(kept, groups, strict=True)):
+        return newest
+    return replace(newest, points=Points.of(filter(None, kept)))
+
+
+def mark(marked: Mapping[Series, float], ended: Iterable[Point], newest: Snapshot) -> Mapping[Series, float]:
+    """Give when series were ended last, with those that end with `newest`: those of the last hour, and not too many."""
+    if not marked and not ended:
+        return marked
+    known = {series: at for series, at in marked.items() if 0 <= newest.at - at < _REMEMBERED}
+    known |= {_series(point): newest.at for point in ended}
+    return dict(islice(known.items(), max(0, len(known) - _MOST_MARKED), None))
 
 
 def find_fresh(sent: Snapshot | None, newest: Snapshot) -> Snapshot:
@@ -71,7 +108,7 @@ def _are_same_series(one: Group, other: Group) -> bool:
     )
 
 
-def _series(point: Point) -> tuple[object, ...]:
+def _series(point: Point) -> Series:
     return point.metric, point.attributes, point.resource
 
 

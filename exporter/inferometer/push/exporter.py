@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from inferometer import config
 from inferometer.model import Snapshot, SpoolState
-from inferometer.push.changes import find_ended, find_fresh, part_late
+from inferometer.push.changes import Series, find_ended, find_fresh, mark, part_late, without_returned
 from inferometer.push.drain import Drain
 from inferometer.push.opening import open_sender
 from inferometer.push.settings import Settings, resolve
@@ -27,11 +27,12 @@ _FOR_THE_PUSH = 0.75  # of the time to end: the last push may take so much of it
 
 
 class Left(NamedTuple):
-    """What a push leaves: where it went, what it had handed on last, and the requests that wait in memory."""
+    """What a push leaves: where it went, what it had handed on and ended last, and the requests that wait in memory."""
 
     settings: Settings
     enqueued: Snapshot | None
     said: Said
+    marked: Mapping[Series, float]
     waiting: tuple[Waiting, ...]
 
 
@@ -54,6 +55,8 @@ class Push:
         self._newest = newest
         self._enqueued: Snapshot | None = None  # what changes are found against, and
         self._said = Said(time.time())  # gains
+        self._marked: Mapping[Series, float] = {}  # when series were ended
+        self._taken: Snapshot | None = None  # what the one that was handed on is of
         self._stopping = threading.Event()
         self._enqueuing = threading.Lock()
         self._thread = threading.Thread(target=self._enqueue_for_ever, name="otlp push", daemon=True)
@@ -79,7 +82,7 @@ class Push:
         if self.settings is None or not self._enqueuing.acquire(blocking=False):
             return None
         try:
-            return Left(self.settings, self._enqueued, self._said, self._spool.leave())
+            return Left(self.settings, self._enqueued, self._said, self._marked, self._spool.leave())
         finally:
             self._enqueuing.release()
 
@@ -94,7 +97,7 @@ class Push:
         self._spool.adopt(left.waiting)
         self._drain.wake()
         if (self.settings.target, self.settings.temporality) == (left.settings.target, left.settings.temporality):
-            self._enqueued, self._said = left.enqueued, left.said
+            self._enqueued, self._said, self._marked = left.enqueued, left.said, left.marked
 
     def start(self) -> None:
         """Say which settings cannot be used, and start to push if there is an endpoint."""
@@ -154,11 +157,12 @@ class Push:
         if drain is None or settings is None:
             return True
         with self._enqueuing:
-            snapshot = self._newest()
-            if snapshot is None or snapshot is self._enqueued:
+            newest = self._newest()
+            if newest is None or newest is self._taken or newest is self._enqueued:
                 return True
             try:
                 before = self._enqueued
+                snapshot = without_returned(newest, self._marked)
                 ended = find_ended(before, snapshot, self._spool.take_owed())
                 told, said = as_deltas(self._said, snapshot, settings.temporality)
                 *late, fresh = part_late(before, find_fresh(before, told))
@@ -172,6 +176,7 @@ class Push:
             except Exception as error:
                 self._told.defective(error)
                 return False
-            self._enqueued, self._said = snapshot, said
+            self._enqueued, self._said, self._marked = snapshot, said, mark(self._marked, ended, snapshot)
+            self._taken = newest
         drain.wake()
         return True

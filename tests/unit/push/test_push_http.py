@@ -18,9 +18,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (  # no
 
 from example import ENGINE, GPU, POD, SNAPSHOT, point, snapshot
 from inferometer import catalog, config
-from inferometer.model import Snapshot
+from inferometer.model import Point, Snapshot
 from inferometer.push import Push, drain, exporter
-from inferometer.push.changes import find_ended, find_fresh
+from inferometer.push.changes import find_ended, find_fresh, mark, without_returned
 from inferometer.views.otlp import Encoder
 from kubelet.certificates import issue
 from otlp_receiver import Answer, HttpReceiver, Received, point_times, series
@@ -244,6 +244,40 @@ def test_a_point_that_just_missed_a_push_goes_in_a_request_of_its_own(make: Star
             ["hw.power"],
         ]
         assert push.outcomes == {"success": 2}
+
+
+def test_a_series_that_is_back_says_nothing_from_before_its_end(make: Start) -> None:
+    """A slower tier's reading may be older than the end of its series: a receiver would refuse it, and all with it."""
+    moving, slower = point(catalog.POWER, GPU, 300.0), point(catalog.TEMPERATURE, GPU, 50.0)
+    newest = Newest(snapshot(moving, slower))
+    with HttpReceiver() as receiver:
+        push = make(receiver.url, newest)
+
+        def told(*points: Point, after: float) -> list[tuple[str, bool]]:
+            first = len(receiver.received)
+            at = SNAPSHOT.at + after
+            newest.snapshot = replace(snapshot(*points), at=at)
+            assert push.flush(5)
+            return [(s.metric, s.ended) for received in receiver.received[first:] for s in series(received)]
+
+        assert push.flush(5)
+        again = moving._replace(at=SNAPSHOT.at + 10)
+        assert told(moving._replace(at=SNAPSHOT.at + 5), after=5) == [("hw.power", False), ("hw.temperature", True)]
+        assert told(again, slower._replace(at=SNAPSHOT.at + 4), after=10) == [("hw.power", False)]
+        assert told(again, slower._replace(at=SNAPSHOT.at + 12), after=12) == [("hw.temperature", False)]
+    assert push.outcomes == {"success": 4}
+
+
+def test_ends_are_remembered_for_an_hour_and_not_after_a_clock_was_set_back() -> None:
+    """What nobody could still say late needs no memory."""
+    one = point(catalog.POWER, GPU, 300.0)
+    marked = mark({}, (one,), replace(snapshot(), at=1_000.0))
+
+    assert without_returned(snapshot(one._replace(at=1_000.0)), marked).points == ()
+    assert without_returned(snapshot(later := one._replace(at=1_000.1)), marked).points == (later,)
+    assert mark(marked, (), replace(snapshot(), at=4_599.0)) == marked
+    assert mark(marked, (), replace(snapshot(), at=4_600.0)) == {}
+    assert mark(marked, (), replace(snapshot(), at=999.0)) == {}
 
 
 # --- failures ---

@@ -90,7 +90,7 @@ class _Round:
         self.pending: set[_Reader] = set()
 
     def answered(self, reader: "_Reader") -> None:
-        """Note that a reader has its answer. Condition held."""
+        """Note that a reader has its answer, or that nobody wants one. Condition held."""
         if reader in self.pending:
             self.pending.remove(reader)
             if not self.pending:
@@ -122,8 +122,8 @@ class _Reader:
         self._go.release()
 
     def overdue(self, now: float) -> bool:
-        """Tell whether the read in progress has met its deadline."""
-        return self.busy and now - self._began >= self.source.deadline
+        """Tell whether the read in progress, which somebody still wants, has met its deadline."""
+        return self.busy and not self._stopped and now - self._began >= self.source.deadline
 
     def give_up_on(self, now: float) -> None:
         """Report the read in progress as timed out; it may still come back, as a later frame. Condition held."""
@@ -132,9 +132,10 @@ class _Reader:
         self._report(took, None, Trouble(Reason.TIMEOUT, message, "It is read again when it answers."))
 
     def stop(self) -> None:
-        """End the thread when its read returns, and release the source. Condition held."""
+        """End the thread when its read returns, and release the source; no tick waits for it. Condition held."""
         self._stopped = True
         self._go.release()
+        self._round.answered(self)
 
     def join(self, timeout: float) -> None:
         """Wait for the thread to end, but not for ever."""

@@ -322,3 +322,28 @@ def test_a_source_that_could_not_renew_what_it_tells_says_so(board: Board, polle
     poller.tick()
 
     assert board.frames().behind == {("keeping", ""): 42.0}
+
+
+@pytest.mark.parametrize("end", [lambda poller: poller.remove(("scripted", "")), lambda poller: poller.close(0.1)])
+def test_a_tick_waits_for_no_source_that_is_removed_meanwhile(board: Board, end: Callable[[Poller], None]) -> None:
+    """A source that hangs when it is removed, or when all ends, lets the tick go, and no time-out is told of it."""
+    reads, release = threading.Event(), threading.Event()
+
+    def hang() -> object:
+        reads.set()
+        return release.wait(60)
+
+    poller = Poller(board, period=0.1)
+    poller.add(Scripted(hang, deadline=30.0))
+    ticking = threading.Thread(target=poller.tick, args=(30.0,), daemon=True)
+    ticking.start()
+    assert reads.wait(20)
+
+    end(poller)
+    ticking.join(20)
+
+    is_over = not ticking.is_alive()
+    release.set()
+    poller.close()
+    assert is_over
+    assert [f for f in board.frames().outcomes if f.trouble] == []

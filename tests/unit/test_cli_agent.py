@@ -83,7 +83,15 @@ def test_it_waits_for_an_agent_that_is_not_there_yet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "code"), [("http://no-such-agent.invalid:9466", 1), ("ftp://a", 2), ("http://", 2), ("http://a:port", 2)]
+    ("url", "code"),
+    [
+        ("http://no-such-agent.invalid:9466", 1),
+        ("ftp://a", 2),
+        ("http://", 2),
+        ("http://a:port", 2),
+        ("http://agent..monitoring:9466", 2),
+        (f"http://{'a' * 64}:9466", 2),
+    ],
 )
 def test_what_leads_nowhere(url: str, code: int) -> None:
     """A name without an address is nobody, and what is no URL is wrong usage."""

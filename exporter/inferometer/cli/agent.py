@@ -56,6 +56,8 @@ def execute(arguments: argparse.Namespace) -> int:
             addresses = _addresses(parts.hostname, port)
         except OSError as error:
             missing = f"{parts.hostname}: {error.strerror or error}"
+        except UnicodeError:  # an empty label, or one that is too long
+            raise Failure(2, f"URL: {parts.hostname} is not a host's name") from None
         else:
             with ThreadPoolExecutor(_AT_ONCE) as pool:  # one that hangs keeps nobody else waiting
                 answers = tuple(pool.map(lambda at: _ask(parts, at, port, arguments), addresses[:_MOST]))
@@ -65,7 +67,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _addresses(host: str, port: int) -> Sequence[str]:
-    """Give every address behind a name, in their order. Raises OSError."""
+    """Give every address behind a name, in their order. Raises OSError and UnicodeError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return sorted({str(address[0]) for *_, address in found})
 

@@ -10,7 +10,7 @@ import pytest
 
 from commands import run
 from inferometer import catalog
-from inferometer.cli import agent
+from inferometer.cli import agent, logs
 from inferometer.cli.parser import build_parser
 from kubelet.certificates import issue
 from peer import answer, in_turn, peer_with
@@ -105,6 +105,7 @@ def test_every_address_of_a_name_is_asked(monkeypatch: pytest.MonkeyPatch, capsy
     with peer_with(in_turn(answer(PAGE))) as peer:
         arguments = build_parser().parse_args(["check", "agent", f"http://agents.invalid:{peer.port}/metrics"])
         monkeypatch.setattr(agent, "_addresses", lambda *_: ("127.0.0.1", "127.0.0.9"))  # as a resolver would
+        monkeypatch.setattr(logs, "configure", lambda *_: None)  # it is the whole process's, and tests follow
         assert agent.execute(arguments) == 1
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"ok      127.0.0.1:{peer.port}  version 9.8.7")

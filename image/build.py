@@ -69,7 +69,7 @@ def build(request: Request) -> Image:
         solve((*_arguments(request, fresh), *where))
         fresh.chmod(0o644)  # buildctl lets everyone write
         image = read_archive(fresh)
-        listed = write_sbom(image, request.name.rpartition(":")[0], request.epoch)
+        listed = write_sbom(image, untagged(request.name), request.epoch)
         list_of(archive).write_text(listed, encoding="utf-8")
         fresh.rename(archive)
     return image
@@ -97,6 +97,12 @@ def cached(name: str = f"{NAME}:test") -> Path:
 def list_of(archive: Path) -> Path:
     """Give where the list of what is in an archive stands."""
     return archive.with_suffix(".cdx.json")
+
+
+def untagged(name: str) -> str:
+    """Give an image's name without its tag, if it has one: what follows a colon before a slash is a registry's port."""
+    repository, _, tag = name.rpartition(":")
+    return repository if repository and "/" not in tag else name
 
 
 def _arguments(request: Request, archive: Path) -> Iterator[str]:

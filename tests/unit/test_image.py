@@ -15,6 +15,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from image import debian
 from image.archive import Image, read_archive
+from image.build import untagged
 from image.debian import NotDebianError
 from image.layout import build_layout, digest, entry, pack, write_archive
 from image.sbom import write_sbom
@@ -158,6 +159,20 @@ def test_the_list_names_each_kind_of_package_and_is_the_same_each_time(tmp_path:
     ]
     assert document["metadata"]["timestamp"] == "2020-09-13T12:26:40+00:00"
     assert write_sbom(image, "docker.io/inferometer/agent", 1_600_000_000) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("docker.io/inferometer/agent:0.1.0", "docker.io/inferometer/agent"),
+        ("localhost:5000/agent:0.1.0", "localhost:5000/agent"),
+        ("localhost:5000/agent", "localhost:5000/agent"),
+        ("agent", "agent"),
+    ],
+)
+def test_an_image_is_listed_by_its_name_without_a_tag(name: str, said: str) -> None:
+    """Where it has no tag, all of it is the name, and a registry's port is no tag."""
+    assert untagged(name) == said
 
 
 @pytest.mark.parametrize("status", ["", "\n\n", "no stanza"])

@@ -2,6 +2,7 @@
 """`inferometer check agent`: what agents answer at every address of a name, and what counts as wrong."""
 
 import json
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,15 @@ def test_every_address_of_a_name_is_asked(monkeypatch: pytest.MonkeyPatch, capsy
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"ok      127.0.0.1:{peer.port}  version 9.8.7")
     assert second.startswith(f"failed  127.0.0.9:{peer.port}")
+
+
+def test_this_machine_is_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a name is both 127.0.0.1 and ::1, an agent that listens on one of them is there."""
+    both = [(family, None, 0, "", (address, 80)) for family, address in ((2, "127.0.0.1"), (10, "::1"))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    assert agent._addresses("localhost", 80) == ("localhost",)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [*both, (2, None, 0, "", ("10.0.0.1", 80))])
+    assert agent._addresses("agents", 80) == ["10.0.0.1", "127.0.0.1", "::1"]
 
 
 def test_the_levels_are_the_catalogues() -> None:

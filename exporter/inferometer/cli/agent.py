@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -67,9 +68,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _addresses(host: str, port: int) -> Sequence[str]:
-    """Give every address behind a name, in their order. Raises OSError and UnicodeError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return sorted({str(address[0]) for *_, address in found})
+    """Give every address behind a name, in their order; this machine is one, by its name. Raises OSError and UnicodeError."""
+    found = {str(address[0]) for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    if len(found) > 1 and all(ip_address(address).is_loopback for address in found):
+        return (host,)  # 127.0.0.1 and ::1: an agent may listen on one of them
+    return sorted(found)
 
 
 def _ask(parts: SplitResult, address: str, port: int, arguments: argparse.Namespace) -> Answer:

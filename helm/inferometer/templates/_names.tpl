@@ -34,10 +34,13 @@
 {{- printf "%s:%s%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) (ternary (printf "@%s" $digest) "" (ne $digest "")) -}}
 {{- end -}}
 
-{{- /* A selector can never be changed: other components of a release will have another component. */ -}}
+{{- /*
+A selector can never be changed: other components of a release will have another component. Here as elsewhere `toYaml` puts quotes
+around a name such as `123` or `on`, which would be no text without them.
+*/ -}}
 {{- define "inferometer.selector" -}}
-app.kubernetes.io/name: {{ include "inferometer.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "inferometer.name" . | toYaml }}
+app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 app.kubernetes.io/component: agent
 {{- end -}}
 

@@ -3,8 +3,8 @@
 
 {{- /* No agent's selector has these: no Service and no DaemonSet takes the pod for one of theirs. */ -}}
 {{- define "inferometer.testSelector" -}}
-app.kubernetes.io/name: {{ include "inferometer.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "inferometer.name" . | toYaml }}
+app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 app.kubernetes.io/component: test
 {{- end -}}
 

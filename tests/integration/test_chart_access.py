@@ -272,6 +272,19 @@ def test_the_labels_of_amd_count_where_its_gpus_are_read(tmp_path: Path) -> None
     assert keys("gpuAccess: {amd: true}\ngpuNodeLabels: []") == set()
 
 
+def test_a_container_that_is_made_privileged_by_hand_is_one_that_kubernetes_takes(tmp_path: Path) -> None:
+    """The API server refuses it beside `allowPrivilegeEscalation: false`, the default, and OpenShift without a constraint's leave."""
+    manifests = rendered(tmp_path, "securityContext: {privileged: true}\nopenshift: {enabled: true}")
+    context = pod_of(manifests)["containers"][0]["securityContext"]
+    assert context["privileged"] is True
+    assert context.get("allowPrivilegeEscalation", True) is True
+    (constraint,) = of_kind(manifests, "SecurityContextConstraints")
+    assert constraint["allowPrivilegedContainer"] is True
+    assert "securityContext.privileged makes the agent's container privileged" in notes(
+        tmp_path, "securityContext: {privileged: true}"
+    )
+
+
 def test_what_is_kept_follows_what_is_asked_for(tmp_path: Path) -> None:
     """The spool and the log's place are put into the one directory, each where it is used; a push by a variable counts."""
     kept = "persistence: {hostPath: /srv/a/b}\n"

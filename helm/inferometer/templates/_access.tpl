@@ -24,6 +24,8 @@ hostAccess.kernelLog
 gpuAccess.amd
 {{- else if eq .Values.gpuAccess.mode "hostPath" -}}
 gpuAccess.mode hostPath
+{{- else if (.Values.securityContext | default dict).privileged -}}
+securityContext.privileged
 {{- end -}}
 {{- end -}}
 

@@ -18,9 +18,10 @@
 {{- if eq .Values.gpuAccess.mode "hostPath" -}}
 {{- $_ := set $reasons "sensitive-host-mounts" "gpuAccess.mode hostPath: the node's driver and its device files" -}}
 {{- end -}}
-{{- if include "inferometer.isPrivileged" . -}}
+{{- with include "inferometer.isPrivileged" . -}}
+{{- $privileged := . -}}
 {{- range list "privileged-container" "privilege-escalation-container" -}}
-{{- $_ := set $reasons . "device files open in no other container" -}}
+{{- $_ := set $reasons . (ternary "securityContext.privileged says so" "device files open in no other container" (eq $privileged "securityContext.privileged")) -}}
 {{- end -}}
 {{- end -}}
 {{- range $check, $why := $reasons }}

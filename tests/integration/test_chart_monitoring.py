@@ -167,6 +167,10 @@ def test_what_contradicts_is_refused_in_a_sentence(values: str, named: list[str]
         ("prometheusRule: {alerts: {GpuThrottled: {for: 5 minutes}}}", ["/prometheusRule/alerts/GpuThrottled/for"]),
         ("prometheusRule: {customRules: [{name: a, rules: [{exprs: up}]}]}", ["/prometheusRule/customRules/0/rules/0"]),
         ("prometheusRule: {runbooks: 'http://a\"b'}", ["/prometheusRule/runbooks"]),
+        # What YAML takes for something else where it is put into the rules: a map, a comment, another line.
+        ("prometheusRule: {runbooks: '{a}'}", ["/prometheusRule/runbooks"]),
+        ("prometheusRule: {jobs: 'a #b'}", ["/prometheusRule/jobs"]),
+        ('prometheusRule: {jobs: "a\\nb"}', ["/prometheusRule/jobs"]),
         ("podMonitor: {tlsConfig: {serverNames: a}}", ["/podMonitor/tlsConfig", "serverNames"]),
         ("networkPolicy: {scrapers: [{podselector: {}}]}", ["/networkPolicy/scrapers/0", "podselector"]),
         ("networkPolicy: {apiServerPorts: ['443']}", ["/networkPolicy/apiServerPorts/0"]),
@@ -225,6 +229,35 @@ def test_what_the_test_asks_follows_the_configuration(
     words = pod["spec"]["containers"][0]["args"]
     assert [word for word in said if word not in words] == []
     assert [word for word in unsaid if word in words] == []
+
+
+def test_openshift_chooses_the_tests_user(tmp_path: Path) -> None:
+    """The test's pod has the namespace's constraint, which refuses any user outside the namespace's range."""
+    (pod,) = of_kind(rendered(tmp_path, "{}"), "Pod")
+    assert pod["spec"]["securityContext"]["runAsUser"] == 65532
+    (pod,) = of_kind(rendered(tmp_path, "openshift: {enabled: true}"), "Pod")
+    assert pod["spec"]["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "ports"),
+    [("", {53}), ("openshift: {enabled: true}", {53, 5353})],
+)
+def test_the_network_lets_names_be_asked_for(values: str, ports: set[int], tmp_path: Path) -> None:
+    """A policy counts the port of the pods behind a Service, and OpenShift's name servers listen on 5353."""
+    (policy,) = of_kind(rendered(tmp_path, f"networkPolicy: {{enabled: true}}\n{values}"), "NetworkPolicy")
+    asked = {(port["protocol"], port["port"]) for port in policy["spec"]["egress"][0]["ports"]}
+    assert asked == {(protocol, port) for protocol in ("TCP", "UDP") for port in ports}
+
+
+def test_the_network_lets_the_agent_to_an_api_server_of_another_port(tmp_path: Path) -> None:
+    """`config.identity.pods.server` names the port that is asked."""
+    values = "networkPolicy: {enabled: true}\nconfig: {identity: {pods: {server: 'https://10.0.0.1:16443'}}}"
+    (policy,) = of_kind(rendered(tmp_path, values), "NetworkPolicy")
+    assert [port["port"] for port in policy["spec"]["egress"][1]["ports"]] == [443, 6443, 16443]
+    everything = f"networkPolicy: {{enabled: true, apiServerPorts: []}}\n{values.partition(chr(10))[2]}"
+    (policy,) = of_kind(rendered(tmp_path, everything), "NetworkPolicy")
+    assert policy["spec"]["egress"][1] == {}
 
 
 @pytest.mark.parametrize("values", ["test: {enabled: false}", "service: {enabled: false}"])

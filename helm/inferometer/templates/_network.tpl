@@ -35,6 +35,19 @@
 {{- dict "host" $host "port" $port "block" $block | toJson -}}
 {{- end -}}
 
+{{- /* The API server's ports, in JSON, and the one of an address that is named; none where any will do. */ -}}
+{{- define "inferometer.apiServerPorts" -}}
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.apiServerPorts -}}
+{{- $ports = append $ports (int .) -}}
+{{- end -}}
+{{- $url := include "inferometer.config" . | fromJson | dig "identity" "pods" "server" "" -}}
+{{- if and $ports $url -}}
+{{- $ports = append $ports ((include "inferometer.place" $url | fromJson).port | int) -}}
+{{- end -}}
+{{- $ports | uniq | toJson -}}
+{{- end -}}
+
 {{- define "inferometer.kubeletPort" -}}
 {{- $url := include "inferometer.config" . | fromJson | dig "identity" "pods" "kubelet_url" "" -}}
 {{- with $url -}}{{- (include "inferometer.place" . | fromJson).port -}}{{- else -}}10250{{- end -}}

@@ -285,6 +285,20 @@ def test_a_container_that_is_made_privileged_by_hand_is_one_that_kubernetes_take
     )
 
 
+def test_the_constraint_admits_the_capabilities_that_are_given(tmp_path: Path) -> None:
+    """A capability of the values', besides MIG monitoring's; a privileged container asks for none."""
+    values = "openshift: {enabled: true}\nsecurityContext: {capabilities: {add: [SYSLOG]}}\n"
+
+    def allowed(more: str) -> list[str]:
+        (constraint,) = of_kind(rendered(tmp_path, values + more), "SecurityContextConstraints")
+        capabilities: list[str] = constraint["allowedCapabilities"]
+        return capabilities
+
+    assert allowed("") == ["SYSLOG"]
+    assert allowed("gpuAccess: {migMonitor: true}") == ["SYSLOG", "SYS_ADMIN"]
+    assert allowed("hostAccess: {kernelLog: true}") == []
+
+
 def test_what_is_kept_follows_what_is_asked_for(tmp_path: Path) -> None:
     """The spool and the log's place are put into the one directory, each where it is used; a push by a variable counts."""
     kept = "persistence: {hostPath: /srv/a/b}\n"
@@ -328,7 +342,17 @@ def test_what_is_kept_follows_what_is_asked_for(tmp_path: Path) -> None:
             ["chown 65532 /srv/a/b"],
             [],
         ),
-        ("openshift: {enabled: true}", [], ["This is OpenShift"]),
+        ("openshift: {enabled: true}", [], ["This is OpenShift", "oc adm policy"]),
+        (
+            "openshift: {enabled: true}\nrbac: {create: false}",
+            ["oc adm policy add-scc-to-user gpus-gauge-inferometer -n gpus -z gauge-inferometer"],
+            [],
+        ),
+        (
+            "rbac: {create: false}\nconfig: {devices: {nvidia: {release: {annotation: a/b}}}}",
+            ["get and watch nodes;"],
+            [],
+        ),
     ],
 )
 def test_the_notes_say_what_is_missing(values: str, said: list[str], unsaid: list[str], tmp_path: Path) -> None:

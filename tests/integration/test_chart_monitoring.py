@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from charts import CHART, ROOT, Manifest, of_kind, parse
 from commands import run
@@ -248,6 +249,31 @@ def test_the_network_lets_names_be_asked_for(values: str, ports: set[int], tmp_p
     (policy,) = of_kind(rendered(tmp_path, f"networkPolicy: {{enabled: true}}\n{values}"), "NetworkPolicy")
     asked = {(port["protocol"], port["port"]) for port in policy["spec"]["egress"][0]["ports"]}
     assert asked == {(protocol, port) for protocol in ("TCP", "UDP") for port in ports}
+
+
+@pytest.mark.parametrize(
+    ("variables", "port"),
+    [
+        ("METRICS_ENDPOINT: 'http://a:1', ENDPOINT: 'http://b:2'", 1),
+        ("ENDPOINT: 'http://b:2', METRICS_ENDPOINT: 'http://a:1'", 1),
+        ("ENDPOINT: 'http://b:2'", 2),
+        ("METRICS_ENDPOINT: ''", 3),
+    ],
+)
+def test_the_network_lets_out_where_the_agent_pushes(variables: str, port: int, tmp_path: Path) -> None:
+    """Of several endpoints the agent takes the metrics' own before the general one, and both before the file's."""
+    given = [
+        {"name": f"OTEL_EXPORTER_OTLP_{name}", "value": value}
+        for name, value in yaml.safe_load(f"{{{variables}}}").items()
+    ]
+    own = {"name": "INFEROMETER_OTLP__ENDPOINT", "value": "http://c:3"}
+    values = {
+        "networkPolicy": {"enabled": True},
+        "config": {"otlp": {"endpoint": "http://d:4"}},
+        "extraEnv": [*given, own],
+    }
+    (policy,) = of_kind(rendered(tmp_path, yaml.safe_dump(values)), "NetworkPolicy")
+    assert policy["spec"]["egress"][2] == {"ports": [{"port": port, "protocol": "TCP"}]}
 
 
 def test_the_network_lets_the_agent_to_an_api_server_of_another_port(tmp_path: Path) -> None:

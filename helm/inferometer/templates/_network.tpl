@@ -56,9 +56,12 @@
 {{- /* The port of the OTLP endpoint, by the file or by a variable that says it in the clear; nothing where there is none. */ -}}
 {{- define "inferometer.otlpPort" -}}
 {{- $url := include "inferometer.config" . | fromJson | dig "otlp" "endpoint" "" -}}
-{{- range .Values.extraEnv -}}
-{{- if and .value (has .name (list "OTEL_EXPORTER_OTLP_ENDPOINT" "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" "INFEROMETER_OTLP__ENDPOINT")) -}}
+{{- /* The last that is set counts, as with the agent. */ -}}
+{{- range $name := list "INFEROMETER_OTLP__ENDPOINT" "OTEL_EXPORTER_OTLP_ENDPOINT" "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" -}}
+{{- range $.Values.extraEnv -}}
+{{- if and .value (eq .name $name) -}}
 {{- $url = .value -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- with $url -}}{{- (include "inferometer.place" . | fromJson).port -}}{{- end -}}

@@ -43,7 +43,7 @@
 {{- if include "inferometer.asksKubeletPort" . -}}{{- $rights = append $rights "get nodes/pods" -}}{{- end -}}
 {{- if include "inferometer.asksClaims" . -}}{{- $rights = append $rights "get resourceclaims" -}}{{- end -}}
 {{- if include "inferometer.asksSlices" . -}}{{- $rights = append $rights "list resourceslices" -}}{{- end -}}
-{{- if include "inferometer.asksNode" . -}}{{- $rights = append $rights "get nodes" -}}{{- end -}}
+{{- if include "inferometer.asksNode" . -}}{{- $rights = append $rights "get and watch nodes" -}}{{- end -}}
 {{- if include "inferometer.asksReviews" . -}}{{- $rights = append $rights "create tokenreviews and subjectaccessreviews" -}}{{- end -}}
 {{- join ", " $rights -}}
 {{- end -}}

@@ -117,6 +117,21 @@ def configuration(manifests: tuple[Manifest, ...]) -> Any:
             "openshift: {enabled: true}\nsecurityContext: {seLinuxOptions: {type: container_t}}",
             ["securityContext.seLinuxOptions", "openshift.seLinuxType"],
         ),
+        *(
+            (
+                f"config: {{devices: {{nvidia: {{release: {{file: {file}}}}}}}}}",
+                ["config.devices.nvidia.release.file is in ", "mounts that directory"],
+            )
+            # The last: beside the container runtime's socket, by which the node is anybody's who may read it.
+            for file in ("/release", "/etc/release", "/var/lib/release", "/etc/inferometer/release", "/run/release")
+        ),
+        *(
+            (
+                f"config: {{otlp: {{endpoint: 'http://c:4318', spool: {{directory: {directory}}}}}}}",
+                [f"config.otlp.spool.directory is {directory}", "/var/spool/inferometer"],
+            )
+            for directory in ("spool", "/", "/etc/inferometer", "/run/inferometer", "/etc", "/opt")
+        ),
         (
             "openshift: {enabled: true}\npodSecurityContext: {seLinuxOptions: {type: container_t}}",
             ["podSecurityContext.seLinuxOptions", "openshift.seLinuxType"],
@@ -283,6 +298,13 @@ def test_a_container_that_is_made_privileged_by_hand_is_one_that_kubernetes_take
     assert "securityContext.privileged makes the agent's container privileged" in notes(
         tmp_path, "securityContext: {privileged: true}"
     )
+
+
+def test_a_spool_may_be_where_nothing_else_is(tmp_path: Path) -> None:
+    """An empty directory of the pod's stands in nobody's way, also right below the root."""
+    values = "config: {otlp: {endpoint: 'http://c:4318', spool: {directory: /spool}}}"
+    (agent,) = pod_of(rendered(tmp_path, values))["containers"]
+    assert {"name": "spool", "mountPath": "/spool"} in agent["volumeMounts"]
 
 
 def test_the_constraint_admits_the_capabilities_that_are_given(tmp_path: Path) -> None:

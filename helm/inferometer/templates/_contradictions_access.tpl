@@ -54,6 +54,18 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Directories that are mounted because the configuration names a place in them. */ -}}
+{{- with include "inferometer.releaseDirectory" . -}}
+{{- if or (not (regexMatch "^(/[^/]+){2,}$" .)) (regexMatch "^/(boot|dev|etc|proc|sys|usr|var)/[^/]+$" .) -}}
+{{- $found = append $found (printf "config.devices.nvidia.release.file is in %s and the chart mounts that directory of the node's, with all that is in it: name one of the agent's own, such as /run/inferometer." .) -}}
+{{- end -}}
+{{- end -}}
+{{- with include "inferometer.spoolDirectory" . -}}
+{{- if or (not (regexMatch "^/[^/]" .)) (regexMatch "^/(bin|boot|dev|etc|lib|lib64|opt|proc|sbin|sys|usr|var)$" .) (has . (list "/etc/inferometer" "/opt/inferometer" (include "inferometer.releaseDirectory" $))) -}}
+{{- $found = append $found (printf "config.otlp.spool.directory is %s and the chart mounts an empty directory there: name one where nothing else is, such as /var/spool/inferometer." .) -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* The directory that outlives the pod. */ -}}
 {{- with .Values.persistence.hostPath -}}
 {{- if regexMatch "(^|/)[.]+(/|$)" . -}}

@@ -300,6 +300,18 @@ def test_a_container_that_is_made_privileged_by_hand_is_one_that_kubernetes_take
     )
 
 
+def test_an_annotation_stands_once(tmp_path: Path) -> None:
+    """What the chart says of its pods, its values may say otherwise; a key that stands twice is refused by strict readers."""
+    given = {"openshift.io/required-scc": "privileged", "checksum/config": "0", "a": "{{ b }}"}
+    (daemonset,) = of_kind(
+        rendered(tmp_path, yaml.safe_dump({"openshift": {"enabled": True}, "podAnnotations": given})), "DaemonSet"
+    )
+    told = daemonset["spec"]["template"]["metadata"]["annotations"]
+    assert told["openshift.io/required-scc"] == "privileged"
+    assert told["a"] == "{{ b }}"
+    assert len(told["checksum/config"]) == 64  # a rollout follows the configuration whatever is given
+
+
 def test_a_spool_may_be_where_nothing_else_is(tmp_path: Path) -> None:
     """An empty directory of the pod's stands in nobody's way, also right below the root."""
     values = "config: {otlp: {endpoint: 'http://c:4318', spool: {directory: /spool}}}"

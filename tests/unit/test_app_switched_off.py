@@ -21,7 +21,15 @@ _BARE = {"INFEROMETER_IDENTITY__PODS__SOCKET": "/nonexistent/pods-api.sock"}  # 
 def off(file: Path, text: str) -> dict[str, Finding]:
     """What is off by a configuration."""
     file.write_text(text, encoding="utf-8")
-    return {finding.source: finding for finding in switched_off(load(str(file), _BARE), _BARE)}
+    status = status_with(file.parent, "000001ffffffffff")
+    return {finding.source: finding for finding in switched_off(load(str(file), _BARE), _BARE, status)}
+
+
+def status_with(folder: Path, capabilities: str) -> Path:
+    """What the kernel tells of a process with these effective capabilities."""
+    status = folder / "status"
+    status.write_text(f"Name:\tinferometer\nGroups:\t\nCapPrm:\t{0:016x}\nCapEff:\t{capabilities}\n")
+    return status
 
 
 @pytest.fixture
@@ -51,6 +59,18 @@ def test_what_is_off_is_named(text: str, source: str, cost: str, value: str, fil
     assert finding.state == "off"
     assert cost in finding.reason
     assert value in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "named"),
+    [("0000000000000000", {"mig"}), ("0000000000200000", set()), ("000001ffffdfffff", {"mig"}), ("", set())],
+)
+def test_what_mig_keeps_to_the_privileged_is_named(capabilities: str, named: set[str], file: Path) -> None:
+    """Without CAP_SYS_ADMIN, as the chart has it by default, and only where the kernel says so."""
+    file.write_text("{identity: {pods: {source: api, server: 'https://127.0.0.1'}}}", encoding="utf-8")
+    found = switched_off(load(str(file), _BARE), _BARE, status_with(file.parent, capabilities))
+    assert {finding.source for finding in found} - {"pods"} == named
+    assert all("gpuAccess.migMonitor" in finding.remedy for finding in found if finding.source == "mig")
 
 
 def test_what_is_on_is_not_named(file: Path) -> None:

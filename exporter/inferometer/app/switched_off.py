@@ -2,22 +2,36 @@
 """What the configuration switches off, what is lost by it, and which access of the agent's would bring it."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from inferometer.app.finding import Finding
 from inferometer.config import Config
 from inferometer.sources.identity import pods
 
-
-def switched_off(config: Config, environ: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Name every source that nobody asks, though something of this node would want it."""
-    return (*_devices(config), *_identity(config, environ))
+_STATUS = Path("/proc/self/status")
+_SYS_ADMIN = 1 << 21  # linux/capability.h
 
 
-def _devices(config: Config) -> Iterator[Finding]:
+def switched_off(config: Config, environ: Mapping[str, str], status: Path = _STATUS) -> tuple[Finding, ...]:
+    """Name every source that nobody asks, though something of this node would want it.
+
+    `status` is what the kernel tells of this process (proc_pid_status(5)).
+    """
+    return (*_devices(config, status), *_identity(config, environ))
+
+
+def _devices(config: Config, status: Path) -> Iterator[Finding]:
     nvidia = config.devices.nvidia
     if not nvidia.enabled:
         yield Finding("nvidia", "off", "switched off", "Set devices.nvidia.enabled.")
         return
+    if not _is_admin(status):
+        yield Finding(
+            "mig",
+            "off",
+            "no right to it: of a GPU in MIG mode its memory as a whole and its processes are not told; its instances are",
+            "Give the agent the capability SYS_ADMIN, and NVIDIA_MIG_MONITOR_DEVICES=all: the chart's gpuAccess.migMonitor.",
+        )
     if not config.devices.kernel_log.enabled:
         yield Finding(
             "kernel_log",
@@ -32,6 +46,15 @@ def _devices(config: Config) -> Iterator[Finding]:
             "switched off: whose each process on a GPU is is not known, and what pods share is divided without it",
             "Set identity.processes.enabled, and hostPID on the agent's pod: the chart's hostAccess.processes.",
         )
+
+
+def _is_admin(status: Path) -> bool:
+    """Tell whether this process has CAP_SYS_ADMIN, as far as that is told."""
+    try:
+        told = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+        return bool(int(told["CapEff"], 16) & _SYS_ADMIN)
+    except (OSError, KeyError, ValueError):
+        return True
 
 
 def _identity(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 """tools/: every program runs, the Collector's source is its builder's, and a build is whole or not there."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ FAMILIES = sorted(path.parent.name for path in TOOLS.glob("*/go.mod"))
 _GO = """\
 #!/bin/sh
 case $1 in
-  list) ;;
+  list) [ "$3" != -f ] || echo "$GO_TEST_MODULES/$5" ;;
   env) echo "go$GO_TEST_VERSION" ;;
   build)
     while [ "$1" != -o ]; do shift; done
@@ -31,6 +32,9 @@ esac
 """
 
 
+_KEPT = re.compile(r"\.yaml=([a-z][^ ']*)//([^ ']+)")  # files of modules that are kept
+
+
 class Sandbox:
     """A copy of tools/ with a cache and a Go of its own."""
 
@@ -39,6 +43,10 @@ class Sandbox:
         self.cache = directory / "cache"
         self._notes = directory / "notes"
         shutil.copytree(TOOLS, self.tools)
+        modules = directory / "modules"
+        for module, path in _KEPT.findall(BUILD.read_text(encoding="utf-8")):
+            (file := modules / module / path).parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{module}//{path}\n", encoding="utf-8")
         go = directory / "bin" / "go"
         go.parent.mkdir()
         go.write_text(_GO, encoding="utf-8")
@@ -48,6 +56,7 @@ class Sandbox:
             "HOME": str(directory),
             "XDG_CACHE_HOME": str(self.cache),
             "GO_TEST_NOTES": str(self._notes),
+            "GO_TEST_MODULES": str(modules),
         }
 
     def build(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -155,6 +164,8 @@ def test_what_is_built_is_not_built_again(sandbox: Sandbox) -> None:
     assert sandbox.asked == first
     promtool = sandbox.build("--path", "promtool").stdout.strip()
     assert Path(promtool).read_text() == "github.com/prometheus/prometheus/cmd/promtool\n"
+    schema = sandbox.build("--path", "chart-schema.yaml").stdout.strip()
+    assert Path(schema).read_text() == "github.com/helm/chart-testing/v3//etc/chart_schema.yaml\n"
 
 
 def test_what_decides_a_program_decides_its_place(sandbox: Sandbox) -> None:

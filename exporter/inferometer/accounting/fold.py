@@ -24,6 +24,7 @@ class State:
     steady: float = 0.0
     began: float | None = None  # Unix seconds of the first snapshot: when our own counters were 0
     latest: float = 0.0  # Unix seconds of the latest snapshot: a clock that was set back is behind it
+    past: float = 0.0  # Unix seconds up to which the process before this one counted, where its counters go on
     sequence: int = 0  # of the newest frame that was counted
     holdings: Mapping[held.Attributes, held.Held] = field(default_factory=lambda: MappingProxyType({}))
     energies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # as each GPU said last
@@ -53,12 +54,13 @@ def account(
 ) -> tuple[State, Snapshot]:
     """Add one snapshot to the state, and the state's counters to the snapshot.
 
-    An interval counts for an owner as far as it had the device at both of its ends. A counter that a source keeps gets its
-    start moved when its value falls, unless the source itself says when it began. Then every series does without the
-    attributes that `plan` drops, and finds a place within `limits`, or none: what that leaves out is counted in the snapshot after.
+    An interval counts for an owner as far as it had the device at both of its ends; what was before the first snapshot is none.
+    A counter that a source keeps gets its start moved when its value falls, unless the source itself says when it began. Then
+    every series does without the attributes that `plan` drops, and finds a place within `limits`, or none: what that leaves
+    out is counted in the snapshot after.
     """
     before = state.latest or snapshot.at
-    passed = max(0.0, snapshot.steady - state.steady)
+    passed = 0.0 if state.began is None else max(0.0, snapshot.steady - state.steady)
     holding, ended_holdings = held.hold(state.holdings, passed, snapshot, rules, state.energies)
     counters, groups, ended_series = starts.find_starts(state.kept, snapshot, rules, state.steady, state.began)
     errors, ended_errors = failures.count(state.errors, snapshot, rules, counted=state.sequence, since=before)
@@ -72,6 +74,7 @@ def account(
         steady=snapshot.steady,
         began=snapshot.at if state.began is None else state.began,
         latest=max(state.latest, snapshot.at),
+        past=state.past,
         sequence=max(state.sequence, snapshot.sequence),
         holdings=holding,
         energies=held.latest(state.energies, snapshot),
@@ -103,7 +106,7 @@ def account(
     number = float(budgeted.number + len(overflow) + 1)
     last = groups_of([*overflow, _own(snapshot, after, catalog.SERIES, number)])
     points = _in_order(groups_of(budgeted.shown), last)
-    if snapshot.at < state.latest:
+    if snapshot.at < max(state.latest, state.past):
         # The clock was set back: until it has caught up, a start that lies ahead is unknown.
         points = Points.of(
             tuple(p if p.start is None or p.start <= p.at else p._replace(start=None) for p in group)

@@ -11,10 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from inferometer.accounting import State
 from inferometer.app.allocator import hold_little, settle
 from inferometer.app.endpoint import is_moved, make_server
 from inferometer.app.outputs import Window, forms
-from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand
+from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand, node_name
+from inferometer.app.succession import bequeath, inherit
 from inferometer.config import Config, ConfigError, load
 from inferometer.model import Snapshot, SpoolState, Trouble
 from inferometer.push import Push
@@ -32,7 +34,8 @@ Adapt = Callable[[Config], Config]
 _STACK = 512 * 1024  # a reader's thread needs little; 8 MiB of address space for each frightens limit tools
 _STUCK = 30.0  # seconds past its time after which a tick has hung and the process no longer works
 _LAST_TICK = 1.5  # seconds to wait for the tick in progress, and then
-_LAST_FLUSH = 2.0  # seconds for the last push: SIGTERM ends within 5
+_LAST_FLUSH = 2.0  # seconds for the last push, and then
+_LAST_WRITE = 1.0  # seconds to leave the counters to the next agent: SIGTERM ends within 5
 _GLANCE = 0.2  # seconds: how soon the first snapshot is noticed
 _SWITCH = 0.001  # seconds that a tick's computing may hold up a scrape: p99 is 3 ms with it, 15 ms at Python's default
 
@@ -76,6 +79,7 @@ class Agent:
         self._push = self._make_push(config)
         self._exports: Mapping[str, int] = {}  # of pushes under earlier configurations
         self._lost: Mapping[str, tuple[int, int]] = {}  # requests and points that their spools dropped
+        self._state: State | None = None  # of the counters, at the newest snapshot
         self._thread = threading.Thread(target=self._work, name="tick", daemon=True)
 
     def start(self) -> None:
@@ -88,11 +92,12 @@ class Agent:
         log.info("listening on %s", self._server.url)
 
     def stop(self) -> None:
-        """End within a few seconds, after a last push."""
+        """End within a few seconds, after a last push; then nothing is told any more, and the counters are written down."""
         self._stop.set()
         self._thread.join(_LAST_TICK)
         self._push.close(_LAST_FLUSH)
         self._server.close()
+        bequeath(self._config.accounting.state, self._node(), self._state, _LAST_WRITE)
 
     def reload(self) -> None:
         """Read the configuration again before the next tick; a bad one is logged and changes nothing."""
@@ -120,6 +125,9 @@ class Agent:
         """The newest snapshot."""
         return self._published.newest
 
+    def _node(self) -> str:
+        return node_name(self._config, self._environ)
+
     def _alive(self) -> tuple[bool, str]:
         late = time.monotonic() - self._due - self._config.period
         if late > _STUCK:
@@ -133,7 +141,8 @@ class Agent:
         return Push(config.otlp, self._environ, self._encoder.requests, lambda: self._published.newest)
 
     def _work(self) -> None:
-        pipeline = Pipeline(self._config, self._environ, self._stand, pause=self._pause, traffic=self._traffic)
+        self._state = inherit(self._config.accounting.state, self._node())
+        pipeline = Pipeline(self._config, self._environ, self._stand, self._state, self._pause, self._traffic)
         patience: float | None = FIRST_PATIENCE
         try:
             self._due = time.monotonic()
@@ -164,6 +173,7 @@ class Agent:
         except Exception:
             log.exception("a defect of ours: this tick has no snapshot")
             return
+        self._state = pipeline.state
         before = self._window.take(snapshot)
         self._published.publish(snapshot)
         if self._on_snapshot:

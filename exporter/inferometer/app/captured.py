@@ -127,6 +127,7 @@ def adapt(config: Config, period: Seconds) -> Config:
         config,
         period=period,
         devices=replace(config.devices, nvidia=nvidia, kernel_log=replace(config.devices.kernel_log, enabled=False)),
+        accounting=replace(config.accounting, state=""),
         identity=replace(
             config.identity,
             podresources=podresources,

@@ -254,9 +254,13 @@ def node_resource(config: Config, environ: Mapping[str, str], node: str) -> Reso
 
 
 def at_a_glance(config: Config) -> Config:
-    """Give the configuration of what only looks: how far the kernel's log was read is the running agent's to note."""
+    """Give the configuration of what only looks: what is kept over a restart is the running agent's."""
     kernel_log = replace(config.devices.kernel_log, state="")
-    return replace(config, devices=replace(config.devices, kernel_log=kernel_log))
+    return replace(
+        config,
+        devices=replace(config.devices, kernel_log=kernel_log),
+        accounting=replace(config.accounting, state=""),
+    )
 
 
 def collect(

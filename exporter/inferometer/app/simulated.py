@@ -45,5 +45,6 @@ def point_at(there: "Endpoints", config: Config) -> tuple[Config, Stand]:
         ),
         identity=identity,
         engines=replace(config.engines, enabled=True, targets=()),
+        accounting=replace(config.accounting, state=""),
     )
     return adapted, Stand(there.nvml_module, there.nvml_argument, simulated=True)

@@ -267,6 +267,11 @@ class Accounting:
 
     linger: Seconds = key(Seconds(300), "How long a counter stays, frozen, after its holding has ended.", minimum=0)
     max_ended: int = key(2_000, "Most ended counters kept at once; more are dropped and counted.", minimum=0)
+    state: str = key(
+        "",
+        "File in which the agent leaves its counters when it ends, and finds them when it starts again: owners' time, energy "
+        "and XIDs go on, with their starts. After a crash there is none. Empty: none, every start begins at 0.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,9 @@ OFF = (
         off={},
         beside={"config.otlp.endpoint": "http://collector:4318"},
         costs=("`/var/lib/inferometer`, written to",),
-        buys="what waits to be pushed, and how far the kernel's log was read, outlive the pod",
-        without="a spool in memory, which ends with the process; XIDs of the time between two pods are not counted",
-        metrics=("inferometer.spool.*", "gpu.xid.errors"),
+        buys="the agent's own counters, what waits to be pushed, and how far the kernel's log was read, outlive the pod",
+        without="counters that begin at 0 with each pod; a spool in memory, which ends with the process; XIDs of the time between two pods are not counted",
+        metrics=("gpu.owner.time", "gpu.owner.energy", "gpu.owner.xid.errors", "inferometer.spool.*", "gpu.xid.errors"),
     ),
     Switch(
         value="config.devices.nvidia.release.annotation",

@@ -87,7 +87,18 @@ def configuration(manifests: tuple[Manifest, ...]) -> Any:
             "extraEnv: [{name: INFEROMETER_IDENTITY__PODS__SERVER, value: 'http://a'}]",
             ["extraEnv sets INFEROMETER_IDENTITY__PODS__SERVER", "rbac.tier"],
         ),
-        ("persistence: {hostPath: /var/lib/inferometer}", ["persistence.hostPath", "nothing would be kept"]),
+        (
+            "config: {accounting: {state: /var/lib/inferometer/counters}}",
+            ["config.accounting.state is /var/lib/inferometer/counters", "persistence.hostPath is empty"],
+        ),
+        (
+            "persistence: {hostPath: /var/lib/inferometer}\nconfig: {accounting: {state: /var/lib/other/counters}}",
+            ["config.accounting.state is /var/lib/other/counters", "persistence.hostPath is /var/lib/inferometer"],
+        ),
+        (
+            "extraEnv: [{name: INFEROMETER_ACCOUNTING__STATE, value: /tmp/counters}]",
+            ["extraEnv sets INFEROMETER_ACCOUNTING__STATE", "config.accounting.state"],
+        ),
         (
             "persistence: {hostPath: /var/lib/../inferometer}\nhostAccess: {kernelLog: true}",
             ["persistence.hostPath is /var/lib/../inferometer", "dots"],
@@ -334,8 +345,12 @@ def test_the_constraint_admits_the_capabilities_that_are_given(tmp_path: Path) -
 
 
 def test_what_is_kept_follows_what_is_asked_for(tmp_path: Path) -> None:
-    """The spool and the log's place are put into the one directory, each where it is used; a push by a variable counts."""
+    """The counters, the spool and the log's place are put into the one directory, each where it is used; a push by a variable counts."""
+    assert "accounting" not in configuration(rendered(tmp_path, ""))
     kept = "persistence: {hostPath: /srv/a/b}\n"
+    assert configuration(rendered(tmp_path, kept))["accounting"] == {"state": "/srv/a/b/counters"}
+    named = "config: {accounting: {state: /srv/a/b/mine, linger: 1m}}"
+    assert configuration(rendered(tmp_path, kept + named))["accounting"] == {"state": "/srv/a/b/mine", "linger": "1m"}
     config = configuration(rendered(tmp_path, kept + "config: {otlp: {endpoint: 'http://c:4318'}}"))
     assert config["otlp"]["spool"] == {"directory": "/srv/a/b/spool"}
     assert config["devices"]["kernel_log"] == {"enabled": False}

@@ -54,6 +54,9 @@ names are the agent's own; a test compares them.
 {{- end -}}
 {{- $_ := set $config "identity" $identity -}}
 {{- with .Values.persistence.hostPath -}}
+{{- if not (dig "accounting" "state" "" $config) -}}
+{{- $_ := set $config "accounting" (set ($config.accounting | default dict) "state" (printf "%s/counters" .)) -}}
+{{- end -}}
 {{- if and $.Values.hostAccess.kernelLog (not (dig "devices" "kernel_log" "state" "" $config)) -}}
 {{- $_ := set $devices.kernel_log "state" (printf "%s/kernel-log" .) -}}
 {{- end -}}

@@ -74,17 +74,24 @@
 {{- if regexMatch "^/(bin|boot|dev|etc|lib|lib64|proc|sbin|sys|usr)/|/kubelet(/|$)" . -}}
 {{- $found = append $found (printf "persistence.hostPath is %s, where the agent would write among what is not its own: name a directory for it alone, such as /var/lib/inferometer." .) -}}
 {{- end -}}
-{{- $kept := dict "config.otlp.spool.directory" (dig "otlp" "spool" "directory" "" $given) "config.devices.kernel_log.state" (dig "devices" "kernel_log" "state" "" $given) -}}
+{{- $kept := dict "config.otlp.spool.directory" (dig "otlp" "spool" "directory" "" $given) "config.devices.kernel_log.state" (dig "devices" "kernel_log" "state" "" $given) "config.accounting.state" (dig "accounting" "state" "" $given) -}}
 {{- range $key, $path := $kept -}}
 {{- if and $path (not (include "inferometer.persists" (dict "root" $ "path" $path))) -}}
 {{- $found = append $found (printf "%s is %s and persistence.hostPath is %s: leave the one out, and the chart puts it into the other." $key $path $.Values.persistence.hostPath) -}}
 {{- end -}}
 {{- end -}}
-{{- if not (or $.Values.hostAccess.kernelLog (include "inferometer.pushes" $) (dig "otlp" "spool" "directory" "" $given)) -}}
-{{- $found = append $found (printf "persistence.hostPath is %s and nothing would be kept there: it is for config.otlp.endpoint and hostAccess.kernelLog. Where a Secret holds the endpoint, set config.otlp.spool.directory to a directory in it." .) -}}
-{{- end -}}
 {{- if eq . (include "inferometer.releaseDirectory" $) -}}
 {{- $found = append $found (printf "persistence.hostPath and config.devices.nvidia.release.file are both in %s, which the agent would have to write to for the one and only reads for the other: name two directories." .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- with dig "accounting" "state" "" $given -}}
+{{- $mounted := list -}}
+{{- range $.Values.extraVolumeMounts -}}
+{{- $mounted = append $mounted (clean .mountPath) -}}
+{{- end -}}
+{{- if not (or $.Values.persistence.hostPath (has (dir .) $mounted)) -}}
+{{- $found = append $found (printf "config.accounting.state is %s and persistence.hostPath is empty: the agent could not write there, and an upgrade would keep nothing. Set persistence.hostPath and leave the key out." .) -}}
 {{- end -}}
 {{- end -}}
 

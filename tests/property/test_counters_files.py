@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from frames import CONTEXT, NOW, frames
 from inferometer import catalog
 from inferometer.accounting import Rules, State, aborts, account, startups
-from inferometer.accounting.ledger import MalformedError, Moment, take_up, write_down
+from inferometer.accounting.ledger import Moment, UnusableError, take_up, write_down
 from inferometer.app import counters_file
 from inferometer.join import join
 from inferometer.model import Allocation, Balance, Frames, Histogram, Instrument, Pod, Reading, Resource
@@ -70,7 +70,7 @@ def use(document: object) -> None:
     """Take up what a document says and go on with it: no crash, and no value that is none."""
     try:
         state = take_up(document, "n1", AGAIN)
-    except MalformedError:
+    except UnusableError:
         return
     exposition = Exposition(created=True)
     for passed in (60.0, 65.0, 5000.0):
@@ -95,7 +95,7 @@ def test_every_cut_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content[:length])
         try:
             counters_file.read(str(path))
-        except MalformedError:
+        except UnusableError:
             continue
         raise AssertionError(f"{length} bytes of {len(content)} were believed")
 
@@ -111,7 +111,7 @@ def test_a_byte_that_is_another_is_noticed(data: st.DataObject) -> None:
         place = data.draw(st.integers(0, len(content) - 1))
         content[place] ^= data.draw(st.integers(1, 255))
         path.write_bytes(content)
-        with contextlib.suppress(MalformedError):
+        with contextlib.suppress(UnusableError):
             assert counters_file.read(str(path)) == WRITTEN
 
 
@@ -122,7 +122,7 @@ def test_a_body_that_was_made_up_is_read_or_refused(body: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "counters"
         path.write_bytes(b"inferometer counters 1 %08x\n" % zlib.crc32(body) + body)
-        with contextlib.suppress(MalformedError):
+        with contextlib.suppress(UnusableError):
             use(counters_file.read(str(path)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from frames import CONTEXT, NOW, frames, gpu
 from inferometer import catalog
 from inferometer.accounting import Rules, State, account
-from inferometer.accounting.ledger import MalformedError, Moment, take_up, write_down
+from inferometer.accounting.ledger import Moment, UnusableError, take_up, write_down
 from inferometer.join import join
 from inferometer.model import Allocation, Frames, Pod, Point, Snapshot, Target
 from inferometer.sources.engines.reader import Reader
@@ -95,8 +95,18 @@ def test_another_nodes_counters_are_refused() -> None:
     """As a disk that was cloned brings them."""
     ended, _ = fold(State(), at(0, POD))
 
-    with pytest.raises(MalformedError, match=r"of the node .n1.*n2"):
+    with pytest.raises(UnusableError, match=r"of the node .n1.*n2"):
         take_up(written(ended, 1), "n2", moment(2))
+
+
+@pytest.mark.parametrize(("later", "why"), [(3700, r"1\.0 h ago"), (-7200, r"2\.0 h ahead")])
+def test_what_was_written_long_ago_is_refused(later: float, why: str) -> None:
+    """Or so it seems by the clock: another agent may have counted since, from 0."""
+    ended, _ = fold(State(), at(0, POD))
+
+    assert take_up(written(ended, 1), "n1", moment(3600)).holdings
+    with pytest.raises(UnusableError, match=why):
+        take_up(written(ended, 1), "n1", moment(later))
 
 
 def test_a_clock_that_was_set_back_tells_no_start_that_lies_ahead() -> None:

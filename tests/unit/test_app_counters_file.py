@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inferometer.accounting.ledger import MalformedError
+from inferometer.accounting.ledger import UnusableError
 from inferometer.app.counters_file import MOST, read, remove, write
 
 DOCUMENT = {"node": "n1", "at": 1.5, "owners": [["ä", None, True]]}
@@ -56,7 +56,7 @@ def test_anything_else_is_refused(tmp_path: Path, content: bytes, why: str) -> N
     path = tmp_path / "counters"
     path.write_bytes(content)
 
-    with pytest.raises(MalformedError, match=why):
+    with pytest.raises(UnusableError, match=why):
         read(str(path))
 
 
@@ -65,7 +65,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "directory").mkdir()
 
-    with pytest.raises(MalformedError, match="not a file"):
+    with pytest.raises(UnusableError, match="not a file"):
         read(str(tmp_path / "pipe"))
     with pytest.raises(OSError, match="directory"):
         read(str(tmp_path / "directory"))
@@ -76,6 +76,6 @@ def test_too_much_is_not_written(tmp_path: Path) -> None:
     path = str(tmp_path / "counters")
     write(path, DOCUMENT)
 
-    with pytest.raises(MalformedError, match="larger than 8 MiB"):
+    with pytest.raises(UnusableError, match="larger than 8 MiB"):
         write(path, {"rows": "x" * MOST})
     assert read(path) == DOCUMENT

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from inferometer.accounting.ledger import MalformedError
+from inferometer.accounting.ledger import UnusableError
 
 MOST = 8 << 20  # bytes: ten times what a dense node's take
 _HEAD = re.compile(rb"inferometer counters ([0-9]{1,9}) ([0-9a-f]{8})\n")  # version, CRC-32 of what follows
@@ -21,7 +21,7 @@ _VERSION = 1
 def read(path: str) -> object:
     """Read what `write` has written; None where there is no file.
 
-    Raises OSError, and MalformedError for anything else than a whole file of this version.
+    Raises OSError, and UnusableError for anything else than a whole file of this version.
     """
     try:
         # Not to wait for the other end, where somebody has put a pipe there.
@@ -30,22 +30,22 @@ def read(path: str) -> object:
         return None
     with os.fdopen(opened, "rb") as file:
         if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise MalformedError("it is not a file")
+            raise UnusableError("it is not a file")
         content = file.read(_LONGEST_HEAD + MOST + 1)
     head, _, body = content.partition(b"\n")
     match = _HEAD.fullmatch(head + b"\n")
     if match is None:
-        raise MalformedError("it does not begin as such a file does")
+        raise UnusableError("it does not begin as such a file does")
     if int(match[1]) != _VERSION:
-        raise MalformedError(f"its version is {int(match[1])}, and this one reads {_VERSION}")
+        raise UnusableError(f"its version is {int(match[1])}, and this one reads {_VERSION}")
     if len(body) > MOST:
-        raise MalformedError(f"it is larger than {MOST >> 20} MiB")
+        raise UnusableError(f"it is larger than {MOST >> 20} MiB")
     if zlib.crc32(body) != int(match[2], 16):
-        raise MalformedError("it is damaged: its checksum is another")
+        raise UnusableError("it is damaged: its checksum is another")
     try:
         return json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise MalformedError("it is no JSON") from error
+        raise UnusableError("it is no JSON") from error
 
 
 def remove(path: str) -> None:
@@ -59,13 +59,13 @@ def remove(path: str) -> None:
 
 
 def write(path: str, document: dict[str, Any]) -> None:
-    """Replace the file at once, readable by its owner alone. Raises OSError, and MalformedError for what is too large.
+    """Replace the file at once, readable by its owner alone. Raises OSError, and UnusableError for what is too large.
 
     It is not forced onto the disk: what a power cut leaves of it is told by its checksum.
     """
     body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     if len(body) > MOST:
-        raise MalformedError(f"it would be larger than {MOST >> 20} MiB")
+        raise UnusableError(f"it would be larger than {MOST >> 20} MiB")
     new = Path(f"{path}.new")
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -82,4 +82,4 @@ def write(path: str, document: dict[str, Any]) -> None:
 
 
 def _refuse(constant: str) -> object:
-    raise MalformedError(f"{constant} is no number")
+    raise UnusableError(f"{constant} is no number")

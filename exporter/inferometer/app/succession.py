@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from inferometer.accounting import State
-from inferometer.accounting.ledger import MalformedError, Moment, take_up, write_down
+from inferometer.accounting.ledger import Moment, UnusableError, take_up, write_down
 from inferometer.app import counters_file
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def inherit(path: str, node: str) -> State | None:
             return None
         state = take_up(document, node, _now())
         counters_file.remove(path)
-    except MalformedError as error:
+    except UnusableError as error:
         log.error(  # noqa: TRY400  # no defect
             "the counters begin at 0: %s cannot be used: %s. It is replaced when the agent ends.", path, error
         )
@@ -66,7 +66,7 @@ def bequeath(path: str, node: str, state: State | None, patience: float) -> None
 def _write(path: str, node: str, state: State) -> None:
     try:
         counters_file.write(path, write_down(state, node, _now()))
-    except MalformedError as error:
+    except UnusableError as error:
         log.error("the counters are not kept: %s: %s", path, error)  # noqa: TRY400  # no defect
     except OSError as error:
         log.error("the counters are not kept: %s: %s. %s.", path, error.strerror, _REMEDY)  # noqa: TRY400  # no defect

@@ -11,8 +11,8 @@ _MOST = 1e18  # of any count or sum: a float still tells such joules and seconds
 _MOST_WHOLE = 1 << 53
 
 
-class MalformedError(ValueError):
-    """Something that no agent has written down here."""
+class UnusableError(ValueError):
+    """What was written down cannot be taken up: no agent has written it, or not for this one."""
 
 
 class Moment(NamedTuple):
@@ -23,34 +23,34 @@ class Moment(NamedTuple):
 
 
 def number(cell: object) -> float:
-    """Read a finite number that is not negative. Raises MalformedError, as all of these do."""
+    """Read a finite number that is not negative. Raises UnusableError, as all of these do."""
     if type(cell) not in (int, float) or not 0 <= cell <= _MOST:  # type: ignore[operator]  # its type was looked at
-        raise MalformedError("a number is none, or out of bounds")
+        raise UnusableError("a number is none, or out of bounds")
     return float(cell)  # type: ignore[arg-type]  # its type was looked at
 
 
 def whole(cell: object) -> int:
     """Read a whole number that is not negative."""
     if type(cell) is not int or not 0 <= cell <= _MOST_WHOLE:
-        raise MalformedError("a whole number is none, or out of bounds")
+        raise UnusableError("a whole number is none, or out of bounds")
     return cell
 
 
 def flag(cell: object) -> bool:
     """Read true or false."""
     if not isinstance(cell, bool):
-        raise MalformedError("true or false is neither")
+        raise UnusableError("true or false is neither")
     return cell
 
 
 def text(cell: object) -> str:
     """Read a text that can be written in UTF-8."""
     if not isinstance(cell, str):
-        raise MalformedError("a text is none")
+        raise UnusableError("a text is none")
     try:
         cell.encode()
     except UnicodeEncodeError as error:
-        raise MalformedError("a text is not Unicode") from error
+        raise UnusableError("a text is not Unicode") from error
     return cell
 
 
@@ -62,14 +62,14 @@ def maybe(read: Callable[[object], T], cell: object) -> T | None:
 def mapping(cell: object) -> Mapping[str, Any]:
     """Read an object."""
     if not isinstance(cell, dict):
-        raise MalformedError("an object is none")
+        raise UnusableError("an object is none")
     return cell
 
 
 def several(cell: object, length: int | None = None) -> list[Any]:
     """Read a list, of so many."""
     if not isinstance(cell, list) or length not in (None, len(cell)):
-        raise MalformedError("a list is none, or not as long as it has to be")
+        raise UnusableError("a list is none, or not as long as it has to be")
     return cell
 
 

@@ -12,8 +12,8 @@ from inferometer import catalog
 from inferometer.accounting import aborts, startups
 from inferometer.accounting.ledger.cells import (
     Columns,
-    MalformedError,
     Moment,
+    UnusableError,
     flag,
     mapping,
     maybe,
@@ -131,5 +131,5 @@ def _balance(cell: object) -> float:
 
 def _phase(cell: object) -> str:
     if (phase := text(cell)) not in _PHASES:
-        raise MalformedError("a phase of a start is none")
+        raise UnusableError("a phase of a start is none")
     return phase

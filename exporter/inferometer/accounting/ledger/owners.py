@@ -8,8 +8,8 @@ from inferometer import catalog
 from inferometer.accounting.held import Attributes, Held
 from inferometer.accounting.ledger.cells import (
     Columns,
-    MalformedError,
     Moment,
+    UnusableError,
     flag,
     mapping,
     maybe,
@@ -85,7 +85,7 @@ def take_up(section: Mapping[str, Any], latest: float, now: Moment) -> tuple[dic
 def _fraction(cell: object) -> float:
     fraction = number(cell)
     if fraction > 1.0:
-        raise MalformedError("a part of a device is more than all of it")
+        raise UnusableError("a part of a device is more than all of it")
     return fraction
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from inferometer.accounting.ledger.cells import (
-    MalformedError,
     Moment,
+    UnusableError,
     flag,
     maybe,
     number,
@@ -72,7 +72,7 @@ def take_up(section: Mapping[str, Any], hits: Hits, latest: float, now: Moment) 
         codes = sum(each.told + each.held for (of, code), each in counters.items() if of == device and code != ANY)
         total = counters.get((device, ANY))
         if total is not None and total.told + total.held < codes:
-            raise MalformedError("a GPU has more XIDs by code than in all")
+            raise UnusableError("a GPU has more XIDs by code than in all")
     switches = {
         (text(row[0]), whole(row[1]), flag(row[2])): OfSwitch(min(number(row[3]), latest), whole(row[4]), whole(row[5]))
         for row in rows(section.get("switches"), _SWITCH_CELLS)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from inferometer import app
 from inferometer.app.simulated import point_at
-from inferometer.config import Config, Limits, Passthrough, Seconds, Server
+from inferometer.config import Accounting, Config, Limits, Passthrough, Seconds, Server
 from inferometer.simulation.node import SimulatedNode
 
 NOTHING = Passthrough()
@@ -24,6 +24,7 @@ def agent_on(
     server: Server | None = None,
     passthrough: Passthrough = NOTHING,
     limits: Limits | None = None,
+    accounting: Accounting | None = None,
     **otlp: Any,
 ) -> Iterator[app.Agent]:
     """Run an agent on a simulated node; it is scraped, as `server` says, and pushes where `endpoint` is given, as `otlp` says."""
@@ -34,6 +35,7 @@ def agent_on(
         config,
         period=Seconds(0.2),
         limits=limits or base.limits,
+        accounting=accounting or base.accounting,
         devices=replace(config.devices, nvidia=nvidia),
         server=replace(server or base.server, listen="127.0.0.1:0"),
         engines=replace(config.engines, passthrough=passthrough),

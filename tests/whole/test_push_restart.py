@@ -4,34 +4,17 @@
 import socket
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from inferometer import config
 from inferometer.simulation.node import SimulatedNode
-from otlp_receiver import HttpReceiver, Received
+from otlp_receiver import HttpReceiver
 from whole.agents import agent_on, await_that
+from whole.pushed import told
 
 
 def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-def told(received: list[Received]) -> dict[tuple[Any, ...], list[tuple[int, int, float, bool]]]:
-    """List start, time, value and whether it ends, for each series, as they came."""
-    series: dict[tuple[Any, ...], list[tuple[int, int, float, bool]]] = {}
-    for one in received:
-        for resource in one.request.resource_metrics:
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    data = getattr(metric, metric.WhichOneof("data"))
-                    rises = metric.HasField("histogram") or (metric.HasField("sum") and metric.sum.is_monotonic)
-                    for point in data.data_points:
-                        key = (resource.resource.SerializeToString(), metric.name, str(point.attributes), rises)
-                        value = float(point.count) if metric.HasField("histogram") else point.as_double
-                        came = (point.start_time_unix_nano, point.time_unix_nano, value, bool(point.flags & 1))
-                        series.setdefault(key, []).append(came)
-    return series
 
 
 def test_a_restart_in_an_outage_is_a_reset_that_nobody_misreads(tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the packaged chart 0.1.0 to this one and back: what waits to be pushed is kept on the node, and comes when it can."""
+"""From the packaged chart 0.1.0 to this one and back: what waits to be pushed is kept on the node, and comes when it can.
+
+And from this chart to itself: the agent's own counters go on.
+"""
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,10 +14,11 @@ import yaml
 
 from charts import CHART, ROOT
 from e2e.helm import Release
-from e2e.installed_agent import values_on
+from e2e.installed_agent import Installed, values_on
 from e2e.kube import wait
 from e2e.node import ADDRESS, Node
 from otlp_receiver import HttpReceiver
+from whole.pages import values
 
 FIRST = ROOT / "tests" / "fixtures" / "charts" / "inferometer-0.1.0.tgz"
 KEPT = "/var/lib/inferometer"  # a directory of the node's
@@ -77,3 +82,34 @@ def test_what_waits_is_kept_and_comes(node: Node, release: Release, receiver: Ca
     # Whoever uninstalls finds the directory where it was named.
     release.uninstall()
     assert KEPT in node.finish(("find", KEPT)).stdout.split()
+
+
+def owned(agent: Installed) -> dict[tuple[str | None, ...], tuple[float, float]]:
+    """Give when the time of each device's owners, or of nobody, began to count, and how much it is."""
+    page = agent.page()
+    labels = ("hw_id", "k8s_pod_uid", "attribution")
+    began = values(page, "gpu_owner_time_seconds_created", *labels)
+    return {key: (began[key], total) for key, total in values(page, "gpu_owner_time_seconds_total", *labels).items()}
+
+
+def test_counters_go_on_in_the_next_pod(node: Node, make_release: Callable[..., Release]) -> None:
+    """An upgrade and a rollback end one agent and start another, which goes on from what the first has told."""
+    release = make_release("counting")
+    kept = values_on(
+        node,
+        config={"server": {"listen": ":9466", "created_timestamps": True}},
+        persistence={"hostPath": f"{KEPT}-counting"},
+    )
+    release.install(kept)
+    agent = Installed(node, "counting")
+    seen = [wait("owners' time", lambda: owned(agent))]
+    release.upgrade({**kept, "podAnnotations": {"example.com/another": "pod"}})
+    seen.append(owned(agent))
+    release.roll_back(1)
+    seen.append(owned(agent))
+
+    for before, after in pairwise(seen):
+        assert before.keys() <= after.keys()
+        for key, (began, total) in before.items():
+            assert after[key][0] == began
+            assert after[key][1] >= total

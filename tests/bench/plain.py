@@ -6,7 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bench.dense import AT, NODE
-from inferometer.model import Aggregation, Attribute, Histogram, Instrument, Metric, Point, Snapshot, Stability, Value
+from inferometer.model import (
+    Aggregation,
+    Attribute,
+    Histogram,
+    Instrument,
+    Metric,
+    Point,
+    Points,
+    Snapshot,
+    Stability,
+    Value,
+    groups_of,
+)
 
 NUMBERS, HISTOGRAMS = 10_000, 2_000
 _METRICS, _KINDS = 50, 10
@@ -48,7 +60,7 @@ def _series(metrics: list[Metric], count: int, scale: float) -> Iterator[Point]:
 
 def _moved(snapshot: Snapshot, dice: random.Random, at: float) -> Snapshot:
     points = (p._replace(attributes=(*p.attributes,), value=_value(p.metric, dice), at=at) for p in snapshot.points)
-    return replace(snapshot, at=at, points=tuple(points))
+    return replace(snapshot, at=at, points=Points.of(groups_of(tuple(points))))  # as every snapshot has them
 
 
 def _value(metric: Metric, dice: random.Random) -> Value:

@@ -53,7 +53,8 @@ class Encoder:
         others. The points of the instruments in `deltas` are deltas: gains since their starts. The same snapshot gives the
         same bytes; without points there is no request.
         """
-        points = Points.of(groups_of(sayable(snapshot.points)))
+        said = sayable(snapshot.points)
+        points = said if isinstance(said, Points) else Points.of(groups_of(said))
         exemplars = _exemplars(points, snapshot, deltas) if snapshot.exemplars else {}
         layout = self._layout = Layout.of(points.groups, max_bytes, self._layout, deltas, exemplars)
         self.oversized += layout.oversized

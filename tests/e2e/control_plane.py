@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.kube import wait
-from e2e.settings import kubeconfig
+from e2e.settings import api_server, kubeconfig
 from integration.programs import Program, find
 from kubelet.certificates import issue
 
@@ -94,19 +94,10 @@ def control_plane() -> Iterator[ControlPlane]:
                 "kube-apiserver",
                 folder / "api",
                 (
-                    f"--etcd-servers={etcd}",
+                    *api_server(etcd, secure, certificates, folder / "tokens.csv"),
                     "--bind-address=127.0.0.1",
-                    f"--secure-port={secure}",
                     "--endpoint-reconciler-type=none",  # no endpoint may be in the loopback's range
-                    f"--tls-cert-file={certificates.certificate}",
-                    f"--tls-private-key-file={certificates.key}",
-                    f"--service-account-key-file={certificates.certificate}",
-                    f"--service-account-signing-key-file={certificates.key}",
-                    "--service-account-issuer=https://kubernetes.default.svc",
-                    "--service-cluster-ip-range=10.96.0.0/24",
                     "--authorization-mode=RBAC",
-                    f"--token-auth-file={folder / 'tokens.csv'}",
-                    "--allow-privileged=true",
                 ),
                 (re.compile("Serving securely"),),
             )

@@ -237,20 +237,11 @@ class Node:
             name,
             (
                 find("kube-apiserver"),
-                f"--etcd-servers={_ETCD}",
-                f"--secure-port={port}",
+                *settings.api_server(_ETCD, port, certificates, self.scratch / "tokens.csv"),
                 f"--advertise-address={ADDRESS}",
-                f"--tls-cert-file={certificates.certificate}",
-                f"--tls-private-key-file={certificates.key}",
-                f"--service-account-key-file={certificates.certificate}",
-                f"--service-account-signing-key-file={certificates.key}",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                "--service-cluster-ip-range=10.96.0.0/24",
                 f"--kubelet-client-certificate={certificates.certificate}",
                 f"--kubelet-client-key={certificates.key}",
                 "--kubelet-preferred-address-types=InternalIP",  # nobody knows the node by its name
-                f"--token-auth-file={self.scratch / 'tokens.csv'}",
-                "--allow-privileged=true",
                 *options,
             ),
         )

@@ -7,6 +7,7 @@ from typing import Any
 from e2e.images import IMAGE
 from e2e.runtime import runtime_of
 from integration.programs import find
+from kubelet.certificates import Certificates
 
 # Of all that is asked only what the agents ask.
 AUDIT = {
@@ -24,6 +25,22 @@ KUBELETS_CLIENT = {
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
     "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "localhost"}],
 }
+
+
+def api_server(etcd: str, port: int, certificates: Certificates, tokens: Path) -> tuple[str, ...]:
+    """Give what every API server of the tests is told: who signs, whom it knows by token, and that pods may be privileged."""
+    return (
+        f"--etcd-servers={etcd}",
+        f"--secure-port={port}",
+        f"--tls-cert-file={certificates.certificate}",
+        f"--tls-private-key-file={certificates.key}",
+        f"--service-account-key-file={certificates.certificate}",
+        f"--service-account-signing-key-file={certificates.key}",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        "--service-cluster-ip-range=10.96.0.0/24",
+        f"--token-auth-file={tokens}",
+        "--allow-privileged=true",
+    )
 
 
 def kubeconfig(server: str, ca: Path, token: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from charts import CHART, values_file
+from charts import CHART, Manifest, parse, values_file
 from integration.programs import find
 
 
@@ -31,19 +31,26 @@ def render_case(directory: Path, case: str, *arguments: str | Path, program: str
     return render(directory, *(("--values", values) if values else ()), *arguments, program=program)
 
 
+def rendered(directory: Path, values: str, *arguments: str | Path) -> tuple[Manifest, ...]:
+    """Render the chart with values, and give what it makes."""
+    return parse(render(directory, *_given(directory, values), *arguments))
+
+
 def refusal(directory: Path, values: str, *arguments: str | Path) -> str:
     """Render with values that have to be refused, and give what Helm says."""
-    file = directory / "values.yaml"
-    file.write_text(values, encoding="utf-8")
-    answer = helm(directory, "template", "inferometer", CHART, "--values", file, *arguments)
+    answer = helm(directory, "template", "inferometer", CHART, *_given(directory, values), *arguments)
     assert answer.returncode != 0, answer.stdout
     return answer.stderr
 
 
 def notes(directory: Path, values: str) -> str:
     """Give what Helm prints after an installation."""
-    file = directory / "values.yaml"
-    file.write_text(values, encoding="utf-8")
-    answer = helm(directory, "install", "gauge", CHART, "-n", "gpus", "--dry-run=client", "--values", file)
+    answer = helm(directory, "install", "gauge", CHART, "-n", "gpus", "--dry-run=client", *_given(directory, values))
     assert answer.returncode == 0, answer.stderr
     return answer.stdout.partition("NOTES:")[2]
+
+
+def _given(directory: Path, values: str) -> tuple[str | Path, ...]:
+    file = directory / "values.yaml"
+    file.write_text(values, encoding="utf-8")
+    return ("--values", file)

@@ -9,7 +9,7 @@ import yaml
 
 from charts import CASES, GOLDENS, VALUES, Manifest, of_kind, parse, pod_of
 from integration.programs import Needs
-from integration.rendering import notes, refusal, render
+from integration.rendering import notes, refusal, render, rendered
 
 NO_TIER = "rbac: {tier: local}\n"
 
@@ -18,13 +18,6 @@ NO_TIER = "rbac: {tier: local}\n"
 def _helm(needs: Needs) -> None:
     """Skip where Helm is not built."""
     needs("helm")
-
-
-def rendered(directory: Path, values: str, *arguments: str) -> tuple[Manifest, ...]:
-    """Render the chart with values."""
-    file = directory / "values.yaml"
-    file.write_text(values, encoding="utf-8")
-    return parse(render(directory, "--values", file, *arguments))
 
 
 def configuration(manifests: tuple[Manifest, ...]) -> Any:
@@ -96,7 +89,7 @@ def configuration(manifests: tuple[Manifest, ...]) -> Any:
             ["config.accounting.state is /var/lib/other/counters", "persistence.hostPath is /var/lib/inferometer"],
         ),
         (
-            "extraEnv: [{name: INFEROMETER_ACCOUNTING__STATE, value: /tmp/counters}]",
+            "extraEnv: [{name: INFEROMETER_ACCOUNTING__STATE, value: /var/lib/elsewhere/counters}]",
             ["extraEnv sets INFEROMETER_ACCOUNTING__STATE", "config.accounting.state"],
         ),
         (

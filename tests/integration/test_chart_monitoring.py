@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from charts import CHART, ROOT, Manifest, of_kind, parse
+from charts import CHART, ROOT, of_kind, parse
 from commands import run
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import agent_on
 from integration.programs import Needs
-from integration.rendering import helm, notes, refusal, render
+from integration.rendering import helm, notes, refusal, render, rendered
 
 DASHBOARDS = ROOT / "dashboards" / "generated"
 REAL = ("--api-versions", "apps/v1/DaemonSet")  # what Helm knows of any real cluster, and of none without one
@@ -23,12 +23,6 @@ REAL = ("--api-versions", "apps/v1/DaemonSet")  # what Helm knows of any real cl
 def _helm(needs: Needs) -> None:
     """Skip where Helm is not built."""
     needs("helm")
-
-
-def rendered(folder: Path, values: str, *arguments: str | Path) -> tuple[Manifest, ...]:
-    file = folder / "values.yaml"
-    file.write_text(values, encoding="utf-8")
-    return parse(render(folder, "--values", file, *arguments))
 
 
 # --- dashboards ---------------------------------------------------------------------------------------------------

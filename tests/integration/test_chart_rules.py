@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from alerts.__main__ import main
-from charts import ROOT, Manifest, of_kind, parse
+from charts import ROOT, of_kind
 from integration.programs import Needs, call
-from integration.rendering import render
+from integration.rendering import rendered
 
 ALERTS = ROOT / "alerts"
 SHIPPED = ("slo", "gpu", "engine", "agent")  # the files of alerts/rules, in the order of the chart's groups
@@ -22,12 +22,6 @@ SHIPPED = ("slo", "gpu", "engine", "agent")  # the files of alerts/rules, in the
 def _helm(needs: Needs) -> None:
     """Skip where Helm is not built."""
     needs("helm")
-
-
-def rendered(folder: Path, values: str, *arguments: str | Path) -> tuple[Manifest, ...]:
-    file = folder / "values.yaml"
-    file.write_text(values, encoding="utf-8")
-    return parse(render(folder, "--values", file, *arguments))
 
 
 def groups(folder: Path, alerts: str = "", *, more: str = "", given: tuple[str | Path, ...] = ()) -> list[Any]:

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent: the pipeline on its clock, with its outputs, its signals and its health."""
+"""The agent: the pipeline on its clock, with its outputs and its health."""
 
 import logging
-import os
-import select
-import signal
 import sys
 import threading
 import time
@@ -12,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from inferometer.accounting import State
-from inferometer.app.allocator import hold_little, settle
 from inferometer.app.endpoint import is_moved, make_server
 from inferometer.app.outputs import Window, forms
 from inferometer.app.pipeline import FIRST_PATIENCE, REAL, Pipeline, Stand, node_name
@@ -36,7 +32,6 @@ _STUCK = 30.0  # seconds past its time after which a tick has hung and the proce
 _LAST_TICK = 1.5  # seconds to wait for the tick in progress, and then
 _LAST_FLUSH = 2.0  # seconds for the last push, and then
 _LAST_WRITE = 1.0  # seconds to leave the counters to the next agent: SIGTERM ends within 5
-_GLANCE = 0.2  # seconds: how soon the first snapshot is noticed
 _SWITCH = 0.001  # seconds that a tick's computing may hold up a scrape: p99 is 3 ms with it, 15 ms at Python's default
 
 
@@ -261,56 +256,3 @@ class Agent:
 
 def _port(config: Config) -> str:
     return config.server.listen.rpartition(":")[2]
-
-
-def run(
-    config: Config,
-    *,
-    environ: Mapping[str, str],
-    config_path: str | None = None,
-    stand: Stand = REAL,
-    adapt: Adapt | None = None,
-    on_config: OnConfig | None = None,
-) -> int:
-    """Run the agent in the foreground until SIGTERM or SIGINT. Gives the exit code.
-
-    SIGHUP reads the configuration again; `on_config` is told where it is used. SIGUSR1 lets go of the driver for a while.
-    """
-    hold_little()
-    ended: list[int] = []
-    asked: list[int] = []  # to let go of the driver
-    agent = Agent(config, environ=environ, config_path=config_path, stand=stand, adapt=adapt, on_config=on_config)
-
-    def end(number: int, _: object) -> None:
-        ended.append(number)
-
-    # Before anything is started: a signal that comes early must end the agent as well as a late one.
-    woken, waker = os.pipe()  # a signal writes to it: nobody has to look for one again and again
-    os.set_blocking(waker, False)
-    before = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    previous = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: agent.reload())
-    previous[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda number, _: asked.append(number))
-    try:
-        agent.start()
-        settled = False
-        while not ended:
-            if select.select([woken], [], [], None if settled else _GLANCE)[0]:
-                os.read(woken, 64)
-            if not settled and agent.newest is not None:
-                settle()
-                settled = True
-            if asked:
-                asked.clear()
-                agent.release()
-        agent.stop()
-    except Trouble as trouble:
-        log.error("%s", trouble.told())  # noqa: TRY400  # no defect: the message says it all
-        return 1
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(before)
-        os.close(woken)
-        os.close(waker)
-    return 130 if ended[:1] == [signal.SIGINT] else 0

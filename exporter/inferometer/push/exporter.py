@@ -27,9 +27,10 @@ _FOR_THE_PUSH = 0.75  # of the time to end: the last push may take so much of it
 
 
 class Left(NamedTuple):
-    """What a push leaves: where it went, what it had handed on and ended last, and the requests that wait in memory."""
+    """What a push leaves: where it went, what it had taken, handed on and ended last, and the requests that wait in memory."""
 
     settings: Settings
+    taken: Snapshot | None
     enqueued: Snapshot | None
     said: Said
     marked: Mapping[Series, float]
@@ -82,7 +83,7 @@ class Push:
         if self.settings is None or not self._enqueuing.acquire(blocking=False):
             return None
         try:
-            return Left(self.settings, self._enqueued, self._said, self._marked, self._spool.leave())
+            return Left(self.settings, self._taken, self._enqueued, self._said, self._marked, self._spool.leave())
         finally:
             self._enqueuing.release()
 
@@ -97,7 +98,7 @@ class Push:
         self._spool.adopt(left.waiting)
         self._drain.wake()
         if (self.settings.target, self.settings.temporality) == (left.settings.target, left.settings.temporality):
-            self._enqueued, self._said, self._marked = left.enqueued, left.said, left.marked
+            self._enqueued, self._said, self._marked, self._taken = left.enqueued, left.said, left.marked, left.taken
 
     def start(self) -> None:
         """Say which settings cannot be used, and start to push if there is an endpoint."""
@@ -158,7 +159,7 @@ class Push:
             return True
         with self._enqueuing:
             newest = self._newest()
-            if newest is None or newest is self._taken or newest is self._enqueued:
+            if newest is None or newest is self._taken:
                 return True
             try:
                 before = self._enqueued

@@ -11,7 +11,7 @@ import pytest
 
 from fakenvml.driver import Driver, read_until, wait_until
 from fakenvml.fakenvml import Fault, Gpu, Instance, Node
-from inferometer.app import agent
+from inferometer.app import foreground
 from inferometer.config import Nvidia as Settings
 from inferometer.config import Release as ReleaseSettings
 from inferometer.config import Seconds
@@ -71,7 +71,7 @@ def whole(report: DeviceReport) -> bool:
 
 def test_what_is_waited_for_is_less_than_a_second() -> None:
     """From a signal or a file to closed handles: the looks at both, and the time for nvmlShutdown before it is killed."""
-    assert agent._GLANCE + samplers.ASKED < 1
+    assert foreground._GLANCE + samplers.ASKED < 1
     assert samplers._GLANCE + samplers.ASKED < 1
 
 

@@ -20,6 +20,7 @@ from inferometer.model.picture import (
 )
 from inferometer.model.reading import Clock, Frame, Frames, Keeping, Reason, Source, SpoolState, Trouble
 from inferometer.model.values import (
+    SAID_AGAIN,
     Exemplar,
     Group,
     Histogram,
@@ -35,6 +36,7 @@ from inferometer.model.values import (
 
 __all__ = [
     "EMPTY",
+    "SAID_AGAIN",
     "Aggregation",
     "AllocatedClaim",
     "Allocation",

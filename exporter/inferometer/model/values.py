@@ -100,6 +100,10 @@ class Point(NamedTuple):
 
 Group = tuple[Point, ...]  # of one metric
 
+# What the agent itself says, and has not changed, is said again after so many seconds; until then its points stay the very
+# same ones, as those of a slower tier do until its next read, and nobody handles them anew.
+SAID_AGAIN = 15.0
+
 
 class Points(tuple[Point, ...]):  # noqa: SLOT001  # a tuple's subclass has no room for slots
     """Points that know their `groups`, one of each metric.

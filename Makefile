@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules
 
 BIN := .venv/bin
 UV := $(BIN)/uv
+MEASURED := .venv-measured/bin
 
 # The interpreter for new environments. Empty: the first of these that is Python 3.11 or newer.
 PYTHON ?=
@@ -43,6 +44,9 @@ TRITONS_PYTHON ?= /usr/bin/python3.11
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS ?=
 BENCH ?=
+# The interpreter that is measured. Empty: the distribution's, which is built as users' are, by profile (those that pyenv
+# builds are not, unless told to, and a third slower); else that of .venv.
+BENCH_PYTHON ?=
 UPGRADE ?=
 # `make image`: empty, a base made of this machine's Debian packages; else an image of a registry, as python:3.13-slim.
 BASE ?=
@@ -76,10 +80,20 @@ setup-dynamo: .venv-dynamo/.installed ## create .venv-dynamo: a live engine for 
 	@touch $@
 
 .PHONY: setup-bench
-setup-bench: .venv-bench/.installed ## create .venv-bench: the exporter that `make bench` compares with
+setup-bench: .venv-measured/.installed .venv-bench/.installed ## create .venv-measured, and .venv-bench: the exporter that `make bench` compares with
 
-.venv-bench/.installed: requirements/bench.txt | .venv/.installed
-	@test -x .venv-bench/bin/python || $(UV) venv --quiet --python $(BIN)/python .venv-bench
+.venv-measured/.installed: requirements/uv.txt requirements/dev.txt pyproject.toml | .venv/.installed
+	@python=$$(for name in $(or $(BENCH_PYTHON),/usr/bin/python3 $(BIN)/python); do \
+	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; break; fi; \
+	done); \
+	test -x $(MEASURED)/python || $(UV) venv --quiet --no-python-downloads --python "$$python" .venv-measured
+	@$(USE_PIPS_INDEX); \
+	$(UV) pip sync --quiet --python $(MEASURED)/python --require-hashes requirements/dev.txt requirements/uv.txt
+	@$(UV) pip install --quiet --python $(MEASURED)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-bench/.installed: requirements/bench.txt | .venv-measured/.installed
+	@test -x .venv-bench/bin/python || $(UV) venv --quiet --no-python-downloads --python $(MEASURED)/python .venv-bench
 	@$(USE_PIPS_INDEX); \
 	$(UV) pip sync --quiet --python .venv-bench/bin/python --require-hashes requirements/bench.txt
 	@touch $@
@@ -167,18 +181,18 @@ fuzz: setup setup-fuzz ## look for pages that the reader of engines' pages fails
 	  -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 $(FUZZ_FLAGS)
 
 .PHONY: bench
-bench: setup ## one JSON object per measure (BENCH=encode,parse selects)
+bench: setup .venv-measured/.installed ## one JSON object per measure (BENCH=encode,parse selects)
 	@$(MAKE) --no-print-directory setup-bench \
 	  || { test "$${CI:-}" != true && echo 'make setup-bench failed: the devices are measured without another exporter' >&2; }
 	@$(MAKE) --no-print-directory tools TOOLS=collector \
 	  || { test "$${CI:-}" != true && echo 'make tools failed: the dense node is measured without a Collector' >&2; }
-	@BENCH='$(BENCH)' PYTHONPATH=tests $(BIN)/python -m bench
+	@BENCH='$(BENCH)' PYTHONPATH=tests $(MEASURED)/python -m bench
 
 .PHONY: performance
-performance: setup ## docs/performance.md of a whole bench, or of rows that one has printed (ROWS=file)
+performance: setup .venv-measured/.installed ## docs/performance.md of a whole bench, or of rows that one has printed (ROWS=file)
 	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; rows='$(ROWS)'; \
 	test -n "$$rows" || { rows=$$scratch/rows; $(MAKE) --no-print-directory bench | tee /dev/stderr | grep '^{' > "$$rows"; }; \
-	PYTHONPATH=tests $(BIN)/python -m bench.performance < "$$rows" > "$$scratch/page" && cp "$$scratch/page" docs/performance.md
+	PYTHONPATH=tests $(MEASURED)/python -m bench.performance < "$$rows" > "$$scratch/page" && cp "$$scratch/page" docs/performance.md
 
 # --- what is generated --------------------------------------------------------------------------------------------
 

@@ -94,7 +94,8 @@ def machine() -> str:
     """Give the machine by its cores and kind only."""
     models = (line.partition(":")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
     python = ".".join(platform.python_version_tuple()[:2])
-    return f"{os.cpu_count()} cores of an {next(models, platform.machine()).strip()}, Python {python}"
+    whose = "the distribution's" if sys.base_prefix == "/usr" else "a"
+    return f"{os.cpu_count()} cores of an {next(models, platform.machine()).strip()}, {whose} Python {python}"
 
 
 if __name__ == "__main__":

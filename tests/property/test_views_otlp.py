@@ -4,6 +4,8 @@
 import re
 from base64 import b64encode
 from collections import Counter
+from dataclasses import replace
+from itertools import compress
 
 from google.protobuf import json_format
 from hypothesis import given
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest  # noqa: TID251  # oracle
 
 from inferometer.catalog import SCHEMA_URL
-from inferometer.model import Histogram, Snapshot, Value
+from inferometer.model import Histogram, Point, Snapshot, Value, groups_of
+from inferometer.push.temporality import DELTAS, Preference
+from inferometer.views.columns import Columns, Pick
 from inferometer.views.otlp import Encoder, otlp_json
 from oracles import data_points, parsed, request, samples, translated
 from snapshots import snapshots, successions
@@ -67,9 +71,27 @@ def test_memory_never_shows(row: list[Snapshot], max_bytes: int) -> None:
 
     for snapshot in row:
         assert used.requests(snapshot, max_bytes=max_bytes) == Encoder().requests(snapshot, max_bytes=max_bytes)
-    assert used._layout is not None
-    kept = sum(len(block.heads) for form in used._layout.forms for block in form.blocks)
-    assert kept <= len(row[-1].points)
+    assert sum(len(form.heads) for form in used._forms.values()) <= len(row[-1].points)
+
+
+@given(successions(), st.sampled_from([700, HUGE]), st.sampled_from(Preference), st.data())
+def test_what_is_picked_is_what_is_said(
+    row: list[Snapshot], max_bytes: int, preference: Preference, data: st.DataObject
+) -> None:
+    """Of each metric any points, or none: the bytes are those of a snapshot that has no others, whatever was said before."""
+    used = Encoder()
+    for snapshot in row:
+        picks, points = [], list[Point]()
+        for group in groups_of(snapshot.points):
+            flags = data.draw(st.none() | st.lists(st.booleans(), min_size=len(group), max_size=len(group)))
+            if flags is None or any(flags):
+                picks.append(Pick(Columns.of(group), flags))
+                points += group if flags is None else compress(group, flags)
+        only = replace(snapshot, points=tuple(points))
+        deltas = DELTAS[preference]
+        told = used.requests(snapshot, max_bytes=max_bytes, deltas=deltas, picks=picks)
+        assert told == Encoder().requests(only, max_bytes=max_bytes, deltas=deltas)
+        assert set(used._forms) <= {point.metric for point in snapshot.points}
 
 
 @given(snapshots(), snapshots())

@@ -17,6 +17,7 @@ from inferometer.config import Passthrough
 from inferometer.join import join
 from inferometer.model import Histogram, Instrument, Point, Snapshot, Target
 from inferometer.push.changes import find_ended
+from inferometer.push.sheet import Sheet
 from inferometer.sources.engines.reader import Reader
 from inferometer.views.otlp import Encoder
 from inferometer.views.prometheus import Exposition
@@ -98,7 +99,7 @@ def test_an_engine_with_another_label_ends_no_series() -> None:
     counter = "# TYPE my:c_total counter\nmy:c_total 5\n"
     first = node.step(one=counter)
     second = node.step(one=counter, two='# TYPE my:c_total counter\nmy:c_total{x="1"} 1\n')
-    assert [p for p in find_ended(first, second) if p.metric.name.startswith("my:")] == []
+    assert [p for p in find_ended(Sheet.of(first), Sheet.of(second)) if p.metric.name.startswith("my:")] == []
     third = node.step(one="# TYPE my:c_total counter\nmy:c_total 2\n")
     (point,) = own(third)
     assert point.start == own(second)[0].at  # the fall is noticed across it all

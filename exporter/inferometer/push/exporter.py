@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from inferometer import config
@@ -13,6 +14,7 @@ from inferometer.push.changes import Series, find_ended, find_fresh, mark, part_
 from inferometer.push.drain import Drain
 from inferometer.push.opening import open_sender
 from inferometer.push.settings import Settings, resolve
+from inferometer.push.sheet import Sheet
 from inferometer.push.spool import Spool
 from inferometer.push.temporality import DELTAS, Said, as_deltas
 from inferometer.push.told import Told
@@ -20,7 +22,7 @@ from inferometer.push.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
-Encode = Callable[..., tuple[bytes, ...]]  # (snapshot, *, max_bytes, ended, deltas) -> requests
+Encode = Callable[..., tuple[bytes, ...]]  # (snapshot, *, max_bytes, ended, deltas, picks) -> requests
 Newest = Callable[[], Snapshot | None]
 
 _FOR_THE_PUSH = 0.75  # of the time to end: the last push may take so much of it, the rest is for the disk
@@ -31,7 +33,7 @@ class Left(NamedTuple):
 
     settings: Settings
     taken: Snapshot | None
-    enqueued: Snapshot | None
+    enqueued: Sheet | None
     said: Said
     marked: Mapping[Series, float]
     waiting: tuple[Waiting, ...]
@@ -46,7 +48,8 @@ class Push:
 
     Args:
         config: the file's keys; the OTEL_* variables in `environ` stand over them.
-        encode: `(snapshot, *, max_bytes, ended, deltas)` to ExportMetricsServiceRequests of at most `max_bytes` each.
+        encode: `(snapshot, *, max_bytes, ended, deltas, picks)` to ExportMetricsServiceRequests of at most `max_bytes` each,
+            which say the `picks` of the snapshot.
         newest: the newest snapshot, None before the first.
     """
 
@@ -54,7 +57,7 @@ class Push:
         self.settings, self.troubles = resolve(config, environ)
         self._encode = encode
         self._newest = newest
-        self._enqueued: Snapshot | None = None  # what changes are found against, and
+        self._enqueued: Sheet | None = None  # what changes are found against, and
         self._said = Said(time.time())  # gains
         self._marked: Mapping[Series, float] = {}  # when series were ended
         self._taken: Snapshot | None = None  # what the one that was handed on is of
@@ -163,21 +166,24 @@ class Push:
                 return True
             try:
                 before = self._enqueued
-                snapshot = without_returned(newest, self._marked)
-                ended = find_ended(before, snapshot, self._spool.take_owed())
+                sheet = Sheet.of(newest, before)
+                snapshot = without_returned(newest, sheet, self._marked)
+                if snapshot is not newest:
+                    sheet = Sheet.of(snapshot, sheet)
+                ended = find_ended(before, sheet, self._spool.take_owed())
                 told, said = as_deltas(self._said, snapshot, settings.temporality)
-                *late, fresh = part_late(before, find_fresh(before, told))
-                deltas = DELTAS[settings.temporality]
-                requests = [
-                    request
-                    for part, marks in (*((one, ()) for one in late), (fresh, ended))
-                    for request in self._encode(part, max_bytes=drain.max_request, ended=marks, deltas=deltas)
-                ]
+                fresh = find_fresh(before, sheet if told is snapshot else Sheet.of(told, sheet))
+                *late, rest = part_late(before, fresh)
+                encode = partial(
+                    self._encode, snapshot, max_bytes=drain.max_request, deltas=DELTAS[settings.temporality]
+                )
+                requests = [request for part in late for request in encode(picks=part)]
+                requests += encode(picks=rest, ended=ended)
                 self._spool.put(requests, ended)
             except Exception as error:
                 self._told.defective(error)
                 return False
-            self._enqueued, self._said, self._marked = snapshot, said, mark(self._marked, ended, snapshot)
+            self._enqueued, self._said, self._marked = sheet, said, mark(self._marked, ended, snapshot.at)
             self._taken = newest
         drain.wake()
         return True

@@ -7,18 +7,20 @@ Sources: https://opentelemetry.io/docs/specs/otlp/ and opentelemetry-proto v1.
 """
 
 import json
-from collections.abc import Collection, Iterable, Sequence
-from itertools import groupby
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import compress, groupby
 from operator import attrgetter
 
 from inferometer import __version__
 from inferometer.catalog import SCHEMA_URL
-from inferometer.model import Exemplar, Histogram, Instrument, Point, Points, Snapshot, groups_of
+from inferometer.model import Exemplar, Histogram, Instrument, Metric, Point, Snapshot, groups_of
 from inferometer.views import otlp_wire as wire
-from inferometer.views.exemplars import Told, placed, pointed, traced
-from inferometer.views.otlp_layout import SCOPE, Layout, marks
+from inferometer.views.columns import Columns, Pick
+from inferometer.views.exemplars import CUMULATIVE, Told, placed, traced
+from inferometer.views.otlp_forms import Filled, Form, Series, Times
+from inferometer.views.otlp_layout import SCOPE, lay_out, marks
 from inferometer.views.otlp_wire import is_true, nanoseconds, started
-from inferometer.views.sayable import sayable
+from inferometer.views.sayable import are_sayable, is_sayable, sayable
 
 _JSON_DATA = {
     Instrument.GAUGE: "gauge",
@@ -29,13 +31,13 @@ _JSON_DATA = {
 
 
 class Encoder:
-    """Encodes snapshots as OTLP requests; it remembers the newest layout and one number. Threads may share one.
+    """Encodes snapshots as OTLP requests; it remembers the forms of the metrics that there are, and one number.
 
-    `oversized` counts the points that were left out, since the start, because one alone exceeds a request.
+    `oversized` counts the points that were left out, since the start, because one alone exceeds a request. Threads may share one.
     """
 
     def __init__(self) -> None:
-        self._layout: Layout | None = None
+        self._forms: Mapping[Metric, Form] = {}
         self.oversized = 0
 
     def requests(
@@ -45,31 +47,60 @@ class Encoder:
         max_bytes: int,
         ended: Iterable[Point] = (),
         deltas: Collection[Instrument] = (),
+        picks: Iterable[Pick] | None = None,
     ) -> tuple[bytes, ...]:
         """Give the ExportMetricsServiceRequests that say the snapshot, each of at most `max_bytes`.
 
         No request has two equal resources, as some receivers keep only one of them. `ended` are last points of series
         that are no more: they are sent once more, at the snapshot's time, with NO_RECORDED_VALUE, in requests after the
-        others. The points of the instruments in `deltas` are deltas: gains since their starts. The same snapshot gives the
-        same bytes; without points there is no request.
+        others. The points of the instruments in `deltas` are deltas: gains since their starts. `picks` are what to say of
+        the snapshot's metrics, where that is not all. The same snapshot gives the same bytes; without points there is no
+        request.
         """
-        said = sayable(snapshot.points)
-        points = said if isinstance(said, Points) else Points.of(groups_of(said))
-        exemplars = _exemplars(points, snapshot, deltas) if snapshot.exemplars else {}
-        layout = self._layout = Layout.of(points.groups, max_bytes, self._layout, deltas, exemplars)
-        self.oversized += layout.oversized
-        return layout.fill(points) + marks(tuple(ended), snapshot.at, max_bytes, deltas)
+        groups = groups_of(snapshot.points)
+        there = {group[0].metric for group in groups}
+        # What is not said now will be with a later read: its form stays as long as the snapshots have the metric.
+        forms = {metric: form for metric, form in self._forms.items() if metric in there}
+        times, made = Times(), dict[Series, bytes]()
+        told: list[Filled] = []
+        for pick in map(Pick, map(Columns.of, groups)) if picks is None else picks:
+            kinds = set(map(type, pick.columns.values))
+            said = pick if are_sayable(pick.columns.values, kinds) else _sayable(pick)
+            if said is None:
+                continue
+            columns, flags = said
+            metric = columns.metric
+            exemplars = _exemplars(columns, snapshot.exemplars, deltas) if snapshot.exemplars else {}
+            form = Form.of(columns, deltas, exemplars, forms.get(metric), made, histograms=Histogram in kinds)
+            forms[metric] = form
+            told.append(form.fill(columns, flags, times))
+        self._forms = forms
+        requests, oversized = lay_out(told, max_bytes)
+        self.oversized += oversized
+        return requests + marks(tuple(ended), snapshot.at, max_bytes, deltas)
 
 
-def _exemplars(points: Sequence[Point], snapshot: Snapshot, deltas: Collection[Instrument]) -> dict[int, bytes]:
+def _sayable(pick: Pick) -> Pick | None:
+    """Leave out what is no measurement; None where nothing else is picked."""
+    columns, flags = pick
+    said = list(map(is_sayable, columns.values))
+    chosen = list(compress(flags or said, said))
+    return Pick(columns.only(said), chosen) if any(chosen) else None
+
+
+def _exemplars(columns: Columns, told: Told, deltas: Collection[Instrument]) -> dict[int, bytes]:
     """Write the exemplars of each point that has some, by its index; a delta has those alone that were observed since its start."""
+    metric = columns.metric
+    if metric.instrument not in CUMULATIVE:
+        return {}
     written: dict[int, bytes] = {}
-    for i, _, placed_ones in pointed(points, snapshot.exemplars):
-        metric, _, value, _, start, _ = points[i]
-        since = (start or 0.0) if metric.instrument in deltas else 0.0
-        several = [each for each in placed_ones.values() if (each.at or 0.0) > since]
-        if found := wire.exemplars(8 if isinstance(value, Histogram) else 5, several):
-            written[i] = found
+    for i, attributes in enumerate(columns.attributes):
+        if several := told.get((metric, attributes)):
+            value, start = columns.values[i], columns.starts[i]
+            since = (start or 0.0) if metric.instrument in deltas else 0.0
+            those = [each for each in placed(value, several).values() if (each.at or 0.0) > since]
+            if found := wire.exemplars(8 if isinstance(value, Histogram) else 5, those):
+                written[i] = found
     return written
 
 

@@ -1,172 +1,244 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of a metric's points in OTLP does not change from one push to the next: their bytes but times and values, by resource."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from types import MappingProxyType
+from itertools import chain, compress, repeat
 from typing import NamedTuple, cast
 
-from inferometer.model import Group, Histogram, Instrument, Metric, Point, Resource
+from inferometer.model import Histogram, Instrument, Metric, Resource
 from inferometer.views import otlp_wire as wire
+from inferometer.views.columns import Columns, are_same
 
-# What tells a point's constant bytes apart, of one metric: attributes, start, and a histogram's bounds.
-_Series = tuple[tuple[str | None, ...], float | None, tuple[float, ...] | None]
+_Attributes = tuple[str | None, ...]
+_Bounds = tuple[float, ...] | None  # of a histogram; None of a number
 
-# Of a point, read in C: these run for every point of every push.
-_ATTRIBUTES, _VALUE, _START, _RESOURCE = (itemgetter(i) for i in (1, 2, 4, 5))
+# What tells a point's constant bytes apart: keys and their values, start, bounds, and whether it is a delta.
+Series = tuple[tuple[str, ...], _Attributes, float | None, _Bounds, bool]
+
+PIECES = 3  # of a point: its constant bytes, its time, its value
 
 
 class Block(NamedTuple):
-    """Points of one metric and one resource: each one's place in its group, its constant bytes, and its whole length.
-
-    `size` is the length of all. `delta` tells whether they are gains.
-    """
+    """Points of one metric and one resource: what opens them, the `size` of all in bytes, and where their pieces stand."""
 
     metric: Metric
     delta: bool
     resource: Resource
-    places: Sequence[int]
-    heads: Sequence[bytes]
-    sizes: Sequence[int]
+    opening: bytes
     size: int
+    span: slice
 
-    def parted(self) -> "list[Block]":
-        """Give a block for each point."""
-        points = zip(self.places, self.heads, self.sizes, strict=True)
-        return [self._replace(places=(place,), heads=(head,), sizes=(size,), size=size) for place, head, size in points]
+
+class Filled(NamedTuple):
+    """Blocks of one metric, and the pieces that they are made of, `PIECES` a point."""
+
+    blocks: tuple[Block, ...]
+    pieces: list[bytes]
+
+
+def open_block(metric: Metric, resource: Resource, size: int, span: slice, *, delta: bool) -> Block:
+    """Make a block of `size` bytes."""
+    opening = wire.open_metric(wire.metric_head(metric), metric.instrument, size, delta=delta)
+    return Block(metric, delta, resource, opening, size, span)
 
 
 def blocks_of(
-    metric: Metric, resources: Sequence[Resource], heads: Sequence[bytes], sizes: Sequence[int], *, delta: bool
-) -> tuple[Block, ...]:
-    """Put the points of a metric together by their resources, in the order in which these first appear."""
-    found: dict[Resource, list[int]] = {}
+    metric: Metric, resources: Sequence[Resource], sizes: Sequence[int], *, delta: bool
+) -> tuple[tuple[Block, ...], list[int] | None]:
+    """Put the points of a metric together by their resources, in the order in which these first appear.
+
+    The second value says in which order the points stand in the blocks; None where it is their own.
+    """
+    first = resources[0]
+    if resources.count(first) == len(resources):
+        return (open_block(metric, first, sum(sizes), slice(0, PIECES * len(sizes)), delta=delta),), None
+    places: dict[Resource, list[int]] = {}
     for place, resource in enumerate(resources):
-        found.setdefault(resource, []).append(place)
-    return tuple(
-        Block(
-            metric,
-            delta,
-            resource,
-            places,
-            [heads[place] for place in places],
-            own := [sizes[place] for place in places],
-            sum(own),
-        )
-        for resource, places in found.items()
-    )
+        places.setdefault(resource, []).append(place)
+    blocks, begin = [], 0
+    for resource, own in places.items():
+        end = begin + PIECES * len(own)
+        blocks.append(open_block(metric, resource, sum([sizes[i] for i in own]), slice(begin, end), delta=delta))
+        begin = end
+    order = list(chain.from_iterable(places.values()))
+    return tuple(blocks), None if order == sorted(order) else order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Form:
-    """A metric's points without times and values. `attributes`, `begun` and `resources` are the points', in their order.
+    """A metric's points without times and values. `attributes`, `starts`, `resources` and `bounds` are the points', in their order.
 
-    A delta's start is none of it: it differs in every push, and stands with the time. `histograms` says which points are
-    histograms, of these `bounds`; `exemplars` has those of some points, written.
+    A delta's start is none of it: it differs in every push, and stands with the time. `bounds` is empty where all are
+    numbers. `exemplars` has those of some points, written; `heads` are the points' constant bytes with their opening, and
+    `order` that in which they stand in `blocks`, where it is another.
     """
 
     metric: Metric
     delta: bool
-    attributes: list[tuple[str | None, ...]]
-    begun: list[float | None]
+    attributes: list[_Attributes]
+    starts: list[float | None]
     resources: list[Resource]
-    histograms: list[int]
-    bounds: list[tuple[float, ...]]
+    bounds: list[_Bounds]
     exemplars: Mapping[int, bytes]
+    heads: list[bytes]
     blocks: tuple[Block, ...]
+    order: list[int] | None
 
     @classmethod
     def of(
         cls,
-        points: Group,
-        before: "Form | None" = None,
-        instruments: Collection[Instrument] = (),
-        exemplars: Mapping[int, bytes] = MappingProxyType({}),
+        columns: Columns,
+        instruments: Collection[Instrument],
+        exemplars: Mapping[int, bytes],
+        before: "Form | None",
+        made: dict[Series, bytes],
+        *,
+        histograms: bool,
     ) -> "Form":
         """Give the form of points of one metric; that of `before` where it is theirs, else with the bytes that it has.
 
         The points of the instruments in `instruments` are deltas. `exemplars` are those of some points, by their indices.
+        `made` is what was written for other metrics at the same time: many say the same of the same device. `histograms`
+        says whether there are any.
         """
-        metric = points[0].metric
+        metric = columns.metric
         delta = metric.instrument in instruments
+        starts: list[float | None] = [None] * len(columns.starts) if delta else columns.starts
+        bounds = (
+            [value.bounds if isinstance(value, Histogram) else None for value in columns.values] if histograms else []
+        )
+        known: Mapping[Series, bytes] = {}
         if before is not None and before.delta is delta:
-            if before.fits(points, exemplars):
+            if before.fits(columns, starts, bounds, exemplars):
                 return before
             known = before.known()
-        else:
-            known = {}
-        begun = _begun(points, delta=delta)
-        histograms = [i for i, point in enumerate(points) if isinstance(point.value, Histogram)]
-        bounds = _bounds(points, histograms)
-        edges = dict(zip(histograms, bounds, strict=True))
-        heads, sizes = [], []
-        for i, (attributes, start) in enumerate(zip(map(_ATTRIBUTES, points), begun, strict=True)):
-            series = (attributes, start, edges.get(i))
-            behind = exemplars.get(i, b"")
-            head, size = (None if behind else known.get(series)) or _head(metric, *series, behind, delta=delta)
-            heads.append(head)
-            sizes.append(size)
-        resources = list(map(_RESOURCE, points))
+        heads = []
+        for i, series in enumerate(_series(metric, columns.attributes, starts, bounds, delta=delta)):
+            if i in exemplars:
+                heads.append(_head(series, exemplars[i]))
+                continue
+            head = made.get(series) or known.get(series) or _head(series)
+            heads.append(made.setdefault(series, head))
+        blocks, order = blocks_of(metric, columns.resources, _sizes(heads, bounds, delta=delta), delta=delta)
         return cls(
             metric=metric,
             delta=delta,
-            attributes=list(map(_ATTRIBUTES, points)),
-            begun=begun,
-            resources=resources,
-            histograms=histograms,
+            attributes=columns.attributes,
+            starts=starts,
+            resources=columns.resources,
             bounds=bounds,
             exemplars=exemplars,
-            blocks=blocks_of(metric, resources, heads, sizes, delta=delta),
+            heads=heads,
+            blocks=blocks,
+            order=order,
         )
 
-    def fits(self, points: Sequence[Point], exemplars: Mapping[int, bytes]) -> bool:
-        """Tell whether `points`, which are of this metric, are the series of this form, in its order, and have its exemplars."""
+    def fill(self, columns: Columns, flags: Sequence[bool] | None, times: "Times") -> Filled:
+        """Give the points that have a flag, or all, with the times and values of `columns`, which are of this form."""
+        heads, blocks, order = self.heads, self.blocks, self.order
+        values, at, starts = columns.values, columns.at, columns.starts
+        if flags is not None:
+            heads, values = list(compress(heads, flags)), list(compress(values, flags))
+            at, starts = list(compress(at, flags)), list(compress(starts, flags))
+            sizes = _sizes(heads, list(compress(self.bounds, flags)), delta=self.delta)
+            blocks, order = blocks_of(self.metric, list(compress(self.resources, flags)), sizes, delta=self.delta)
+        pieces = [b""] * (PIECES * len(heads))
+        pieces[::PIECES] = heads
+        if self.delta:
+            pieces[1::PIECES] = map(times.spans.__getitem__, zip(starts, at, strict=True))
+        elif columns.earliest == columns.latest:
+            pieces[1::PIECES] = [times.stamps[at[0]]] * len(at)
+        else:
+            pieces[1::PIECES] = map(times.stamps.__getitem__, at)
+        pieces[2::PIECES] = (
+            map(wire.value, values) if self.bounds else map(wire.NUMBER.pack, cast("list[float]", values))
+        )
+        if order is not None:
+            pieces = [piece for i in order for piece in pieces[PIECES * i : PIECES * (i + 1)]]
+        return Filled(blocks, pieces)
+
+    def fits(
+        self,
+        columns: Columns,
+        starts: list[float | None],
+        bounds: list[_Bounds],
+        exemplars: Mapping[int, bytes],
+    ) -> bool:
+        """Tell whether `columns`, which are of this metric, are the series of this form, in its order, and have its exemplars."""
         return (
-            list(map(_ATTRIBUTES, points)) == self.attributes
-            and list(map(_RESOURCE, points)) == self.resources
-            and (self.delta or list(map(_START, points)) == self.begun)
-            and (not self.histograms or _bounds(points, self.histograms) == self.bounds)
+            are_same(columns.attributes, self.attributes)
+            and are_same(columns.resources, self.resources)
+            and are_same(starts, self.starts)
+            and bounds == self.bounds
             and exemplars == self.exemplars
         )
 
-    def known(self) -> dict[_Series, tuple[bytes, int]]:
-        """Give the constant bytes and the length of each series; not where there are exemplars in them."""
-        edges = dict(zip(self.histograms, self.bounds, strict=True))
-        return {
-            (self.attributes[place], self.begun[place], edges.get(place)): (head, size)
-            for block in self.blocks
-            for place, head, size in zip(block.places, block.heads, block.sizes, strict=True)
-            if place not in self.exemplars
-        }
+    def known(self) -> dict[Series, bytes]:
+        """Give the constant bytes of each series; not where there are exemplars in them."""
+        series = _series(self.metric, self.attributes, self.starts, self.bounds, delta=self.delta)
+        heads = enumerate(zip(series, self.heads, strict=True))
+        return {each: head for place, (each, head) in heads if place not in self.exemplars}
 
 
-def _begun(points: Sequence[Point], *, delta: bool) -> list[float | None]:
-    """Give the starts that stand with the constant bytes: none of a delta's."""
-    return [None] * len(points) if delta else list(map(_START, points))
+class _Stamps(dict[float, bytes]):
+    """Times as they stand in points, each written once."""
+
+    def __missing__(self, at: float) -> bytes:
+        self[at] = written = wire.stamp(wire.nanoseconds(at))
+        return written
 
 
-def _bounds(points: Sequence[Point], histograms: Sequence[int]) -> list[tuple[float, ...]]:
-    """Give the bounds of the points that are histograms."""
-    return [cast(Histogram, points[i].value).bounds for i in histograms]
+class _Spans(dict[tuple[float | None, float], bytes]):
+    """Starts and times as they stand in deltas, each written once."""
+
+    def __missing__(self, span: tuple[float | None, float]) -> bytes:
+        self[span] = written = wire.span(wire.started(span[0]) or 0, wire.nanoseconds(span[1]))  # 0 is unknown
+        return written
 
 
-def _head(
+class Times:
+    """The times of one push, written: few, as what is read together is told together."""
+
+    def __init__(self) -> None:
+        self.stamps, self.spans = _Stamps(), _Spans()
+
+
+def _series(
     metric: Metric,
-    attributes: Sequence[str | None],
-    start: float | None,
-    bounds: Sequence[float] | None,
-    exemplars: bytes,
+    attributes: Sequence[_Attributes],
+    starts: Sequence[float | None],
+    bounds: Sequence[_Bounds],
     *,
     delta: bool,
-) -> tuple[bytes, int]:
-    """Write a point's constant bytes with their opening, and give the length of the whole point."""
+) -> Iterable[Series]:
+    """Give what tells the constant bytes of each point apart."""
+    count = len(attributes)
+    edges = bounds or repeat(None, count)
+    return zip(repeat(metric.keys, count), attributes, starts, edges, repeat(delta, count), strict=True)
+
+
+def _sizes(heads: Sequence[bytes], bounds: Sequence[_Bounds], *, delta: bool) -> list[int]:
+    """Give the length of each point, with its opening."""
+    if not bounds:
+        more = _behind(None, delta=delta)
+        return [len(head) + more for head in heads]
+    return [len(head) + _behind(edges, delta=delta) for head, edges in zip(heads, bounds, strict=True)]
+
+
+def _behind(bounds: _Bounds, *, delta: bool) -> int:
+    """Give the length of a point's time and value."""
     stamp = wire.SPAN_SIZE if delta else wire.STAMP_SIZE
+    return stamp + (wire.NUMBER.size if bounds is None else wire.histogram_value_size(len(bounds) + 1))
+
+
+def _head(series: Series, exemplars: bytes = b"") -> bytes:
+    """Write a point's constant bytes with their opening."""
+    keys, attributes, start, bounds, delta = series
+    began = wire.started(start)
     if bounds is None:
-        head = wire.number_head(metric, attributes, wire.started(start)) + exemplars
-        size = len(head) + stamp + wire.NUMBER.size
+        head = wire.number_head(keys, attributes, began)
     else:
-        head = wire.histogram_head(metric, attributes, wire.started(start), bounds) + exemplars
-        size = len(head) + stamp + wire.histogram_value_size(len(bounds) + 1)
-    begin = wire.opening(1, size)  # Gauge, Sum and Histogram all have data_points = 1
-    return begin + head, len(begin) + size
+        head = wire.histogram_head(keys, attributes, began, bounds)
+    size = len(head) + len(exemplars) + _behind(bounds, delta=delta)
+    return wire.opening(1, size) + head + exemplars  # Gauge, Sum and Histogram all have data_points = 1

@@ -1,23 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where everything stands in some OTLP requests: points by resource and metric, parted into requests by their bytes."""
+"""Points put together as OTLP requests: by resource and metric, parted into requests by their bytes."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
-from itertools import groupby
-from operator import itemgetter
-from types import MappingProxyType
-from typing import NamedTuple
+from itertools import chain, groupby, repeat
 
 from inferometer import __version__
-from inferometer.model import Group, Histogram, Instrument, Metric, Point, Resource
+from inferometer.model import Histogram, Instrument, Metric, Point, Resource
 from inferometer.views import otlp_wire as wire
-from inferometer.views.otlp_forms import Block, Form, blocks_of
+from inferometer.views.otlp_forms import PIECES, Block, Filled, blocks_of, open_block
 
 SCOPE = "inferometer"
-
-# Of a point, read in C: these run for every point of every push.
-_VALUE, _AT = map(itemgetter, (2, 3))
 
 _SCOPE_HEAD = wire.scope_head(SCOPE, __version__)
 
@@ -26,96 +20,29 @@ _METRIC_ROOM = 24
 _RESOURCE_ROOM = 32
 
 
-class _Part(NamedTuple):
-    """A block in a request; its first point's group begins at `base` among all points."""
-
-    base: int
-    block: Block
+_Part = tuple[Block, list[bytes]]  # and the pieces among which its own are
 
 
 def _resource(part: _Part) -> Resource:
-    return part.block.resource
+    return part[0].resource
 
 
 def _name(part: _Part) -> str:
-    return part.block.metric.name
+    return part[0].metric.name
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Everything of some requests but times and values, of which `forms` are the metrics.
-
-    `deltas` and `histograms` say which points are, in snapshot order, and `order` picks the points as the requests have them.
-    `pieces` are constant bytes, room for a stamp and room for a value, in turn, and `spans` says which of them are one request.
-    """
-
-    forms: tuple[Form, ...]
-    max_bytes: int
-    deltas: list[int]
-    histograms: list[int]
-    order: list[int]
-    pieces: list[bytes]
-    spans: list[slice]
-    oversized: int
-
-    @classmethod
-    def of(
-        cls,
-        groups: Iterable[Group],
-        max_bytes: int,
-        before: "Layout | None" = None,
-        instruments: Collection[Instrument] = (),
-        exemplars: Mapping[int, bytes] = MappingProxyType({}),
-    ) -> "Layout":
-        """Lay out the series of these groups: as `before` where they are the same ones, else with the forms that it has.
-
-        The points of the instruments in `instruments` are deltas. `exemplars` are those of some points, written, by the points'
-        indices.
-        """
-        known = {form.metric: form for form in before.forms} if before else {}
-        forms = tuple(_forms(groups, known, instruments, exemplars))
-        if before is not None and forms == before.forms and max_bytes == before.max_bytes:
-            return before
-        requests, oversized = _split(_parts(forms), max_bytes)
-        pieces: list[bytes] = []
-        spans: list[slice] = []
-        for request in requests:
-            heads = _framed(request)
-            framed = [b""] * (3 * len(heads))
-            framed[::3] = heads
-            spans.append(slice(len(pieces), len(pieces) + len(framed)))
-            pieces += framed
-        return cls(
-            forms=forms,
-            max_bytes=max_bytes,
-            deltas=[i for form, base in _based(forms) if form.delta for i in range(base, base + len(form.attributes))],
-            histograms=[base + i for form, base in _based(forms) for i in form.histograms],
-            order=[part.base + place for request in requests for part in request for place in part.block.places],
-            pieces=pieces,
-            spans=spans,
-            oversized=oversized,
-        )
-
-    def fill(self, points: Sequence[Point]) -> tuple[bytes, ...]:
-        """Give the requests with the times and values of `points`."""
-        if not self.order:
-            return ()
-        times = list(map(_AT, points))
-        stamps = {at: wire.stamp(wire.nanoseconds(at)) for at in set(times)}
-        values = list(map(_VALUE, points))
-        histograms = [(i, wire.histogram_value(values[i])) for i in self.histograms]
-        for i, _ in histograms:
-            values[i] = 0.0
-        encoded = list(map(wire.NUMBER.pack, values))
-        for i, value in histograms:
-            encoded[i] = value
-        pieces = self.pieces.copy()
-        said = list(map(stamps.__getitem__, times))
-        for i, span in zip(self.deltas, _spans(points, self.deltas), strict=True):
-            said[i] = span
-        pieces[1::3] = [said[i] for i in self.order]
-        pieces[2::3] = [encoded[i] for i in self.order]
-        return tuple(b"".join(pieces[span]) for span in self.spans)
+def lay_out(told: Sequence[Filled], max_bytes: int) -> tuple[tuple[bytes, ...], int]:
+    """Make the requests that say points, one Filled a metric, and count the points that fit in none."""
+    if not told:
+        return (), 0
+    resources = _by_resource(told)
+    body = b"".join(_framed(resources))
+    if len(body) <= max_bytes:  # as nearly every one is
+        return (body,), 0
+    requests, oversized = _split(chain.from_iterable(resources), max_bytes)
+    return tuple(
+        b"".join(_framed(_joined(each) for _, each in groupby(parts, _resource))) for parts in requests
+    ), oversized
 
 
 def marks(
@@ -125,66 +52,59 @@ def marks(
     time = wire.nanoseconds(at)
     groups: dict[Metric, list[tuple[Resource, bytes]]] = {}
     for metric, attributes, value, last, began, resource in ended:
-        start = last if metric.instrument in instruments else began
+        start = wire.started(last if metric.instrument in instruments else began)
         if isinstance(value, Histogram):
-            point = wire.histogram_head(metric, attributes, wire.started(start), value.bounds)
+            point = wire.histogram_head(metric.keys, attributes, start, value.bounds)
             point += wire.histogram_mark(time, value.bounds)
         else:
-            point = wire.number_head(metric, attributes, wire.started(start)) + wire.number_mark(time)
+            point = wire.number_head(metric.keys, attributes, start) + wire.number_mark(time)
         groups.setdefault(metric, []).append((resource, wire.delimited(1, point)))
-    blocks: list[Block] = []
+    told = []
     for metric, marked in groups.items():
         resources, points = zip(*marked, strict=True)
-        blocks += blocks_of(metric, resources, points, [*map(len, points)], delta=metric.instrument in instruments)
-    requests, _ = _split(_in_order([_Part(0, block) for block in blocks]), max_bytes)
-    return tuple(b"".join(_framed(request)) for request in requests)
+        blocks, order = blocks_of(metric, resources, [*map(len, points)], delta=metric.instrument in instruments)
+        pieces = [b""] * (PIECES * len(points))
+        pieces[::PIECES] = points if order is None else [points[i] for i in order]
+        told.append(Filled(blocks, pieces))
+    return lay_out(told, max_bytes)[0]
 
 
-def _forms(
-    groups: Iterable[Group],
-    known: Mapping[Metric, Form],
-    instruments: Collection[Instrument],
-    exemplars: Mapping[int, bytes],
-) -> Iterable[Form]:
-    base = 0
-    for group in groups:
-        own = {i: exemplars[base + i] for i in range(len(group)) if base + i in exemplars} if exemplars else {}
-        yield Form.of(group, known.get(group[0].metric), instruments, own)
-        base += len(group)
-
-
-def _based(forms: Iterable[Form]) -> Iterable[tuple[Form, int]]:
-    """Give each form with the index of its first point."""
-    base = 0
-    for form in forms:
-        yield form, base
-        base += len(form.attributes)
-
-
-def _parts(forms: Iterable[Form]) -> list[_Part]:
-    return _in_order([_Part(base, block) for form, base in _based(forms) for block in form.blocks])
-
-
-def _in_order(parts: Iterable[_Part]) -> list[_Part]:
-    """Put parts in order: by resource and then by metric's name, each as it first appears."""
-    resources: dict[Resource, dict[str, list[_Part]]] = {}
+def _by_resource(told: Sequence[Filled]) -> list[list[_Part]]:
+    """Put blocks in order: by resource and then by metric's name, each as it first appears; no name is there twice."""
+    parts = [part for blocks, pieces in told for part in zip(blocks, repeat(pieces))]
+    found: dict[object, list[_Part]] = defaultdict(list)
     for part in parts:
-        resources.setdefault(part.block.resource, {}).setdefault(part.block.metric.name, []).append(part)
-    return [part for names in resources.values() for several in names.values() for part in several]
+        found[id(part[0].resource)].append(part)
+    if len({_resource(of_resource[0]) for of_resource in found.values()}) < len(found):
+        found = defaultdict(list)  # some are equal and not the same: what is compared, which takes longer, tells
+        for part in parts:
+            found[_resource(part)].append(part)
+    resources = list(found.values())
+    if len({blocks[0].metric.name for blocks, _ in told}) < len(told):
+        resources = list(map(_joined, resources))
+    return resources
 
 
-def _spans(points: Sequence[Point], deltas: Sequence[int]) -> list[bytes]:
-    """Write the starts and times of the points that are deltas: few, as what is read together is told together."""
-    known: dict[tuple[float | None, float], bytes] = {}
-    spans = []
-    for i in deltas:
-        between = points[i].start, points[i].at
-        span = known.get(between)
-        if span is None:
-            start = wire.started(between[0])
-            span = known[between] = wire.span(start or 0, wire.nanoseconds(between[1]))  # 0 is unknown, to a receiver
-        spans.append(span)
-    return spans
+def _joined(parts: Iterable[_Part]) -> list[_Part]:
+    """Make one of the parts of a resource that have one name."""
+    names: dict[str, list[_Part]] = {}
+    for part in parts:
+        names.setdefault(_name(part), []).append(part)
+    return [several[0] if len(several) == 1 else _one(several) for several in names.values()]
+
+
+def _one(parts: Sequence[_Part]) -> _Part:
+    pieces = [piece for block, some in parts for piece in some[block.span]]
+    first, size = parts[0][0], sum(part[0].size for part in parts)
+    return open_block(first.metric, first.resource, size, slice(0, len(pieces)), delta=first.delta), pieces
+
+
+def _parted(part: _Part) -> list[_Part]:
+    """Give a part for each point."""
+    (metric, delta, resource, *_, span), pieces = part
+    points = [pieces[i : i + PIECES] for i in range(span.start, span.stop, PIECES)]
+    own = slice(0, PIECES)
+    return [(open_block(metric, resource, sum(map(len, each)), own, delta=delta), each) for each in points]
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -201,17 +121,18 @@ def _split(parts: Iterable[_Part], max_bytes: int) -> tuple[list[list[_Part]], i
     todo = list(parts)[::-1]
     while todo:
         part = todo.pop()
-        of_metric = _METRIC_ROOM + len(wire.metric_head(part.block.metric))
-        of_resource = _room(part.block.resource)
-        added = alone = of_resource + of_metric + part.block.size
-        resource = part.block.resource
-        if previous is not None and (resource is previous.block.resource or resource == previous.block.resource):
+        of_metric = _METRIC_ROOM + len(wire.metric_head(part[0].metric))
+        of_resource = _room(part[0].resource)
+        added = alone = of_resource + of_metric + part[0].size
+        resource = part[0].resource
+        if previous is not None and (resource is previous[0].resource or resource == previous[0].resource):
             added -= of_resource
             if _name(part) == _name(previous):
                 added -= of_metric
         fits = previous is not None and size + added <= max_bytes
-        if not fits and len(part.block.places) > 1 and (previous is not None or alone > max_bytes):
-            todo += [part._replace(block=block) for block in reversed(part.block.parted())]
+        several = part[0].span.stop - part[0].span.start > PIECES
+        if not fits and several and (previous is not None or alone > max_bytes):
+            todo += reversed(_parted(part))
             continue
         if alone > max_bytes:
             oversized += 1
@@ -225,27 +146,25 @@ def _split(parts: Iterable[_Part], max_bytes: int) -> tuple[list[list[_Part]], i
     return requests, oversized
 
 
-@lru_cache(256)  # one for each engine, and the node's
+def _framed(resources: Iterable[list[_Part]]) -> list[bytes]:
+    """Give the pieces of a request: those of its resources' parts, each with what opens before it."""
+    written: list[bytes] = []
+    for parts in resources:
+        first, size = len(written), 0
+        written.append(b"")
+        for (_, _, _, opening, block_size, span), pieces in parts:
+            written.append(opening)
+            written += pieces[span]
+            size += len(opening) + block_size
+        written[first] = wire.open_resource(_resource_head(parts[0][0].resource), _SCOPE_HEAD, size)
+    return written
+
+
 def _room(resource: Resource) -> int:
     """Give how many bytes there are around the metrics of a resource, at most."""
-    return _RESOURCE_ROOM + len(wire.open_resource(resource.attributes, _SCOPE_HEAD, 0))
+    return _RESOURCE_ROOM + len(wire.open_resource(_resource_head(resource), _SCOPE_HEAD, 0))
 
 
-def _framed(parts: Iterable[_Part]) -> list[bytes]:
-    """Give the points' heads, each with what opens before it: a resource, a metric, or nothing."""
-    heads: list[bytes] = []
-    for resource, of_resource in groupby(parts, key=_resource):
-        first = len(heads)
-        size = 0
-        for _, of_metric in groupby(of_resource, key=_name):
-            begins = len(heads)
-            blocks = [block for _, block in of_metric]
-            for block in blocks:
-                heads += block.heads
-            metric, points_size = blocks[0].metric, sum(block.size for block in blocks)
-            head = wire.metric_head(metric)
-            begin = wire.open_metric(head, metric.instrument, points_size, delta=blocks[0].delta)
-            heads[begins] = begin + heads[begins]
-            size += len(begin) + points_size
-        heads[first] = wire.open_resource(resource.attributes, _SCOPE_HEAD, size) + heads[first]
-    return heads
+@lru_cache(256)  # one for each engine, and the node's
+def _resource_head(resource: Resource) -> bytes:
+    return wire.resource_head(resource.attributes)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from struct import Struct, pack
 
 from inferometer.catalog import OVERFLOW, SCHEMA_URL
-from inferometer.model import Exemplar, Histogram, Instrument, Metric
+from inferometer.model import Exemplar, Histogram, Instrument, Metric, Value
 from inferometer.views.exemplars import traced
 
 _LENGTH_DELIMITED = 2
@@ -113,29 +113,41 @@ def span(start: int, end: int) -> bytes:
 # --- data points --------------------------------------------------------------------------------------------------
 
 
-def number_head(metric: Metric, values: Sequence[str | None], start: int | None) -> bytes:
+def number_head(keys: Sequence[str], values: Sequence[str | None], start: int | None) -> bytes:
     """Write a NumberDataPoint's attributes = 7 and start: all of it but stamp and value."""
-    return attributes(7, zip(metric.keys, values, strict=True)) + _start(start)
+    return attributes(7, zip(keys, values, strict=True)) + _start(start)
 
 
-def histogram_head(metric: Metric, values: Sequence[str | None], start: int | None, bounds: Sequence[float]) -> bytes:
+def histogram_head(
+    keys: Sequence[str], values: Sequence[str | None], start: int | None, bounds: Sequence[float]
+) -> bytes:
     """Write a HistogramDataPoint's attributes = 9, start and explicit_bounds = 7: all of it but stamp and value."""
     packed = pack(f"<{len(bounds)}d", *bounds)
-    return (
-        attributes(9, zip(metric.keys, values, strict=True)) + _start(start) + (delimited(7, packed) if bounds else b"")
-    )
+    return attributes(9, zip(keys, values, strict=True)) + _start(start) + (delimited(7, packed) if bounds else b"")
+
+
+def value(value: Value) -> bytes:
+    """Write the value of a data point of either kind."""
+    return histogram_value(value) if isinstance(value, Histogram) else NUMBER.pack(value)
 
 
 def histogram_value(value: Histogram) -> bytes:
     """Write a HistogramDataPoint's count = 4, whose tag is in the stamp, sum = 5 and bucket_counts = 6."""
     counts = value.counts
-    head = opening(6, 8 * len(counts))
-    return pack(f"<QBd{len(head)}s{len(counts)}Q", sum(counts), 0x29, value.sum, head, *counts)
+    head, shape = _buckets(len(counts))
+    return shape.pack(sum(counts), 0x29, value.sum, head, *counts)
 
 
 def histogram_value_size(buckets: int) -> int:
     """Give the length of what `histogram_value` writes."""
-    return 8 + 9 + len(opening(6, 8 * buckets)) + 8 * buckets
+    return _buckets(buckets)[1].size
+
+
+@lru_cache(64)  # a few numbers of buckets, again and again
+def _buckets(count: int) -> tuple[bytes, Struct]:
+    """Give what opens so many bucket_counts, and the shape of all that `histogram_value` writes of them."""
+    head = opening(6, 8 * count)
+    return head, Struct(f"<QBd{len(head)}s{count}Q")
 
 
 def exemplars(number: int, several: Iterable[Exemplar]) -> bytes:
@@ -197,11 +209,15 @@ def scope_head(name: str, version: str) -> bytes:
     return delimited(1, text(1, name) + text(2, version)) + text(3, SCHEMA_URL)
 
 
-def open_resource(pairs: Iterable[tuple[str, str]], scope: bytes, size: int) -> bytes:
+def resource_head(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Write a ResourceMetrics' resource = 1 {attributes = 1} and schema_url = 3."""
+    return delimited(1, attributes(1, pairs)) + text(3, SCHEMA_URL)
+
+
+def open_resource(head: bytes, scope: bytes, size: int) -> bytes:
     """Open a ResourceMetrics (ExportMetricsServiceRequest.resource_metrics = 1) whose metrics take `size` bytes.
 
-    It has resource = 1 {attributes = 1}, schema_url = 3 and one scope_metrics = 2.
+    They are in one scope_metrics = 2.
     """
-    head = delimited(1, attributes(1, pairs)) + text(3, SCHEMA_URL)
     metrics = opening(2, len(scope) + size) + scope
     return opening(1, len(head) + len(metrics) + size) + head + metrics

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an output may say of a snapshot: finite numbers and histograms whose parts agree."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import isfinite
@@ -23,16 +23,20 @@ def sayable(points: Sequence[Point]) -> Sequence[Point]:
     unless a source let something slip, the very same sequence is given back.
     """
     values: list[Value] = list(map(_VALUE, points))
-    kinds = set(map(type, values))  # one for all, or two: this runs over every point of every snapshot
+    if are_sayable(values, set(map(type, values))):
+        return points
+    return [point for point in points if is_sayable(point.value)]
+
+
+def are_sayable(values: Sequence[Value], kinds: Collection[type]) -> bool:
+    """Tell whether all these values, which are of these types, can be said; False if some may not."""
     numbers = values if kinds == {float} else [value for value in values if value.__class__ is float]
     others = () if kinds == {float} else [value for value in values if value.__class__ is not float]
     # One sum tells of any number that is not finite, and of a sum that overflows; only then is each looked at.
-    if isfinite(sum(cast("list[float]", numbers))) and all(map(_is_sayable, others)):
-        return points
-    return [point for point in points if _is_sayable(point.value)]
+    return isfinite(sum(cast("Sequence[float]", numbers))) and all(map(is_sayable, others))
 
 
-def _is_sayable(value: Value) -> bool:
+def is_sayable(value: Value) -> bool:
     """Tell whether one value can be said on every route."""
     if not isinstance(value, Histogram):
         return type(value) in (float, int) and _is_finite(value)  # True would be written as a word

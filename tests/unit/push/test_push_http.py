@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import compress, repeat
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from inferometer import catalog, config
 from inferometer.model import Point, Snapshot
 from inferometer.push import Push, drain, exporter
 from inferometer.push.changes import find_ended, find_fresh, mark, without_returned
+from inferometer.push.sheet import Sheet
 from inferometer.views.otlp import Encoder
 from kubelet.certificates import issue
 from otlp_receiver import Answer, HttpReceiver, Received, point_times, series
@@ -209,23 +211,29 @@ def test_a_resource_is_part_of_a_series() -> None:
     """The same metric and attributes from another resource is another series, and the first one has ended."""
     before = snapshot(point(catalog.REQUESTS_RUNNING, ENGINE, 1.0))
     after = snapshot(point(catalog.REQUESTS_RUNNING, ENGINE, 1.0, resource=POD))
-    assert find_ended(before, after) == before.points
-    assert find_ended(before, before) == ()
-    assert find_ended(None, after) == ()
+    sheet = Sheet.of(before)
+    assert find_ended(sheet, Sheet.of(after)) == before.points
+    assert find_ended(sheet, sheet) == ()
+    assert find_ended(None, Sheet.of(after)) == ()
     moved = snapshot(*reversed(SNAPSHOT.points))
-    assert find_ended(SNAPSHOT, moved) == ()
+    assert find_ended(Sheet.of(SNAPSHOT), Sheet.of(moved)) == ()
 
 
 def test_a_point_of_the_same_read_is_not_sent_again() -> None:
     """What stands in two snapshots, a frozen counter or a frame in its grace, is sent once: an old point is no news."""
     frozen, moving = point(catalog.REQUESTS_RUNNING, ENGINE, 1.0), point(catalog.POWER, GPU, 300.0)
     later = moving._replace(value=310.0, at=moving.at + 5)
-    fresh = find_fresh(snapshot(frozen, moving), snapshot(frozen, later))
-    with_another = find_fresh(snapshot(frozen), snapshot(frozen, later))
-    assert fresh.points == with_another.points == (later,)
-    assert find_fresh(None, snapshot(frozen)).points == (frozen,)
-    newest = snapshot(later)
-    assert find_fresh(snapshot(moving), newest) is newest
+
+    def fresh(sent: Snapshot | None, newest: Snapshot) -> list[Point]:
+        picks = find_fresh(Sheet.of(sent) if sent else None, Sheet.of(newest))
+        return [p for columns, flags in picks for p in compress(columns.group, flags or repeat(True))]
+
+    assert fresh(snapshot(frozen, moving), snapshot(frozen, later)) == [later]
+    assert fresh(snapshot(frozen), snapshot(frozen, later)) == [later]
+    assert fresh(None, snapshot(frozen)) == [frozen]
+    other = point(catalog.POWER, {**GPU, "hw.id": "GPU-9"}, 1.0)
+    assert fresh(snapshot(moving, other), snapshot(later, other)) == [later]
+    assert fresh(snapshot(moving), snapshot(other, moving)) == [other]
 
 
 def test_a_point_that_just_missed_a_push_goes_in_a_request_of_its_own(make: Start) -> None:
@@ -271,13 +279,14 @@ def test_a_series_that_is_back_says_nothing_from_before_its_end(make: Start) -> 
 def test_ends_are_remembered_for_an_hour_and_not_after_a_clock_was_set_back() -> None:
     """What nobody could still say late needs no memory."""
     one = point(catalog.POWER, GPU, 300.0)
-    marked = mark({}, (one,), replace(snapshot(), at=1_000.0))
+    marked = mark({}, (one,), 1_000.0)
 
-    assert without_returned(snapshot(one._replace(at=1_000.0)), marked).points == ()
-    assert without_returned(snapshot(later := one._replace(at=1_000.1)), marked).points == (later,)
-    assert mark(marked, (), replace(snapshot(), at=4_599.0)) == marked
-    assert mark(marked, (), replace(snapshot(), at=4_600.0)) == {}
-    assert mark(marked, (), replace(snapshot(), at=999.0)) == {}
+    for at, left in (1_000.0, 0), (1_000.1, 1):
+        newest = snapshot(one._replace(at=at))
+        assert len(without_returned(newest, Sheet.of(newest), marked).points) == left
+    assert mark(marked, (), 4_599.0) == marked
+    assert mark(marked, (), 4_600.0) == {}
+    assert mark(marked, (), 999.0) == {}
 
 
 # --- failures ---

@@ -153,15 +153,15 @@ def test_ended_histogram_names_its_buckets() -> None:
     )
 
 
-def test_moving_numbers_keep_the_layout() -> None:
-    """Requests whose values and times alone have moved are not laid out again."""
+def test_moving_numbers_keep_the_forms() -> None:
+    """The constant bytes of points whose values and times alone have moved are not written again."""
     encoder = Encoder()
     encoder.requests(SNAPSHOT, max_bytes=HUGE)
-    layout = encoder._layout
+    forms = encoder._forms
     moved = tuple(_moved(p) for p in SNAPSHOT.points)
     (body,) = encoder.requests(replace(SNAPSHOT, points=moved), max_bytes=HUGE)
 
-    assert encoder._layout is layout
+    assert all(encoder._forms[metric] is form for metric, form in forms.items())
     assert parsed(body) == request(moved)
 
 

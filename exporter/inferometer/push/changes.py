@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice, repeat
+from itertools import compress, islice, repeat
 from math import inf
 from operator import and_, gt, not_
 
@@ -118,7 +118,7 @@ def part_late(sent: Sheet | None, fresh: Sequence[Pick]) -> tuple[list[Pick], ..
     late, rest = [], []
     for pick in fresh:
         columns, flags = pick
-        if columns.earliest > sent.at:
+        if columns.earliest > sent.at or (flags is not None and min(compress(columns.at, flags)) > sent.at):
             rest.append(pick)
             continue
         in_time = list(map(gt, columns.at, repeat(sent.at)))

@@ -21,7 +21,7 @@ from math import inf, nextafter
 from types import MappingProxyType
 
 from inferometer.accounting.starts import fell
-from inferometer.model import Histogram, Instrument, Metric, Point, Resource, Snapshot
+from inferometer.model import Group, Histogram, Instrument, Metric, Point, Points, Resource, Snapshot, groups_of
 from inferometer.views.sayable import sayable
 
 Series = tuple[Metric, tuple[str | None, ...], Resource]
@@ -72,24 +72,28 @@ def as_deltas(said: Said, now: Snapshot, preference: Preference) -> tuple[Snapsh
     if not instruments:
         return now, said
     last, since = dict(said.last), said.since
-    points: list[Point] = []
+    groups: list[Group] = []
     present = 0
-    for point in sayable(now.points):
-        if point.metric.instrument not in instruments:
-            points.append(point)
+    for group in groups_of(sayable(now.points)):
+        metric = group[0].metric
+        if metric.instrument not in instruments:
+            groups.append(group)
             continue
-        present += 1
-        series = (point.metric, point.attributes, point.resource)
-        before = last.pop(series, None)
-        if before is not None and point.at <= before.at:  # the same read, or a clock that was set back: no news yet
-            last[series] = before
-            continue
-        last[series] = point
-        if (gained := _gain(point, before, since)) is not None:
-            points.append(gained)
+        present += len(group)
+        gains: list[Point] = []
+        for point in group:
+            series = (metric, point.attributes, point.resource)
+            before = last.pop(series, None)
+            if before is not None and point.at <= before.at:  # the same read, or a clock that was set back: no news yet
+                last[series] = before
+                continue
+            last[series] = point
+            if (gained := _gain(point, before, since)) is not None:
+                gains.append(gained)
+        groups.append(tuple(gains))
     for series in list(islice(last, max(0, len(last) - present - _MOST_ABSENT))):
         since = max(since, nextafter(last.pop(series).at, inf))  # if it comes back, it must not be taken for a new one
-    return replace(now, points=tuple(points)), Said(since, MappingProxyType(last))
+    return replace(now, points=Points.of(filter(None, groups))), Said(since, MappingProxyType(last))
 
 
 def _gain(point: Point, before: Point | None, since: float) -> Point | None:

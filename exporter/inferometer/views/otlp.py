@@ -20,7 +20,7 @@ from inferometer.views.exemplars import CUMULATIVE, Told, placed, traced
 from inferometer.views.otlp_forms import Filled, Form, Series, Times
 from inferometer.views.otlp_layout import SCOPE, lay_out, marks
 from inferometer.views.otlp_wire import is_true, nanoseconds, started
-from inferometer.views.sayable import are_sayable, is_sayable, sayable
+from inferometer.views.sayable import are_sayable, sayable
 
 _JSON_DATA = {
     Instrument.GAUGE: "gauge",
@@ -64,14 +64,13 @@ class Encoder:
         times, made = Times(), dict[Series, bytes]()
         told: list[Filled] = []
         for pick in map(Pick, map(Columns.of, groups)) if picks is None else picks:
-            kinds = set(map(type, pick.columns.values))
-            said = pick if are_sayable(pick.columns.values, kinds) else _sayable(pick)
+            said = pick if are_sayable(pick.columns.values) else _sayable(pick)
             if said is None:
                 continue
             columns, flags = said
             metric = columns.metric
             exemplars = _exemplars(columns, snapshot.exemplars, deltas) if snapshot.exemplars else {}
-            form = Form.of(columns, deltas, exemplars, forms.get(metric), made, histograms=Histogram in kinds)
+            form = Form.of(columns, deltas, exemplars, forms.get(metric), made)
             forms[metric] = form
             told.append(form.fill(columns, flags, times))
         self._forms = forms
@@ -83,7 +82,8 @@ class Encoder:
 def _sayable(pick: Pick) -> Pick | None:
     """Leave out what is no measurement; None where nothing else is picked."""
     columns, flags = pick
-    said = list(map(is_sayable, columns.values))
+    fit = set(map(id, sayable(columns.group)))
+    said = [id(point) in fit for point in columns.group]
     chosen = list(compress(flags or said, said))
     return Pick(columns.only(said), chosen) if any(chosen) else None
 

@@ -93,21 +93,18 @@ class Form:
         exemplars: Mapping[int, bytes],
         before: "Form | None",
         made: dict[Series, bytes],
-        *,
-        histograms: bool,
     ) -> "Form":
         """Give the form of points of one metric; that of `before` where it is theirs, else with the bytes that it has.
 
         The points of the instruments in `instruments` are deltas. `exemplars` are those of some points, by their indices.
-        `made` is what was written for other metrics at the same time: many say the same of the same device. `histograms`
-        says whether there are any.
+        `made` is what was written for other metrics at the same time: many say the same of the same device.
         """
         metric = columns.metric
         delta = metric.instrument in instruments
         starts: list[float | None] = [None] * len(columns.starts) if delta else columns.starts
-        bounds = (
-            [value.bounds if isinstance(value, Histogram) else None for value in columns.values] if histograms else []
-        )
+        bounds: list[_Bounds] = []
+        if metric.instrument is Instrument.HISTOGRAM:
+            bounds = [value.bounds if isinstance(value, Histogram) else None for value in columns.values]
         known: Mapping[Series, bytes] = {}
         if before is not None and before.delta is delta:
             if before.fits(columns, starts, bounds, exemplars):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Points put together as OTLP requests: by resource and metric, parted into requests by their bytes."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
-from itertools import chain, groupby, repeat
+from itertools import accumulate, chain, groupby, repeat
 
 from inferometer import __version__
 from inferometer.model import Histogram, Instrument, Metric, Point, Resource
@@ -36,13 +37,12 @@ def lay_out(told: Sequence[Filled], max_bytes: int) -> tuple[tuple[bytes, ...], 
     if not told:
         return (), 0
     resources = _by_resource(told)
-    body = b"".join(_framed(resources))
-    if len(body) <= max_bytes:  # as nearly every one is
-        return (body,), 0
+    pieces, size = _framed(resources)
+    if size <= max_bytes:  # as nearly all are
+        return (b"".join(pieces),), 0
     requests, oversized = _split(chain.from_iterable(resources), max_bytes)
-    return tuple(
-        b"".join(_framed(_joined(each) for _, each in groupby(parts, _resource))) for parts in requests
-    ), oversized
+    framed = (_framed([_joined(each) for _, each in groupby(parts, _resource)])[0] for parts in requests)
+    return tuple(map(b"".join, framed)), oversized
 
 
 def marks(
@@ -99,14 +99,6 @@ def _one(parts: Sequence[_Part]) -> _Part:
     return open_block(first.metric, first.resource, size, slice(0, len(pieces)), delta=first.delta), pieces
 
 
-def _parted(part: _Part) -> list[_Part]:
-    """Give a part for each point."""
-    (metric, delta, resource, *_, span), pieces = part
-    points = [pieces[i : i + PIECES] for i in range(span.start, span.stop, PIECES)]
-    own = slice(0, PIECES)
-    return [(open_block(metric, resource, sum(map(len, each)), own, delta=delta), each) for each in points]
-
-
 # --- requests -----------------------------------------------------------------------------------------------------
 
 
@@ -116,39 +108,52 @@ def _split(parts: Iterable[_Part], max_bytes: int) -> tuple[list[list[_Part]], i
     Lengths around the points are taken at their most, so a request may be a little smaller than it could be.
     """
     requests: list[list[_Part]] = []
-    size = oversized = 0
+    left = oversized = 0  # bytes of the newest request that are free
     previous: _Part | None = None
-    todo = list(parts)[::-1]
-    while todo:
-        part = todo.pop()
-        of_metric = _METRIC_ROOM + len(wire.metric_head(part[0].metric))
-        of_resource = _room(part[0].resource)
-        added = alone = of_resource + of_metric + part[0].size
-        resource = part[0].resource
-        if previous is not None and (resource is previous[0].resource or resource == previous[0].resource):
-            added -= of_resource
-            if _name(part) == _name(previous):
-                added -= of_metric
-        fits = previous is not None and size + added <= max_bytes
-        several = part[0].span.stop - part[0].span.start > PIECES
-        if not fits and several and (previous is not None or alone > max_bytes):
-            todo += reversed(_parted(part))
-            continue
-        if alone > max_bytes:
-            oversized += 1
-            continue
-        if not fits:
-            requests.append([])
-            size, added = 0, alone
-        requests[-1].append(part)
-        size += added
-        previous = part
+    for part in parts:
+        block = part[0]
+        of_metric = _METRIC_ROOM + len(wire.metric_head(block.metric))
+        around = _room(block.resource) + of_metric
+        added = around
+        if previous is not None and _resource(part) == _resource(previous):
+            added = 0 if _name(part) == _name(previous) else of_metric
+        ends = _ends(part)
+        begin, end = 0, len(ends) - 1
+        while begin < end:
+            until = bisect_right(ends, ends[begin] + left - added) - 1
+            if until > begin:
+                requests[-1].append(_some(part, begin, until, ends[until] - ends[begin]))
+                left -= added + ends[until] - ends[begin]
+                begin, added, previous = until, 0, part
+            elif around + ends[begin + 1] - ends[begin] > max_bytes:
+                oversized += 1
+                begin += 1
+            else:
+                requests.append([])
+                left, added = max_bytes, around
     return requests, oversized
 
 
-def _framed(resources: Iterable[list[_Part]]) -> list[bytes]:
-    """Give the pieces of a request: those of its resources' parts, each with what opens before it."""
+def _ends(part: _Part) -> list[int]:
+    """Give where each point of a part ends, in bytes, after a 0."""
+    block, pieces = part
+    sizes = list(map(len, pieces[block.span]))
+    return list(accumulate(map(sum, zip(*[iter(sizes)] * PIECES, strict=True)), initial=0))
+
+
+def _some(part: _Part, begin: int, end: int, size: int) -> _Part:
+    """Give the points of a part from `begin` to `end`, which take `size` bytes."""
+    (metric, delta, resource, *_, span), pieces = part
+    if PIECES * (end - begin) == span.stop - span.start:
+        return part
+    own = slice(span.start + PIECES * begin, span.start + PIECES * end)
+    return open_block(metric, resource, size, own, delta=delta), pieces
+
+
+def _framed(resources: Iterable[list[_Part]]) -> tuple[list[bytes], int]:
+    """Give the pieces of a request, and their length: those of its resources' parts, each with what opens before it."""
     written: list[bytes] = []
+    whole = 0
     for parts in resources:
         first, size = len(written), 0
         written.append(b"")
@@ -156,8 +161,9 @@ def _framed(resources: Iterable[list[_Part]]) -> list[bytes]:
             written.append(opening)
             written += pieces[span]
             size += len(opening) + block_size
-        written[first] = wire.open_resource(_resource_head(parts[0][0].resource), _SCOPE_HEAD, size)
-    return written
+        written[first] = wire.open_resource(_resource_head(_resource(parts[0])), _SCOPE_HEAD, size)
+        whole += len(written[first]) + size
+    return written, whole
 
 
 def _room(resource: Resource) -> int:

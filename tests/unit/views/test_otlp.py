@@ -165,6 +165,18 @@ def test_moving_numbers_keep_the_forms() -> None:
     assert parsed(body) == request(moved)
 
 
+def test_a_form_stays_as_long_as_its_metric() -> None:
+    """What a slower tier says is not said in most pushes, and is not written anew for that; what has ended is forgotten."""
+    encoder = Encoder()
+    encoder.requests(SNAPSHOT, max_bytes=HUGE)
+    forms = encoder._forms
+    assert encoder.requests(SNAPSHOT, max_bytes=HUGE, picks=[]) == ()
+    assert encoder._forms == forms
+    left = SNAPSHOT.points[0]
+    encoder.requests(snapshot(left), max_bytes=HUGE, picks=[])
+    assert encoder._forms == {left.metric: forms[left.metric]}
+
+
 def _moved(p: Point) -> Point:
     if isinstance(p.value, Histogram):
         return p._replace(at=p.at + 5, value=p.value._replace(counts=tuple(c + 1 for c in p.value.counts), sum=99.5))

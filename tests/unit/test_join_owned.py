@@ -9,7 +9,7 @@ import pytest
 from frames import CONTEXT, frames, gpu, instance
 from inferometer import catalog
 from inferometer.join import Context, join
-from inferometer.join.laid import Memo
+from inferometer.join.memo import Memo
 from inferometer.model import AllocatedClaim, Allocation, Claim, Frames, Grant, Metric, Pod, PooledDevice, Snapshot
 
 DRIVER = "gpu.nvidia.com"

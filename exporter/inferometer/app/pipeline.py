@@ -16,7 +16,7 @@ from inferometer.app.dra import Dra
 from inferometer.app.engines import Engines
 from inferometer.board import Board, Poller
 from inferometer.config import Config, Seconds, drops_of, limits_of
-from inferometer.join import Context, join
+from inferometer.join import Context, Memo, join
 from inferometer.model import DeviceReport, Frames, Resource, Snapshot, SpoolState
 from inferometer.push import resource_attributes
 from inferometer.sources.devices.amd.source import Amd
@@ -91,6 +91,7 @@ class Pipeline:
             infrastructure=config.identity.infrastructure_namespaces,
             objectives=config.slo.objectives,
             itself=(environ.get("POD_NAMESPACE", ""), environ.get("POD_NAME", "")),
+            memo=Memo(),
         )
         self._company = Company(self._context.itself)
         self._pod_source: pods_api.Pods | None = None

@@ -4,8 +4,8 @@
 from collections.abc import Mapping
 
 from inferometer import catalog
-from inferometer.join.draft import Draft
-from inferometer.model import EngineReport, Resource
+from inferometer.join.sheet import Sheet
+from inferometer.model import Engine, EngineReport, Resource
 
 STATISTICS_OFF, UNKNOWN_PAGE, *_ = catalog.BLIND_REASON.values
 
@@ -25,16 +25,16 @@ def blindness(report: EngineReport) -> str:
     return STATISTICS_OFF if report.missing else ""
 
 
-def put_blindness(draft: Draft, attributes: _Attributes, reason: str, at: float, resource: Resource) -> None:
+def put_blindness(sheet: Sheet, attributes: _Attributes, reason: str, at: float, resource: Resource) -> None:
     """Put whether an engine is up and blind; `reason` is empty where it is not."""
     told = {**attributes, catalog.BLIND_REASON.key: reason}
-    draft.put(catalog.ENGINE_BLIND, told, float(bool(reason)), at=at, resource=resource)
+    sheet.put(catalog.ENGINE_BLIND, told, float(bool(reason)), at=at, resource=resource)
 
 
-def put_drift(draft: Draft, report: EngineReport, attributes: _Attributes, at: float, resource: Resource) -> None:
+def put_drift(sheet: Sheet, engine: Engine, attributes: _Attributes, at: float, resource: Resource) -> None:
     """Put how many families differ from what is known of the engine; of an unknown one nothing is."""
-    if report.kind == "unknown":
+    if engine.kind == "unknown":
         return
-    for state, families in zip(catalog.FAMILY_STATE.values, (report.missing, report.unknown), strict=True):
+    for state, families in zip(catalog.FAMILY_STATE.values, (engine.missing, engine.unknown), strict=True):
         told = {**attributes, catalog.FAMILY_STATE.key: state}
-        draft.put(catalog.ENGINE_FAMILIES, told, float(len(families)), at=at, resource=resource)
+        sheet.put(catalog.ENGINE_FAMILIES, told, float(len(families)), at=at, resource=resource)

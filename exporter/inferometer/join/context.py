@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field
 
 from inferometer.config import Identity, Objective
-from inferometer.join.laid import Memo
+from inferometer.join.memo import Memo
 from inferometer.model import Resource
 
 
@@ -14,7 +14,8 @@ class Context:
 
     `process_series` asks for series of single processes; `itself` is the namespace and name of the pod that the agent runs in.
     `drivers` are the DRA drivers whose devices are GPUs; `infrastructure` the namespaces of the cluster's operators.
-    `objectives` are held against the bounds of the engines' histograms. `memo` saves work from one tick to the next, and changes no result.
+    `objectives` are held against the bounds of the engines' histograms. `memo` saves work from one tick to the
+    next; without one every point is made anew.
     """
 
     node: Resource
@@ -27,4 +28,4 @@ class Context:
     drivers: tuple[str, ...] = Identity().drivers
     infrastructure: tuple[str, ...] = Identity().infrastructure_namespaces
     objectives: tuple[Objective, ...] = ()
-    memo: Memo = field(default_factory=Memo, compare=False, repr=False)
+    memo: Memo | None = field(default=None, compare=False, repr=False)

@@ -1,41 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices and their owners on the points: what each device does, and whose it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from inferometer import catalog
 from inferometer.join.attributes import device_attributes
 from inferometer.join.draft import Draft
 from inferometer.join.health import put_health
+from inferometer.join.laid import Said
+from inferometer.join.layout import Layout, Named
 from inferometer.join.owned import Owned
+from inferometer.join.reports import Told
 from inferometer.join.rules import Rule
-from inferometer.model import Device, DeviceReport
+from inferometer.join.sheet import Sheet
+from inferometer.model import Device
 
 
-def put_devices(
-    draft: Draft, report: DeviceReport, health: Mapping[str, tuple[Rule, ...]], at: float, age: float
-) -> None:
-    """Put what each device is, does and how it is, with its own identity only (law 6).
+def put_measured(draft: Draft, told: Told) -> Layout:
+    """Put what each device does, with its own identity only (law 6); gives how that is laid out."""
+    devices = told.report.devices
 
-    `health` has the rules that hold for each GPU; `at` is when the report was read, `age` how long ago.
-    """
-    named = {device.uuid: device_attributes(device.uuid, device) for device in report.devices}
-    for device in report.devices:
-        attributes = named[device.uuid]
-        if device.is_instance:
-            draft.put(catalog.MIG_INFO, {**attributes, **_instance_details(device)}, 1.0, at=at)
-            continue
-        draft.put(catalog.GPU_INFO, {**attributes, **report.details, **device.details}, 1.0, at=at)
-        if _IN_FABRIC & device.details.keys():
-            draft.put(catalog.FABRIC_INFO, {**attributes, **device.details}, 1.0, at=at)
-        put_health(draft, attributes, health[device.uuid], at)
-        draft.put(catalog.GPU_READING_AGE, attributes, age + report.unresponsive.get(device.uuid, 0.0))
-    own = {uuid: {**attributes, **_HW, **draft.common} for uuid, attributes in named.items()}
-    draft.put_readings(own, report.readings, at)
+    def name() -> Named:
+        return {d.uuid: {**device_attributes(d.uuid, d), **_HW, **draft.common} for d in devices}
+
+    named = draft.recall.of(("named", told.source), devices, name)
+    return draft.put_readings(("readings", told.source), [Said(named, told.report.readings, told.at, draft.node)])
+
+
+def put_devices(draft: Draft, told: Told, health: Mapping[str, tuple[Rule, ...]], age: float) -> None:
+    """Put what each device is and how it is. `health` has the rules that hold for each GPU; `age` is how old the report is."""
+    source, report = told.source, told.report
+    draft.say(("infos", source), _put_infos, report.devices, report.details, at=told.at)
+    draft.say(("health", source), _put_health, report.devices, health, at=told.at)
+    gpus = draft.recall.of(("gpus", source), report.devices, lambda: [d for d in report.devices if not d.is_instance])
+    names = draft.names(
+        source, catalog.GPU_READING_AGE, report.devices, lambda: [device_attributes(d.uuid, d) for d in gpus]
+    )
+    ages = [age + report.unresponsive.get(device.uuid, 0.0) for device in gpus]
+    draft.say_column(source, catalog.GPU_READING_AGE, names, ages)
 
 
 _HW: Mapping[str, str | None] = {catalog.HW_TYPE.key: "gpu"}
 _IN_FABRIC = {catalog.FABRIC_CLUSTER.key, catalog.FABRIC_CLIQUE.key}
+
+
+def _put_infos(sheet: Sheet, devices: Sequence[Device], details: Mapping[str, str]) -> None:
+    for device in devices:
+        attributes = device_attributes(device.uuid, device)
+        if device.is_instance:
+            sheet.put(catalog.MIG_INFO, {**attributes, **_instance_details(device)}, 1.0)
+            continue
+        sheet.put(catalog.GPU_INFO, {**attributes, **details, **device.details}, 1.0)
+        if _IN_FABRIC & device.details.keys():
+            sheet.put(catalog.FABRIC_INFO, {**attributes, **device.details}, 1.0)
+
+
+def _put_health(sheet: Sheet, devices: Sequence[Device], health: Mapping[str, tuple[Rule, ...]]) -> None:
+    for device in devices:
+        if not device.is_instance:
+            put_health(sheet, device_attributes(device.uuid, device), health[device.uuid])
 
 
 def _instance_details(device: Device) -> dict[str, str | None]:
@@ -48,9 +71,9 @@ def _instance_details(device: Device) -> dict[str, str | None]:
     return {key: None if number is None else str(number) for key, number in numbers.items()}
 
 
-def put_owners(draft: Draft, owned: Owned) -> None:
+def put_owners(sheet: Sheet, owned: Owned) -> None:
     """Put who holds what, once for each holding."""
     for attributes in owned.infos:
-        draft.put_aligned(catalog.OWNER_INFO, attributes, 1.0)
+        sheet.put_aligned(catalog.OWNER_INFO, attributes, 1.0)
     if owned.ownership.level != "none":
-        draft.put(catalog.OWNER_UNRESOLVED, {}, float(owned.ownership.unresolved))
+        sheet.put(catalog.OWNER_UNRESOLVED, {}, float(owned.ownership.unresolved))

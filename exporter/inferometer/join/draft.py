@@ -1,103 +1,155 @@
 # SPDX-License-Identifier: Apache-2.0
 """The points of one snapshot while it is made: each series once, grouped by metric."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import chain
+from operator import is_
+from typing import NamedTuple, TypeVarTuple
 
 from inferometer import catalog
 from inferometer.join.context import Context
-from inferometer.join.laid import Laid, Named, again, lay
-from inferometer.model import Group, Metric, Point, Points, Reading, Resource, Value, series_of
+from inferometer.join.laid import Column, Laid, Said, lay, tell
+from inferometer.join.layout import Layout, Names
+from inferometer.join.memo import Memo
+from inferometer.join.sheet import Part, Sheet
+from inferometer.model import SAID_AGAIN, Group, Metric, Points, count_series
+
+Ts = TypeVarTuple("Ts")
+
+
+class Spoken(NamedTuple):
+    """What was put, of what, and when (Unix seconds)."""
+
+    told: object
+    at: float
+    part: Part
 
 
 class Draft:
-    """Collects the points of one snapshot by metric."""
+    """Puts together the points of one snapshot, part by part: what has not changed is lent by the snapshot before.
+
+    What the agent itself says stays as it was said for up to `SAID_AGAIN` seconds, while it says the same.
+    """
 
     def __init__(self, now: float, context: Context) -> None:
         self.now = now
-        self._node = context.node
-        self.common = {catalog.SIMULATED.key: "true"} if context.simulated else {}
-        self._points: dict[Metric, dict[tuple[str | None, ...], Point]] = {}
-        self._memo = context.memo
-        self._laid: list[Laid] = []
-        self._lent: dict[Metric, Group] = {}  # those of a report alone
+        self.node = context.node
+        self.common: Mapping[str, str] = {catalog.SIMULATED.key: "true"} if context.simulated else {}
+        self._context = context
+        self._memo = context.memo or Memo()
+        self.recall = self._memo.begin(context)
+        self._columns: dict[Metric, list[Column]] = {}
+        self._apart: dict[Metric, tuple[Names, ...]] = self.recall.before("apart") or {}
         self.series = 0
         self.repeated = 0
 
-    def put(
+    def say(
         self,
-        metric: Metric,
-        attributes: Mapping[str, str | None],
-        value: Value,
-        *,
+        key: Hashable,
+        put: Callable[[Sheet, *Ts], None],
+        *told: *Ts,
         at: float | None = None,
-        start: float | None = None,
-        resource: Resource | None = None,
     ) -> None:
-        """Add one point; an empty attribute value counts as absent."""
-        get = {**attributes, **self.common}.get if self.common else attributes.get
-        self.put_aligned(
-            metric, tuple([get(key) or None for key in metric.keys]), value, at=at, start=start, resource=resource
-        )
+        """Add what `put` puts on a sheet; or what it put before, if it was told the same and it is not to be said again yet.
 
-    def put_aligned(
-        self,
-        metric: Metric,
-        attributes: tuple[str | None, ...],
-        value: Value,
-        *,
-        at: float | None = None,
-        start: float | None = None,
-        resource: Resource | None = None,
-    ) -> None:
-        """Add one point whose attributes are aligned with the metric's.
-
-        A series that is there already stays as it is (law 2): two targets may be one engine, or one port with two paths,
-        and a page that says a series twice is no page to Prometheus.
+        `at` is when that was read (Unix seconds), where it was not now: it alone makes nothing new.
         """
-        points = self._points.get(metric)
-        if points is None:
-            points = self._own(metric)
-        if attributes in points:
-            self.repeated += series_of(value)
+        known: Spoken | None = self.recall.before(key)
+        if known is None or known.told != told or not self._holds(known.at):
+            sheet = Sheet(self.now if at is None else at, self.common, self.node)
+            put(sheet, *told)
+            known = Spoken(told, self.now, sheet.part(known.part if known else None))
+        self.recall.note(key, known)
+        self._add(known.part.columns, known.part.repeated)
+
+    def say_column(
+        self, key: Hashable, metric: Metric, names: Names, values: Sequence[float], at: float | None = None
+    ) -> None:
+        """Add numbers of the agent's own, of which some change at each tick; `names` are recalled, or nothing stays."""
+        if not names:
             return
-        at = self.now if at is None else at
-        points[attributes] = Point(metric, attributes, value, at, start, resource or self._node)
-        self.series += 1 if value.__class__ is float else series_of(value)
+        known: tuple[float, Column] | None = self.recall.before((key, metric))
+        began, column = known if known is not None and self._holds(known[0]) else (self.now, None)
+        column = tell(metric, names, values, self.now if at is None else at, self.node, column)
+        self.recall.note((key, metric), (began, column))
+        self._add({metric: column})
 
-    def put_readings(
-        self, named: Named, readings: Sequence[Reading], at: float, resource: Resource | None = None
-    ) -> None:
-        """Add a point for every reading of a report that was read at `at`; a reading may have a time of its own.
+    def put_readings(self, key: Hashable, reports: Sequence[Said]) -> Layout:
+        """Add a point for every reading of some reports; gives how they are laid out, the same object while that is so."""
+        before: Laid | None = self.recall.before(key)
+        laid = lay(reports, before)
+        self.recall.note(key, laid)
+        self._add(laid.columns, laid.repeated)
+        return laid.layout
 
-        `named` has the attributes of each subject; a subject that is not there contributes nothing.
-        """
-        resource = resource or self._node
-        known = self._memo.laid[len(self._laid) :][:1]
-        laid = (again(known[0], named, readings, at, resource) if known else None) or lay(named, readings, at, resource)
-        self._laid.append(laid)
-        self.repeated += laid.repeated
-        for metric, group in laid.groups.items():
-            if metric not in self._points and metric not in self._lent:
-                self._lent[metric] = group
-                self.series += laid.series[metric]
-                continue
-            there = self._own(metric)
-            for point in group:
-                if point.attributes in there:
-                    self.repeated += series_of(point.value)
-                else:
-                    there[point.attributes] = point
-                    self.series += series_of(point.value)
+    def put_columns(self, columns: Mapping[Metric, Column]) -> None:
+        """Add points that are made already."""
+        self._add(columns)
 
-    def _own(self, metric: Metric) -> dict[tuple[str | None, ...], Point]:
-        """Give the points of a metric, to add to them."""
-        points = self._points.get(metric)
-        if points is None:
-            points = self._points[metric] = {point.attributes: point for point in self._lent.pop(metric, ())}
-        return points
+    def names(
+        self, key: Hashable, metric: Metric, told: object, name: Callable[[], Iterable[Mapping[str, str | None]]]
+    ) -> Names:
+        """Give the attributes of a metric's series, the same object while they are named after the same."""
+
+        def make() -> Names:
+            return tuple(
+                tuple([get(key) or None for key in metric.keys])
+                for attributes in name()
+                for get in ({**attributes, **self.common}.get,)
+            )
+
+        return self.recall.of(("names", key, metric), told, make)
 
     def points(self) -> Points:
         """Give all points, in the catalogue's order of metrics; what is passed on comes after it."""
-        self._memo.laid = self._laid  # whole, so that nobody sees it half done
-        groups = {**self._lent, **{metric: tuple(points.values()) for metric, points in self._points.items()}}
-        return Points.of(groups[metric] for metric in sorted(groups, key=catalog.place))
+        metrics = tuple(self._columns)
+        order = self.recall.of("order", metrics, lambda: sorted(metrics, key=catalog.place))
+        points = Points.of([self._whole(metric) for metric in order])
+        self.recall.note(
+            "apart", {m: tuple([c.names for c in several]) for m, several in self._columns.items() if len(several) > 1}
+        )
+        self._memo.keep(self._context, self.recall)
+        return points
+
+    def _holds(self, said: float) -> bool:
+        """Tell whether what was said then need not be said again; a clock that was set back proves nothing."""
+        return 0 <= self.now - said < SAID_AGAIN
+
+    def _add(self, columns: Mapping[Metric, Column], repeated: int = 0) -> None:
+        self.repeated += repeated
+        for metric, column in columns.items():
+            there = self._columns.setdefault(metric, [])
+            new = (
+                column if not there or self._is_apart(metric, there, column) else self._without_repeated(there, column)
+            )
+            if new.group:
+                there.append(new)
+                self.series += new.series
+
+    def _is_apart(self, metric: Metric, there: Sequence[Column], column: Column) -> bool:
+        """Tell whether a column has none of the series that are there: mostly it is known from the tick before."""
+        known = self._apart.get(metric, ())
+        names = [*(each.names for each in there), column.names]
+        if len(known) >= len(names) and all(one is other for one, other in zip(names, known, strict=False)):
+            return True
+        return set(column.names).isdisjoint(name for each in there for name in each.names)
+
+    def _without_repeated(self, there: Sequence[Column], column: Column) -> Column:
+        """Leave out the series that are there already, which stay as they are (law 2)."""
+        known = {name for each in there for name in each.names}
+        group = tuple([point for point in column.group if point.attributes not in known])
+        series = count_series([point.value for point in group])
+        self.repeated += column.series - series
+        return Column(tuple([point.attributes for point in group]), group, series)
+
+    def _whole(self, metric: Metric) -> Group:
+        """Put the columns of a metric together; the same tuple where all of them are those of the tick before."""
+        several = self._columns[metric]
+        if len(several) == 1:
+            return several[0].group
+        groups = [column.group for column in several]
+        known: tuple[list[Group], Group] | None = self.recall.before(("whole", metric))
+        if known is None or len(known[0]) != len(groups) or not all(map(is_, known[0], groups)):
+            known = groups, tuple(chain.from_iterable(groups))
+        self.recall.note(("whole", metric), known)
+        return known[1]

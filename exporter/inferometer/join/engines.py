@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engines on the points, with the identity of the pod that serves them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, cast
-from urllib.parse import urlsplit
 
 from inferometer import catalog
-from inferometer.join.attributes import owner_attributes
 from inferometer.join.balances import find_balances
-from inferometer.join.blindness import blindness, put_blindness, put_drift
+from inferometer.join.blindness import put_blindness
 from inferometer.join.context import Context
 from inferometer.join.draft import Draft
-from inferometer.join.laid import Named
-from inferometer.join.objectives import MEASURED_BY, Measured, complain, measure, put_objectives
+from inferometer.join.laid import Said
+from inferometer.join.layout import VALUE
 from inferometer.join.pods import Pods
-from inferometer.join.services import describe_service
+from inferometer.join.serving import Served, engine_attributes, engine_resource, find_served, put_served, whose
+from inferometer.join.shapes import cost, find_shape, first_tokens
+from inferometer.join.sheet import Sheet
 from inferometer.join.starting import Told, find_starting
 from inferometer.join.valid import good
 from inferometer.model import (
@@ -24,10 +25,6 @@ from inferometer.model import (
     Exemplar,
     Frames,
     Metric,
-    Owner,
-    Pod,
-    Reading,
-    Resource,
     Start,
     Target,
     count_series,
@@ -55,138 +52,86 @@ _LIMITS = (*dict.fromkeys(catalog.OPEN.values()), "unfoldable", *catalog.WITHHEL
 
 def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> Engines:
     """Put what the engines say."""
-    engines: list[Engine] = []
     balances: list[Balance] = []
     doubts = [(limit, 0, 0) for limit in _LIMITS]
     left_out = 0
+    taken = draft.series
+    served: list[Served] = []
     reports: dict[str, Told] = {}
-    passed: list[tuple[Named, Sequence[Reading], float, Resource]] = []  # last: the limit is first for what is read
+    read: list[Said] = []
+    passed: list[Said] = []  # last: the limit is first for what is read
     exemplars: dict[tuple[Metric, tuple[str | None, ...]], tuple[Exemplar, ...]] = {}
     for frame in good(frames, "engine", EngineReport):
         report = cast("EngineReport", frame.value)
-        cost = count_series([reading.value for reading in report.readings])
-        if draft.series + cost > context.max_series:
-            left_out += cost
+        each = find_served(report, pods, context, draft.common, draft.recall)
+        shape = find_shape(report, each, draft.recall)
+        number = cost(report.readings, shape)
+        if taken + number > context.max_series:
+            left_out += number
             continue
         doubts += [(f"page_{doubt}", frame.sequence, number) for doubt, number in report.dropped.items()]
         doubts += [
             (limit, frame.sequence, number) for limit, number in (*report.folded.items(), *report.withheld.items())
         ]
 
-        target = report.target
-        pod, owner = _whose(target, pods)
-        resource = _engine_resource(report, owner, pod, context)
-        attributes = _engine_attributes(report, owner)
-        measured = tuple(measure(context.objectives, report, owner.namespace if owner else target.namespace))
-        engines.append(_engine(report, owner, resource, measured))
-        described = {
-            **attributes,
-            catalog.ENGINE_KIND.key: report.kind,
-            catalog.ENGINE_BACKEND.key: report.backend,
-            catalog.ENGINE_VERSION.key: report.version,
-            catalog.MODEL.key: report.models[0] if len(report.models) == 1 else None,
-            **report.details,
-        }
-        draft.put(catalog.ENGINE_INFO, described, 1.0, at=frame.at, resource=resource)
-        if report.kind != "router":
-            put_blindness(draft, attributes, blindness(report), frame.at, resource)
-        put_drift(draft, report, attributes, frame.at, resource)
-        named = {target.instance: {**attributes, **draft.common}}
-        put_objectives(draft, measured, attributes, frame.at, resource)
-        draft.put_readings(named, report.readings, frame.at, resource)
+        instance = report.target.instance
+        served.append(each)
+        taken += number + each.series
+        read.append(Said(each.named, report.readings, frame.at, each.resource, shape))
         if report.passed:
-            passed.append((named, report.passed, frame.at, resource))
+            passed.append(Said(each.named, report.passed, frame.at, each.resource))
         for (metric, added), several in report.exemplars.items():
-            get = {**named[target.instance], **dict(added)}.get
+            get = {**each.named[instance], **dict(added)}.get
             exemplars.setdefault((metric, tuple([get(key) or None for key in metric.keys])), several)
-        reports[target.instance] = Told(report, frame.at, attributes, resource)
-        balances += find_balances(report, named[target.instance], frame.at, resource)
-    left_out += sum(_put_passed(draft, *each, context.max_series) for each in passed)
-    _put_unread(draft, frames, pods, context)
-    starting = find_starting(frames, pods, reports, context.node, draft.common)
-    return Engines(tuple(engines), tuple(balances), starting, tuple(doubts), left_out, exemplars)
+        reports[instance] = Told(each, first_tokens(report.readings, shape), frame.at)
+        balances += find_balances(report, shape, frame.at, each.resource)
+    ats = [said.at for said in read]
+    draft.say("engines", partial(_put_served, ats=ats), tuple(served))
+    if read:
+        draft.put_readings("engines read", read)
+    left_out += sum(_put_passed(draft, said, context.max_series) for said in passed)
+    if unread := _unread(frames):
+        moments = [at for *_, at in unread]
+        answers = tuple([(target, answer) for target, answer, _ in unread])
+        draft.say("unread", partial(_put_unread, ats=moments, context=context), answers, pods)
+    starting = find_starting(frames, pods, reports, context.node, draft.common, draft.recall)
+    engines = tuple([each.engine for each in served])
+    return Engines(engines, tuple(balances), starting, tuple(doubts), left_out, exemplars)
 
 
-def _engine(report: EngineReport, owner: Owner | None, resource: Resource, measured: Iterable[Measured]) -> Engine:
-    return Engine(
-        report.target,
-        report.engine,
-        report.backend,
-        report.kind,
-        report.version,
-        report.models,
-        owner,
-        resource,
-        "" if report.kind == "router" else blindness(report),
-        report.missing,
-        () if report.kind == "unknown" else report.unknown,
-        tuple(
-            (MEASURED_BY[each.objective.metric].name, each.state, text) for each in measured if (text := complain(each))
-        ),
-    )
+def _put_served(sheet: Sheet, served: Sequence[Served], ats: Sequence[float]) -> None:
+    for each, at in zip(served, ats, strict=True):
+        put_served(sheet, each, at)
 
 
-def _put_passed(
-    draft: Draft, named: Named, readings: Sequence[Reading], at: float, resource: Resource, most: int
-) -> int:
+def _put_passed(draft: Draft, said: Said, most: int) -> int:
     """Put what an engine is passed on where all of it has room; give how many series were left out."""
-    cost = count_series([reading.value for reading in readings])
-    if draft.series + cost > most:
-        return cost
-    draft.put_readings(named, readings, at, resource)
+    number = count_series(list(map(VALUE, said.readings)))
+    if draft.series + number > most:
+        return number
+    draft.put_readings(("passed", *said.named), [said])
     return 0
 
 
-def _put_unread(draft: Draft, frames: Frames, pods: Pods, context: Context) -> None:
-    """Put the blindness of engines that answer, but not with a page that can be read."""
-    read = {frame.instance for frame in good(frames, "engine", EngineReport)}
+def _unread(frames: Frames) -> list[tuple[Target, str, float]]:
+    """Give the engines that answer, but not with a page that can be read, with what they answer and when."""
+    read = {frame.instance for frame in frames.good if frame.source == "engine"}
+    found = []
     for outcome in frames.outcomes:
-        target = frames.targets.get(outcome.instance) if outcome.source == "engine" else None
-        answer = outcome.trouble.answer if outcome.trouble else ""
-        if target is None or not answer or outcome.instance in read:
+        if outcome.trouble is None or not outcome.trouble.answer or outcome.source != "engine":
             continue
-        unread = EngineReport(target, target.engine or "unknown", "", "unknown", "", (), ())
-        pod, owner = _whose(target, pods)
-        attributes = _engine_attributes(unread, owner)
-        put_blindness(draft, attributes, answer, outcome.at, _engine_resource(unread, owner, pod, context))
+        target = frames.targets.get(outcome.instance)
+        if target is not None and outcome.instance not in read:
+            found.append((target, outcome.trouble.answer, outcome.at))
+    return found
 
 
-def _whose(target: Target, pods: Pods) -> tuple[Pod | None, Owner | None]:
-    if not target.pod and not target.pod_uid:
-        return None, None
-    return pods.serving(target), pods.owner(target.namespace, target.pod, target.pod_uid)
-
-
-def _engine_attributes(report: EngineReport, owner: Owner | None) -> dict[str, str | None]:
-    """Name an engine on a point: by its pod, or by its address where no pod is known."""
-    address, port = _host_and_port(report.target)
-    return {
-        **(owner_attributes(owner) if owner else {catalog.SERVER_ADDRESS.key: address}),
-        catalog.CONTAINER.key: report.target.container,
-        catalog.SERVER_PORT.key: port,
-        catalog.PROVIDER.key: report.backend or report.engine,
-    }
-
-
-def _host_and_port(target: Target) -> tuple[str, str]:
-    parts = urlsplit(target.url)
-    return parts.hostname or "", str(parts.port or (443 if parts.scheme == "https" else 80))
-
-
-def _engine_resource(report: EngineReport, owner: Owner | None, pod: Pod | None, context: Context) -> Resource:
-    """Describe the service that an engine is; what we know of node and pod stands over what annotations say."""
-    target = report.target
-    inherited = {k: v for k, v in context.node.attributes if not k.startswith("service.")}
-    if owner is None:
-        name = report.backend or report.engine
-        return Resource.of({**inherited, "service.name": name, "service.instance.id": target.instance})
-    return Resource.of(
-        {
-            **describe_service(pod, owner, target.container),
-            **inherited,
-            "k8s.namespace.name": owner.namespace,
-            "k8s.pod.name": owner.pod,
-            "k8s.pod.uid": owner.uid,
-            "k8s.container.name": target.container,
-        }
-    )
+def _put_unread(
+    sheet: Sheet, unread: Sequence[tuple[Target, str]], pods: Pods, ats: Sequence[float], context: Context
+) -> None:
+    """Put their blindness."""
+    for (target, answer), at in zip(unread, ats, strict=True):
+        report = EngineReport(target, target.engine or "unknown", "", "unknown", "", (), ())
+        pod, owner = whose(target, pods)
+        resource = engine_resource(report, owner, pod, context)
+        put_blindness(sheet, engine_attributes(report, owner), answer, at, resource)

@@ -4,11 +4,12 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from inferometer import catalog, xid_catalog
-from inferometer.join.draft import Draft
-from inferometer.join.laid import Memo
+from inferometer.join.laid import find_moved
+from inferometer.join.memo import Recall
 from inferometer.join.rules import OK, RULES, STATES, Facts, Numbers, Pair, Rule
+from inferometer.join.sheet import Sheet
 from inferometer.join.wiring import find_wired
-from inferometer.model import Device, DeviceReport, Metric, Value, Xid
+from inferometer.model import Device, DeviceReport, Metric, Reading, Value, Xid
 
 XID_WINDOW = 600.0  # seconds that an XID counts for: a table, unlike the driver, does not say when it is over
 
@@ -28,21 +29,30 @@ def worst(rules: Iterable[Rule]) -> str:
 
 
 def examine(
-    report: DeviceReport, xids: Iterable[Xid], now: float, memo: Memo | None = None
+    report: DeviceReport, readings: Sequence[Reading], xids: Iterable[Xid], now: float, recall: Recall
 ) -> Mapping[str, tuple[Rule, ...]]:
     """Find, for every physical GPU by its UUID, the rules that hold. `now` is Unix seconds, as the XIDs' `at`.
 
-    What the rules look at seldom changes: then the `memo` has what they said.
+    What the rules look at, the report's `readings` of `READ`, seldom changes: then it is recalled what they said.
     """
-    gpus = [device for device in report.devices if not device.is_instance]
-    readings = [reading[:4] for reading in report.readings if reading[1] in READ]  # of thousands, without their times
+    gpus = recall.of("gpus", report.devices, lambda: [device for device in report.devices if not device.is_instance])
+    seen = _seen(readings, recall)
     recent = _recent(gpus, xids, now)
-    looked_at = (readings, gpus, set(report.unresponsive), recent, report.linked)
-    if memo is None:
-        return _examine(*looked_at)
-    if memo.examined is None or memo.examined[0] != looked_at:
-        memo.examined = looked_at, _examine(*looked_at)
-    return memo.examined[1]
+    looked_at = (seen, gpus, set(report.unresponsive), recent, report.linked)
+    return recall.of("examined", looked_at, lambda: _examine(*looked_at))
+
+
+def _seen(readings: Sequence[Reading], recall: Recall) -> Sequence[Seen]:
+    """Give readings without their times, the same object where only those are others than before."""
+    before: tuple[Sequence[Reading], Sequence[Seen]] | None = recall.before("seen")
+    seen = None
+    if before is not None and len(before[0]) == len(readings):
+        olds, seen = before
+        if any(readings[place][:4] != olds[place][:4] for place in find_moved(readings, olds)):
+            seen = None
+    seen = [reading[:4] for reading in readings] if seen is None else seen
+    recall.note("seen", (readings, seen))
+    return seen
 
 
 def _examine(
@@ -92,13 +102,13 @@ def _slot(address: str) -> str:
     return address.partition(".")[0].lower()
 
 
-def put_health(draft: Draft, attributes: Mapping[str, str | None], rules: Iterable[Rule], at: float) -> None:
+def put_health(sheet: Sheet, attributes: Mapping[str, str | None], rules: Iterable[Rule]) -> None:
     """Put a GPU's state and all its causes; `attributes` name the GPU."""
     held = tuple(rules)
     state = worst(held)
     for possible in catalog.HW_STATE.values:
         told = {**attributes, catalog.HW_TYPE.key: "gpu", catalog.HW_STATE.key: possible}
-        draft.put(catalog.STATUS, told, 1.0 if possible == state else 0.0, at=at)
+        sheet.put(catalog.STATUS, told, 1.0 if possible == state else 0.0)
     for rule in held:
         told = {**attributes, catalog.HW_STATE.key: rule.state, catalog.HEALTH_CAUSE.key: rule.cause}
-        draft.put(catalog.GPU_HEALTH_CAUSE, told, 1.0, at=at)
+        sheet.put(catalog.GPU_HEALTH_CAUSE, told, 1.0)

@@ -1,109 +1,186 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report's readings as points; from one tick to the next most are the same, and are not made again.
+"""Readings of reports as points; from one tick to the next most are the same, and are not made again.
 
-What a slow tier said stays the same reading until its next read, and a number that moved stays the same series.
+What a slow tier said stays the same reading until its next read, and a number that moved stays the same series. So which
+reading is a point of which metric, and what its attributes are, is laid out once (`layout`); and what was read anew with its
+report becomes points all at once, in C.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import compress
-from operator import is_not
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, compress, repeat
+from operator import and_, eq, is_, is_not, itemgetter, not_
+from typing import NamedTuple, cast
 
-from inferometer.join.rules import Rule
-from inferometer.model import Group, Histogram, Metric, Point, Reading, Resource, Value, count_series, series_of
-
-if TYPE_CHECKING:
-    from inferometer.join.owned import Owned
-
-Named = Mapping[str, Mapping[str, str | None]]  # the attributes of each subject
-_NOWHERE = -1
+from inferometer.join.layout import AT, HEAD, START, VALUE, Layout, Named, Names, Source, Spot, lay_out
+from inferometer.model import Group, Instrument, Metric, Point, Reading, Resource, count_series
 
 
-class Laid(NamedTuple):
-    """The points of one report, by metric, with the number of their series; and what they were made from.
+class Column(NamedTuple):
+    """Points of one metric; `names` are their attributes, the very same object while these are.
 
-    `places` says where in its metric's group each reading's point is, `_NOWHERE` where it has none of its own; `timeless` says
-    which readings had no time of their own, and have that of their report, `at`.
+    `series` is more than the number of points where these are histograms.
+    """
+
+    names: Names
+    group: Group
+    series: int
+
+
+class Said(NamedTuple):
+    """What a report says, and when it was read (Unix seconds); a reading may have a time of its own.
+
+    `named` has the attributes of each subject; a subject that is not there contributes nothing. `shape`, if there is one, is
+    equal to that of the report before only where the readings differ from its in values and starts alone.
     """
 
     named: Named
     readings: Sequence[Reading]
     at: float
-    timeless: frozenset[int]
     resource: Resource
-    places: list[int]
-    groups: dict[Metric, Group]
-    series: dict[Metric, int]
-    repeated: int
+    shape: object = None
 
 
-class Memo:
-    """What the reports of the newest snapshot became, in their order, who held what then, and what the rules said of it."""
+class Laid(NamedTuple):
+    """The points of readings, by metric, and what they were made from; `ats` are the times of their reports.
 
-    __slots__ = ("examined", "laid", "owned")
+    `waiting` are the points of the readings that have no other time.
+    """
 
-    def __init__(self) -> None:
-        self.laid: list[Laid] = []
-        self.owned: Owned | None = None
-        self.examined: tuple[tuple[object, ...], Mapping[str, tuple[Rule, ...]]] | None = None
+    layout: Layout
+    readings: Sequence[Reading]
+    ats: tuple[float, ...]
+    columns: dict[Metric, Column]
+    waiting: Group
 
-
-def lay(named: Named, readings: Sequence[Reading], at: float, resource: Resource) -> Laid:
-    """Make the points of a report; of a series that is said twice the first stays (law 2), and the others are counted."""
-    timeless = frozenset(i for i, reading in enumerate(readings) if not reading.at)
-    found: dict[Metric, dict[tuple[str | None, ...], Point]] = {}
-    places: list[int] = []
-    repeated = 0
-    for subject, metric, added, value, start, read_at in readings:
-        own = named.get(subject)
-        if own is None:  # a device that went while it was read contributes nothing
-            places.append(_NOWHERE)
-            continue
-        get = ({**own, **dict(added)} if added else own).get
-        attributes = tuple([get(key) or None for key in metric.keys])
-        group = found.setdefault(metric, {})
-        if attributes in group:
-            places.append(_NOWHERE)
-            repeated += series_of(value)
-            continue
-        places.append(len(group))
-        group[attributes] = Point(metric, attributes, value, read_at or at, start, resource)
-    groups = {metric: tuple(group.values()) for metric, group in found.items()}
-    series = {metric: count_series([point.value for point in group]) for metric, group in groups.items()}
-    return Laid(named, readings, at, timeless, resource, places, groups, series, repeated)
+    @property
+    def repeated(self) -> int:
+        """How many series were said before."""
+        return count_series([self.readings[place].value for place in self.layout.repeats]) if self.layout.repeats else 0
 
 
-def again(before: Laid, named: Named, readings: Sequence[Reading], at: float, resource: Resource) -> Laid | None:
-    """Make the points of a report whose series are those of the report before; None where they are not."""
-    if len(readings) != len(before.readings) or before.repeated or resource != before.resource or named != before.named:
-        return None
-    olds, places, timeless = before.readings, before.places, before.timeless
-    moved = list(compress(range(len(readings)), map(is_not, readings, olds)))
-    if at != before.at:
-        moved += timeless.difference(moved)
-    changed: dict[Metric, list[Point]] = {}
-    series = before.series.copy()
-    for i in moved:
-        subject, metric, added, value, start, read_at = readings[i]
-        old_subject, old_metric, old_added, old_value, _, _ = olds[i]
-        if metric is not old_metric or subject != old_subject or added != old_added or (i in timeless) is bool(read_at):
-            return None
-        place = places[i]
-        if place == _NOWHERE:
-            continue
-        group = changed.get(metric)
-        if group is None:
-            group = changed[metric] = list(before.groups[metric])
-        if (value.__class__ is not float or old_value.__class__ is not float) and not _are_as_long(value, old_value):
-            series[metric] += series_of(value) - series_of(group[place].value)
-        group[place] = _POINT(Point, (metric, group[place][1], value, read_at or at, start, resource))
-    groups = {**before.groups, **{metric: tuple(group) for metric, group in changed.items()}}
-    return Laid(named, readings, at, timeless, resource, places, groups, series, 0)
+def lay(reports: Sequence[Said], before: Laid | None = None) -> Laid:
+    """Make the points of reports; of a series that is said twice the first stays (law 2), and the others are counted."""
+    whole = [report.readings for report in reports]
+    readings = whole[0] if len(whole) == 1 else list(chain.from_iterable(whole))
+    ats = tuple([report.at for report in reports])
+    source = [Source(report.named, len(report.readings), report.resource, report.shape) for report in reports]
+    if before is not None and before.layout.source == source:
+        moved = find_moved(readings, before.readings)
+        if None not in [report.shape for report in reports] or _are_same_series(before.layout, readings, moved):
+            return fill(before, readings, ats, moved)
+    return begin(lay_out(source, readings), readings, ats)
 
 
-def _are_as_long(one: Value, other: Value) -> bool:
-    """Tell whether two values are histograms of as many buckets: they have as many series."""
-    return one.__class__ is Histogram is other.__class__ and len(one.counts) == len(other.counts)
+def find_moved(readings: Sequence[Reading], olds: Sequence[Reading]) -> list[int]:
+    """Give the places of the readings that are others than before. Where all of a part are the same that is seen at once."""
+    moved: list[int] = []
+    for start in range(0, len(readings), _PART):
+        part, old = readings[start : start + _PART], olds[start : start + _PART]
+        if part != old:
+            moved += compress(range(start, start + _PART), map(is_not, part, old))
+    return moved
 
 
+def _are_same_series(layout: Layout, readings: Sequence[Reading], moved: Sequence[int]) -> bool:
+    """Tell whether the readings that have moved did so in their values, starts and times alone."""
+    there = [readings[place] for place in moved]
+    return list(map(HEAD, there)) == [layout.heads[place] for place in moved] and list(map(not_, map(AT, there))) == [
+        layout.timeless[place] for place in moved
+    ]
+
+
+def begin(layout: Layout, readings: Sequence[Reading], ats: tuple[float, ...]) -> Laid:
+    """Make all points anew."""
+    columns = {}
+    for metric, places in layout.places.items():
+        group = tuple([_point(layout, place, readings[place], ats) for place in places])
+        columns[metric] = _column(metric, layout.names[metric], group)
+    waiting = tuple([_point(layout, place, readings[place], ats) for place in layout.waiting.places])
+    return _put_in(Laid(layout, readings, ats, columns, waiting), range(len(layout.waiting.runs)))
+
+
+def fill(before: Laid, readings: Sequence[Reading], ats: tuple[float, ...], moved: Sequence[int]) -> Laid:
+    """Make the points of readings that are laid out as before, of which those at some places have `moved`.
+
+    Those that have neither moved nor were read at another time stay the very same points.
+    """
+    layout, columns = before.layout, before.columns.copy()
+    groups: dict[Metric, list[Point]] = {}
+    for place in moved:
+        spot = layout.spots[place]
+        if spot is not None and not layout.timeless[place]:
+            group = groups.get(spot.metric)
+            if group is None:
+                group = groups[spot.metric] = list(columns[spot.metric].group)
+            group[spot.place] = _point(layout, place, readings[place], ats)
+    for metric, group in groups.items():
+        columns[metric] = _column(metric, columns[metric].names, tuple(group))
+    laid = Laid(layout, readings, ats, columns, before.waiting)
+    if ats == before.ats and not any(map(layout.timeless.__getitem__, moved)):
+        return laid
+    pick, places, metrics, names, resources, runs = layout.waiting
+    picked = pick(readings)
+    times = repeat(ats[0]) if len(ats) == 1 else map(ats.__getitem__, pick(layout.whose))
+    made = _points(metrics, names, map(VALUE, picked), times, map(START, picked), resources)
+    stays = list(map(eq, ats, before.ats))
+    if not any(stays):
+        return _put_in(laid._replace(waiting=tuple(made)), range(len(runs)))
+    kept = list(map(and_, map(is_, picked, pick(before.readings)), [stays[layout.whose[place]] for place in places]))
+    waiting = tuple([old if keep else new for keep, old, new in zip(kept, before.waiting, made, strict=True)])
+    others = [i for i, run in enumerate(runs) if not all(kept[run.start : run.end])]
+    return _put_in(laid._replace(waiting=waiting), others)
+
+
+def _put_in(laid: Laid, which: Sequence[int]) -> Laid:
+    """Put the points that waited for their report's time where they belong."""
+    columns = laid.columns
+    for i in which:
+        metric, start, end, places = laid.layout.waiting.runs[i]
+        group = laid.waiting[start:end]
+        if places:  # a part of the metric only
+            whole = list(columns[metric].group)
+            for place, point in zip(places, group, strict=True):
+                whole[place] = point
+            group = tuple(whole)
+        columns[metric] = _column(metric, columns[metric].names, group)
+    return laid
+
+
+def _point(layout: Layout, place: int, reading: Reading, ats: Sequence[float]) -> Point:
+    metric, number, resource = cast("Spot", layout.spots[place])
+    at = reading[5] or ats[layout.whose[place]]
+    return _POINT(Point, (metric, layout.names[metric][number], reading[3], at, reading[4], resource))
+
+
+def _points(*columns: Iterable[object]) -> Iterator[Point]:
+    """Make points of the columns of their fields, in C; one of them may be endless."""
+    return map(_POINT, repeat(Point), zip(*columns, strict=False))
+
+
+def _column(metric: Metric, names: Names, group: Group) -> Column:
+    of_histograms = metric.instrument is Instrument.HISTOGRAM
+    return Column(names, group, count_series([point.value for point in group]) if of_histograms else len(group))
+
+
+def tell(
+    metric: Metric, names: Names, values: Sequence[float], at: float, resource: Resource, before: Column | None
+) -> Column:
+    """Make points that the agent itself says, all at once; those of `before` that say the same stay as they are."""
+    if before is None or before.names is not names:
+        made = map(
+            _POINT, repeat(Point), zip(repeat(metric), names, values, repeat(at), repeat(None), repeat(resource))
+        )
+        return Column(names, tuple(made), len(names))
+    same = list(map(eq, map(_POINT_VALUE, before.group), values))
+    if all(same):
+        return before
+    group = [
+        old if kept else _POINT(Point, (metric, old[1], value, at, None, resource))
+        for kept, old, value in zip(same, before.group, values, strict=True)
+    ]
+    return Column(names, tuple(group), len(names))
+
+
+_POINT_VALUE = itemgetter(2)
+_PART = 64  # readings that are looked at together
 _POINT = tuple.__new__  # what Point() does: this runs for nearly every reading of a report

@@ -1,21 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """The readings of devices that the join itself looks at: a few hundred of thousands, which only become points."""
 
-from dataclasses import replace
-from itertools import compress
-from operator import itemgetter
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.join import health, owned, uses, work
-from inferometer.model import DeviceReport, Metric
+from inferometer.join.layout import Layout, picker
+from inferometer.join.memo import Recall
+from inferometer.model import DeviceReport, Metric, Reading
 
 ENERGIES = frozenset({catalog.ENERGY})
-NOTED: frozenset[Metric] = health.READ | owned.READ | uses.READ | work.READ | ENERGIES
-
-_METRIC = itemgetter(1)  # Reading.metric, read in C
+_LOOKED_AT: Sequence[frozenset[Metric]] = (health.READ, owned.READ, uses.READ, work.READ, ENERGIES)
 
 
-def note(report: DeviceReport) -> DeviceReport:
-    """Give a report with those readings alone, once for all who look for some of them."""
-    chosen = map(NOTED.__contains__, map(_METRIC, report.readings))
-    return replace(report, readings=tuple(compress(report.readings, chosen)))
+class Noted(NamedTuple):
+    """A report's readings by who looks at them. `layouts` are the same objects while only values and times are others."""
+
+    layouts: tuple[Layout, ...]
+    health: tuple[Reading, ...]
+    memory: tuple[Reading, ...]
+    uses: tuple[Reading, ...]
+    processes: tuple[Reading, ...]
+    energies: tuple[Reading, ...]
+
+
+def note(report: DeviceReport, layouts: tuple[Layout, ...], recall: Recall) -> Noted:
+    """Pick the readings that are looked at; where they stand is found once for each of the `layouts` of the report's readings."""
+
+    def find() -> list[Sequence[int]]:
+        metrics = [reading.metric for reading in report.readings]
+        return [[i for i, metric in enumerate(metrics) if metric in wanted] for wanted in _LOOKED_AT]
+
+    pickers = recall.of("noted", layouts, lambda: [picker(places) for places in find()])
+    return Noted(layouts, *(pick(report.readings) for pick in pickers))

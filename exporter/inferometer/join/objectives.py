@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.config import Objective
-from inferometer.join.draft import Draft
+from inferometer.join.sheet import Sheet
 from inferometer.model import EngineReport, Histogram, Metric, Resource
 
 MEASURED_BY: Mapping[str, Metric] = MappingProxyType(
@@ -101,7 +101,7 @@ def _unmeasured(
 
 
 def put_objectives(
-    draft: Draft, measured: Sequence[Measured], named: Mapping[str, str | None], at: float, resource: Resource
+    sheet: Sheet, measured: Sequence[Measured], named: Mapping[str, str | None], at: float, resource: Resource
 ) -> None:
     """Put thresholds and the bounds next to them; `named` has the engine's attributes."""
     for each in measured:
@@ -113,10 +113,10 @@ def put_objectives(
             catalog.SLO_METRIC.key: objective.metric,
             catalog.SLO_STATE.key: each.state,
         }
-        draft.put(catalog.SLO_THRESHOLD, told, float(objective.threshold), at=at, resource=resource)
+        sheet.put(catalog.SLO_THRESHOLD, told, float(objective.threshold), at=at, resource=resource)
         for side, bound in ((_LOWER, where.lower), (_UPPER, where.upper)) if where else ():
             if bound is not None:
-                draft.put(catalog.SLO_BOUND, {**told, catalog.SLO_SIDE.key: side}, bound, at=at, resource=resource)
+                sheet.put(catalog.SLO_BOUND, {**told, catalog.SLO_SIDE.key: side}, bound, at=at, resource=resource)
 
 
 def complain(measured: Measured) -> str:

@@ -4,16 +4,17 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from inferometer import __version__, catalog
+from inferometer import catalog
+from inferometer.join.agent import put_agent, put_identity
 from inferometer.join.context import Context
 from inferometer.join.costs import put_costs
 from inferometer.join.counts import put_counts
-from inferometer.join.devices import put_devices, put_owners
+from inferometer.join.devices import put_devices, put_measured, put_owners
 from inferometer.join.draft import Draft
 from inferometer.join.engines import put_engines
 from inferometer.join.health import examine, worst
-from inferometer.join.noted import ENERGIES, note
-from inferometer.join.owned import SOURCES, find_owned
+from inferometer.join.noted import note
+from inferometer.join.owned import find_owned
 from inferometer.join.reports import find, merge, no_driver
 from inferometer.join.rules import FAILED
 from inferometer.join.spool import put_spool
@@ -23,10 +24,10 @@ from inferometer.join.uses import put_intruders, put_uses
 from inferometer.join.valid import good, items
 from inferometer.join.work import find_work
 from inferometer.model import (
-    DeviceReport,
     Frame,
     Frames,
     KernelReport,
+    Reading,
     Snapshot,
     SourceHealth,
     Whereabouts,
@@ -39,41 +40,52 @@ def join(frames: Frames, context: Context) -> Snapshot:
     A value appears once (law 2), with its device's identity only (law 6); whose it is stands on `gpu.owner.*`.
     """
     draft = Draft(frames.now, context)
+    recall = draft.recall
     devices = find(frames)
     report = merge(devices)
-    noted = note(report) if report is not None else None
+    noted = note(report, tuple([put_measured(draft, told) for told in devices]), recall) if report else None
     logs = good(frames, "kernel_log", KernelReport)
     log = logs[0].value if logs else None
     xids = (*(report.events if report else ()), *(log.xids if log else ()))
-    owned = find_owned(frames, noted, context, draft.common)
+    owned = find_owned(
+        frames, report.devices if report else None, noted.memory if noted else (), context, draft.common, recall
+    )
     ownership, pods = owned.ownership, owned.pods
 
     if report is not None and noted is not None:
-        health = examine(noted, xids, frames.now, context.memo)
+        health = examine(report, noted.health, xids, frames.now, recall)
         for told in devices:
-            put_devices(draft, told.report, health, told.at, frames.ages[told.source, ""])
-        failed = {uuid for uuid, rules in health.items() if worst(rules) == FAILED}
-        put_counts(draft, report, ownership, failed, devices[0].at)
+            put_devices(draft, told, health, frames.ages[told.source, ""])
+        failed = recall.of("failed", health, lambda: {uuid for uuid, rules in health.items() if worst(rules) == FAILED})
+        at = devices[0].at
+        draft.say(
+            "counts", put_counts, report.devices, report.excluded, report.nameless, ownership, frozenset(failed), at=at
+        )
         if context.process_series:
-            put_processes(draft, report)
-        put_vgpus(draft, report)
+            draft.say("processes", put_processes, report.devices, report.processes)
+        draft.say("vgpus", put_vgpus, report.devices, report.vgpus)
         for told in devices:
             put_costs(draft, told.source, told.report, told.at)
-        work = find_work(noted, items(frames, "cgroups", Whereabouts), pods)
+        places = items(frames, "cgroups", Whereabouts, recall)
+        work = recall.of(
+            "work",
+            (noted.processes, report.processes, places, pods),
+            lambda: find_work(noted.processes, report.processes, places, pods),
+        )
         if ownership.level != "none":
-            put_uses(draft, noted, owned.divisions, work, devices[0].at)
-        put_intruders(draft, report, ownership, work, pods)
+            put_uses(draft, noted.uses, noted.layouts, report.devices, owned.divisions, work, at)
+        draft.say("intruders", put_intruders, report.devices, ownership, work, pods)
     elif no_driver(frames):
-        draft.put(catalog.GPU_DEVICES, {}, 0.0)
-    put_owners(draft, owned)
+        draft.say("no driver", lambda sheet: sheet.put(catalog.GPU_DEVICES, {}, 0.0))
+    draft.say("owners", put_owners, owned)
     found = put_engines(draft, frames, pods, context)
-    sources = tuple(_health(outcome, frames) for outcome in frames.outcomes)
-    _put_agent(draft, sources)
-    _put_identity(draft, frames, ownership.level)
-    put_traffic(draft, frames.requests)
+    sources = tuple([_health(outcome, frames) for outcome in frames.outcomes])
+    put_agent(draft, sources)
+    put_identity(draft, frames, ownership.level)
+    draft.say("traffic", put_traffic, frames.requests)
     if frames.spool is not None:
-        put_spool(draft, frames.spool)
-    put_refusals(draft, frames.refusals, frames.unusable)
+        draft.say("spool", put_spool, frames.spool)
+    draft.say("refusals", put_refusals, frames.refusals, frames.unusable)
 
     return Snapshot(
         at=frames.now,
@@ -84,7 +96,7 @@ def join(frames: Frames, context: Context) -> Snapshot:
         tenures=owned.tenures,
         shares=owned.shares,
         undivided=owned.undivided,
-        energies=_energies(noted) if noted else MappingProxyType({}),
+        energies=_energies(noted.energies) if noted else MappingProxyType({}),
         engines=found.engines,
         balances=found.balances,
         starting=found.starting,
@@ -109,11 +121,9 @@ def join(frames: Frames, context: Context) -> Snapshot:
     )
 
 
-def _energies(report: DeviceReport) -> Mapping[str, float]:
+def _energies(readings: Iterable[Reading]) -> Mapping[str, float]:
     """Give what each GPU says that it has consumed."""
-    return MappingProxyType(
-        {r.subject: r.value for r in report.readings if r.metric in ENERGIES and isinstance(r.value, float)}
-    )
+    return MappingProxyType({r.subject: r.value for r in readings if isinstance(r.value, float)})
 
 
 def _health(outcome: Frame[object], frames: Frames) -> SourceHealth:
@@ -128,23 +138,3 @@ def _health(outcome: Frame[object], frames: Frames) -> SourceHealth:
         message=trouble.message if trouble else "",
         remedy=trouble.remedy if trouble else "",
     )
-
-
-def _put_agent(draft: Draft, health: Iterable[SourceHealth]) -> None:
-    draft.put(catalog.AGENT_INFO, {catalog.VERSION.key: __version__}, 1.0)
-    for source in health:
-        attributes = {catalog.SOURCE.key: source.source, catalog.SOURCE_INSTANCE.key: source.instance}
-        draft.put(catalog.SOURCE_UP, attributes, float(source.up))
-        draft.put(catalog.SOURCE_DURATION, attributes, source.took)
-        if source.age is not None:
-            draft.put(catalog.SOURCE_AGE, attributes, source.age)
-
-
-def _put_identity(draft: Draft, frames: Frames, level: str) -> None:
-    """Put how old and how complete the map of who holds what is: it is made of what each of its sources said last."""
-    for source in SOURCES:
-        if (age := frames.ages.get((source, ""))) is not None:
-            age += frames.behind.get((source, ""), 0.0)
-            draft.put(catalog.IDENTITY_AGE, {catalog.SOURCE.key: source}, age)
-    for possible in catalog.LEVEL.values:
-        draft.put(catalog.IDENTITY_LEVEL, {catalog.LEVEL.key: possible}, float(possible == level))

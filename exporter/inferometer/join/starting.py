@@ -1,29 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far the starts of the engines on this node are, by their pods and their pages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 from inferometer import catalog
+from inferometer.join.memo import Recall
 from inferometer.join.pods import Pods
-from inferometer.model import EngineReport, Frames, Histogram, Pod, Resource, Start, Target
+from inferometer.join.serving import Served
+from inferometer.model import Frames, Pod, Resource, Start, Target
 
 
 class Told(NamedTuple):
-    """What a page says, when it was read (Unix seconds), and the attributes and resource of its engine."""
+    """Who an engine is, how many first tokens its page counts, if it does, and when that was read (Unix seconds)."""
 
-    report: EngineReport
+    served: Served
+    first: float | None
     at: float
-    attributes: Mapping[str, str | None]
-    resource: Resource
+
+
+class _Known(NamedTuple):
+    """What does not change while pod and engine are the same: a start but for what the page counts.
+
+    `latest` and `model` are as in `Start`; None where no page tells the model.
+    """
+
+    engine: tuple[str, str]
+    times: tuple[float, float, float, float]
+    latest: tuple[str | None, ...] | None
+    model: tuple[str | None, ...] | None
 
 
 def find_starting(
-    frames: Frames,
-    pods: Pods,
-    reports: Mapping[str, Told],
-    node: Resource,
-    common: Mapping[str, str],
+    frames: Frames, pods: Pods, reports: Mapping[str, Told], node: Resource, common: Mapping[str, str], recall: Recall
 ) -> tuple[Start, ...] | None:
     """Give the start of each engine that a pod of this node serves; None while pods cannot be read.
 
@@ -31,48 +41,44 @@ def find_starting(
     """
     if not any(frame.source == "pods" for frame in frames.good):
         return None
-    return tuple(_starts(frames, pods, reports, node, common))
-
-
-def _starts(
-    frames: Frames,
-    pods: Pods,
-    reports: Mapping[str, Told],
-    node: Resource,
-    common: Mapping[str, str],
-) -> Iterator[Start]:
+    starts = []
     seen: set[tuple[str | None, ...]] = set()
     for instance, target in frames.targets.items():
-        pod = pods.serving(target)
-        if pod is None:
-            continue
-        times = (pod.scheduled, _started(pod, target), pod.ready, pod.unready)
-        engine = (pod.uid, instance)
         told = reports.get(instance)
-        if told is None or told.report.kind != "engine" or len(told.report.models) != 1:
-            yield Start(engine, *times, None, frames.now, None, None, node)
+        served = told.served if told else None
+        made_of = (pods, instance, target, served)
+        known = recall.of(("start", instance), made_of, partial(_find, *made_of, common))
+        if known is None:
             continue
-        report, at, attributes, resource = told
-        get = {**attributes, **common, catalog.MODEL.key: report.models[0]}.get
-        latest = tuple([get(key) or None for key in catalog.STARTUP_LATEST.keys])
-        if latest in seen:  # two targets may be one engine: one port with two paths
+        if told is None or known.latest is None:
+            starts.append(Start(known.engine, *known.times, None, frames.now, None, None, node))
             continue
-        seen.add(latest)
-        model = tuple([get(key) or None for key in catalog.STARTUP_DURATION.keys])
-        yield Start(engine, *times, _first(report), at, latest, model, resource)
+        if known.latest in seen:  # two targets may be one engine: one port with two paths
+            continue
+        seen.add(known.latest)
+        starts.append(
+            Start(known.engine, *known.times, told.first, told.at, known.latest, known.model, told.served.resource)
+        )
+    return tuple(starts)
+
+
+def _find(pods: Pods, instance: str, target: Target, served: Served | None, common: Mapping[str, str]) -> _Known | None:
+    """Find the pod that serves an engine, and how its start is named; None where there is none."""
+    pod = pods.serving(target)
+    if pod is None:
+        return None
+    engine, times = (pod.uid, instance), (pod.scheduled, _started(pod, target), pod.ready, pod.unready)
+    if served is None or served.engine.kind != "engine" or len(served.engine.models) != 1:
+        return _Known(engine, times, None, None)
+    get = {**served.attributes, **common, catalog.MODEL.key: served.engine.models[0]}.get
+    latest, model = (
+        tuple([get(key) or None for key in metric.keys])
+        for metric in (catalog.STARTUP_LATEST, catalog.STARTUP_DURATION)
+    )
+    return _Known(engine, times, latest, model)
 
 
 def _started(pod: Pod, target: Target) -> float:
     """Say since when the engine's container runs; 0 where it does not, was restarted, or it is not known which it is."""
     container = target.container or (pod.containers[0] if len(pod.containers) == 1 else "")
     return pod.started.get(container, 0.0)
-
-
-def _first(report: EngineReport) -> float | None:
-    """Count the requests that had a first token; None where the page does not."""
-    counts = [
-        reading.value.observations
-        for reading in report.readings
-        if reading.metric is catalog.TIME_TO_FIRST_TOKEN and isinstance(reading.value, Histogram)
-    ]
-    return float(sum(counts)) if counts else None

@@ -4,20 +4,20 @@
 from collections.abc import Mapping
 
 from inferometer import catalog
-from inferometer.join.draft import Draft
+from inferometer.join.sheet import Sheet
 
 
-def put_traffic(draft: Draft, requests: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+def put_traffic(sheet: Sheet, requests: Mapping[tuple[str, str], tuple[int, int]]) -> None:
     """Put how often the API server was asked since the agent started, and how much it answered, by verb and resource."""
     for (verb, resource), (count, received) in sorted(requests.items()):
         attributes = {catalog.API_VERB.key: verb, catalog.API_RESOURCE.key: resource}
-        draft.put(catalog.API_REQUESTS, attributes, float(count))
-        draft.put(catalog.API_RECEIVED, attributes, float(received))
+        sheet.put(catalog.API_REQUESTS, attributes, float(count))
+        sheet.put(catalog.API_RECEIVED, attributes, float(received))
 
 
-def put_refusals(draft: Draft, refusals: Mapping[str, int], unusable: Mapping[str, int]) -> None:
+def put_refusals(sheet: Sheet, refusals: Mapping[str, int], unusable: Mapping[str, int]) -> None:
     """Put how often the endpoint turned somebody away, by reason, and how often a file of its own could not be used."""
     for reason, count in refusals.items():
-        draft.put(catalog.SERVER_REFUSALS, {catalog.REFUSAL.key: reason}, float(count))
+        sheet.put(catalog.SERVER_REFUSALS, {catalog.REFUSAL.key: reason}, float(count))
     for file, count in unusable.items():
-        draft.put(catalog.SERVER_FILE_ERRORS, {catalog.SERVER_FILE.key: file}, float(count))
+        sheet.put(catalog.SERVER_FILE_ERRORS, {catalog.SERVER_FILE.key: file}, float(count))

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What owners use of devices, on the points: each device's values, divided among those who have a stake in it (law 3)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.join.attributes import device_attributes, owner_attributes
 from inferometer.join.draft import Draft
+from inferometer.join.laid import Laid, begin, fill, find_moved
+from inferometer.join.layout import Layout, Name, arrange
 from inferometer.join.ownership import Ownership
 from inferometer.join.pods import Pods
 from inferometer.join.shares import Division, as_attributed, rest_of
+from inferometer.join.sheet import Sheet
 from inferometer.join.work import Work
-from inferometer.model import Attribution, Device, DeviceReport, Metric, Reading
+from inferometer.model import Attribution, Device, Metric, Reading, Resource
 
 _GENERAL = ((catalog.HW_GPU_TASK.key, "general"),)
 # What is divided by the time that processes keep the SMs busy, ...
@@ -44,27 +48,85 @@ Part = tuple[tuple[str | None, ...], float]  # attributes, and the part of the v
 
 def put_uses(
     draft: Draft,
-    report: DeviceReport,
+    readings: Sequence[Reading],
+    layouts: tuple[Layout, ...],
+    devices: tuple[Device, ...],
     divisions: Mapping[str, Division],
     work: Mapping[str, Work],
     at: float,
 ) -> None:
-    """Put each value's parts: the owners' and, where not all of it is theirs, the rest."""
-    devices = {device.uuid: device for device in report.devices}
-    alone = {uuid: each.sole.attributes for uuid, each in divisions.items() if each.sole and each.sole.fraction == 1.0}
-    for reading in report.readings:  # thousands, of which most are the device's own
-        if reading.metric not in READ:
+    """Put each value's parts: the owners' and, where not all of it is theirs, the rest.
+
+    `readings` are those of `READ`, laid out by `layouts`; one without a time of its own was read at `at`.
+    """
+    plan = draft.recall.of("uses", (layouts, devices, divisions), lambda: _plan(readings, devices, divisions, draft))
+    before: Laid | None = draft.recall.before("used")
+    if before is not None and before.layout is plan.whole:
+        laid = fill(before, readings, (at,), find_moved(readings, before.readings))
+    else:
+        laid = begin(plan.whole, readings, (at,))
+    draft.recall.note("used", laid)
+    draft.put_columns(laid.columns)
+    if plan.divided:
+        told = tuple([readings[place] for place in plan.divided])
+        draft.say("divided", _put_divided, told, devices, divisions, work, at, at=at)
+
+
+class _Plan(NamedTuple):
+    """Which readings are an owner's, or nobody's, as they are, and the places of those to be divided."""
+
+    whole: Layout
+    divided: tuple[int, ...]
+
+
+def _plan(
+    readings: Sequence[Reading], listed: Sequence[Device], divisions: Mapping[str, Division], draft: Draft
+) -> _Plan:
+    """Sort readings by what is to be done with them."""
+    devices = {device.uuid: device for device in listed}
+    found: dict[Metric, dict[Name, tuple[int, Resource]]] = {}
+    divided: list[int] = []
+    for place, reading in enumerate(readings):
+        device = devices.get(reading.subject)
+        metric = _UNDIVIDED.get(reading.metric) or _BY_BUSY.get((reading.metric, reading.attributes))
+        if device is None or metric is None or not isinstance(reading.value, float):
             continue
+        division = divisions.get(reading.subject)
+        if division is None and (metric is not catalog.OWNER_POWER or not device.mig_enabled):
+            continue
+        whole = _whole(reading, device, division, draft.common)
+        if whole is None:
+            divided.append(place)
+        else:
+            found.setdefault(metric, {}).setdefault(whole, (place, draft.node))
+    return _Plan(arrange(readings, found), tuple(divided))
+
+
+def _whole(reading: Reading, device: Device, division: Division | None, common: Mapping[str, str]) -> Name | None:
+    """Give who has all of a value, or nobody's attributes; None where it is to be divided."""
+    sole = division.sole if division else None
+    if sole and sole.fraction == 1.0:
+        return sole.attributes
+    if reading.metric in _ALONE:
+        return (division.rest if division else rest_of(device, 1.0, common)).attributes
+    return division.rest.attributes if division and not division.shares and division.rest.fraction == 1.0 else None
+
+
+def _put_divided(
+    sheet: Sheet,
+    readings: Sequence[Reading],
+    listed: Sequence[Device],
+    divisions: Mapping[str, Division],
+    work: Mapping[str, Work],
+    at: float,
+) -> None:
+    devices = {device.uuid: device for device in listed}
+    for reading in readings:
         device = devices.get(reading.subject)
         if device is None or not isinstance(reading.value, float):
             continue
-        if (owner := alone.get(reading.subject)) is not None:  # of most devices: nothing is to be divided
-            whole = _UNDIVIDED.get(reading.metric) or _BY_BUSY.get((reading.metric, reading.attributes))
-            if whole is not None:
-                draft.put_aligned(whole, owner, reading.value, at=reading.at or at)
-            continue
-        for metric, attributes, value in _parts(reading, reading.value, device, divisions, work, draft.common):
-            draft.put_aligned(metric, attributes, value, at=reading.at or at)
+        for metric, attributes, value in _parts(reading, reading.value, device, divisions, work, sheet.common):
+            sheet.put_aligned(metric, attributes, value, at=reading.at or at)
 
 
 def _parts(
@@ -139,7 +201,7 @@ def _granted(division: Division, value: float) -> Iterator[Part]:
 
 
 def put_intruders(
-    draft: Draft, report: DeviceReport, ownership: Ownership, work: Mapping[str, Work], pods: Pods
+    sheet: Sheet, listed: Sequence[Device], ownership: Ownership, work: Mapping[str, Work], pods: Pods
 ) -> None:
     """Put how many processes use a device that nothing allocated to their pods, and how many are the host's own.
 
@@ -149,7 +211,7 @@ def put_intruders(
         return
     allowed = {(holding.device, holding.owner.uid) for holding in ownership.holdings}
     held = ownership.stakes.keys()
-    devices = {device.uuid: device for device in report.devices}
+    devices = {device.uuid: device for device in listed}
     for uuid, done in work.items():
         named = device_attributes(uuid, devices.get(uuid))
         for uid, (pod, number) in done.pods.items():
@@ -158,6 +220,6 @@ def put_intruders(
             found = number - (0 if uuid in held else done.early.get(uid, 0))
             if found and (uuid, uid) not in allowed:
                 owner = owner_attributes(pods.owner(pod.namespace, pod.name, uid))
-                draft.put(catalog.OWNER_UNALLOCATED, {**named, **owner, catalog.PROCESS_PLACE.key: "pod"}, float(found))
+                sheet.put(catalog.OWNER_UNALLOCATED, {**named, **owner, catalog.PROCESS_PLACE.key: "pod"}, float(found))
         if done.host:
-            draft.put(catalog.OWNER_UNALLOCATED, {**named, catalog.PROCESS_PLACE.key: "host"}, float(done.host))
+            sheet.put(catalog.OWNER_UNALLOCATED, {**named, catalog.PROCESS_PLACE.key: "host"}, float(done.host))

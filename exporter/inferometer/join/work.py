@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from inferometer import catalog
 from inferometer.join.pods import Pods
-from inferometer.model import DeviceReport, Pod, Whereabouts
+from inferometer.model import Pod, Process, Reading, Whereabouts
 
 READ = frozenset({catalog.GPU_PROCESSES})  # a device that counts them has told of its own
 
@@ -30,17 +30,19 @@ class Work:
     host: int = 0  # processes of the host's own
 
 
-def find_work(report: DeviceReport, places: Iterable[Whereabouts] | None, pods: Pods) -> Mapping[str, Work]:
+def find_work(
+    counts: Iterable[Reading], processes: Iterable[Process], places: Iterable[Whereabouts] | None, pods: Pods
+) -> Mapping[str, Work]:
     """Give the work on every device whose processes were read and are known by their cgroups; absent beats wrong.
 
-    A cgroup names a pod by its UID: while pods cannot be read it tells of no owner.
+    A cgroup names a pod by its UID: while pods cannot be read it tells of no owner. `counts` are the readings of `READ`.
     """
     if places is None or not pods.known:
         return {}
     by_pid = {place.pid: place for place in places}
-    found = {reading.subject: Work() for reading in report.readings if reading.metric in READ}
+    found = {reading.subject: Work() for reading in counts}
     unplaced = set()
-    for process in report.processes:
+    for process in processes:
         work, place = found.get(process.device), by_pid.get(process.pid)
         if work is None:
             continue

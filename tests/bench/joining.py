@@ -18,7 +18,7 @@ from bench.densenode import ENGINES, NODE_NAME
 from bench.measure import MissingPartError, Row, Work, cpu
 from inferometer import config
 from inferometer.app import Pipeline
-from inferometer.join import Context, join
+from inferometer.join import Context, Memo, join
 from inferometer.model import (
     Allocation,
     Device,
@@ -58,7 +58,7 @@ def measure_join() -> Iterator[Row]:
 
 def _joining(ticks: list[Frames]) -> Work:
     following = cycle(ticks)
-    context = Context(_NODE, max_series=1_000_000)
+    context = Context(_NODE, max_series=1_000_000, memo=Memo())
     return lambda: join(next(following), context)
 
 

@@ -47,7 +47,7 @@ def _readings() -> st.SearchStrategy[list[Reading]]:
 def lives(draw: st.DrawFn) -> list[dict[str, object]]:
     """Give the ticks of a node: what is there, reads anew or not, comes and goes."""
     pool = draw(st.lists(_readings(), min_size=1, max_size=3))
-    devices = [_DEVICES[:2], _DEVICES[::3], (*_DEVICES[::2],)]
+    devices = [_DEVICES[:2], _DEVICES[::3], (*_DEVICES[::2],), (_DEVICES[0], *_DEVICES[:2])]
     spoken = [
         EngineReport(target, "vllm", "vllm", "engine", "", (), (Reading(target.instance, metric, (), value),))
         for target in _TARGETS

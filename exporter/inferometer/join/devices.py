@@ -21,7 +21,7 @@ def put_measured(draft: Draft, told: Told) -> Layout:
     devices = told.report.devices
 
     def name() -> Named:
-        return {d.uuid: {**device_attributes(d.uuid, d), **_HW, **draft.common} for d in devices}
+        return {uuid: {**attributes, **_HW, **draft.common} for uuid, attributes in _named(devices).items()}
 
     named = draft.recall.of(("named", told.source), devices, name)
     return draft.put_readings(("readings", told.source), [Said(named, told.report.readings, told.at, draft.node)])
@@ -32,7 +32,7 @@ def put_devices(draft: Draft, told: Told, health: Mapping[str, tuple[Rule, ...]]
     source, report = told.source, told.report
     draft.say(("infos", source), _put_infos, report.devices, report.details, at=told.at)
     draft.say(("health", source), _put_health, report.devices, health, at=told.at)
-    gpus = draft.recall.of(("gpus", source), report.devices, lambda: [d for d in report.devices if not d.is_instance])
+    gpus = draft.recall.of(("gpus", source), report.devices, lambda: _gpus(report.devices))
     names = draft.names(
         source, catalog.GPU_READING_AGE, report.devices, lambda: [device_attributes(d.uuid, d) for d in gpus]
     )
@@ -44,9 +44,19 @@ _HW: Mapping[str, str | None] = {catalog.HW_TYPE.key: "gpu"}
 _IN_FABRIC = {catalog.FABRIC_CLUSTER.key, catalog.FABRIC_CLIQUE.key}
 
 
+def _named(devices: Sequence[Device]) -> Named:
+    return {device.uuid: device_attributes(device.uuid, device) for device in devices}
+
+
+def _gpus(devices: Sequence[Device]) -> list[Device]:
+    """Give the GPUs, each once: the driver may list one twice."""
+    return list({device.uuid: device for device in devices if not device.is_instance}.values())
+
+
 def _put_infos(sheet: Sheet, devices: Sequence[Device], details: Mapping[str, str]) -> None:
+    named = _named(devices)
     for device in devices:
-        attributes = device_attributes(device.uuid, device)
+        attributes = named[device.uuid]
         if device.is_instance:
             sheet.put(catalog.MIG_INFO, {**attributes, **_instance_details(device)}, 1.0)
             continue
@@ -56,9 +66,10 @@ def _put_infos(sheet: Sheet, devices: Sequence[Device], details: Mapping[str, st
 
 
 def _put_health(sheet: Sheet, devices: Sequence[Device], health: Mapping[str, tuple[Rule, ...]]) -> None:
+    named = _named(devices)
     for device in devices:
         if not device.is_instance:
-            put_health(sheet, device_attributes(device.uuid, device), health[device.uuid])
+            put_health(sheet, named[device.uuid], health[device.uuid])
 
 
 def _instance_details(device: Device) -> dict[str, str | None]:

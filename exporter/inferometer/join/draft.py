@@ -82,9 +82,9 @@ class Draft:
         self._add(laid.columns, laid.repeated)
         return laid.layout
 
-    def put_columns(self, columns: Mapping[Metric, Column]) -> None:
-        """Add points that are made already."""
-        self._add(columns)
+    def put_columns(self, columns: Mapping[Metric, Column], repeated: int = 0) -> None:
+        """Add points that are made already; `repeated` series were left out of them."""
+        self._add(columns, repeated)
 
     def names(
         self, key: Hashable, metric: Metric, told: object, name: Callable[[], Iterable[Mapping[str, str | None]]]

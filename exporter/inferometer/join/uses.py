@@ -66,7 +66,7 @@ def put_uses(
     else:
         laid = begin(plan.whole, readings, (at,))
     draft.recall.note("used", laid)
-    draft.put_columns(laid.columns)
+    draft.put_columns(laid.columns, laid.repeated)
     if plan.divided:
         told = tuple([readings[place] for place in plan.divided])
         draft.say("divided", _put_divided, told, devices, divisions, work, at, at=at)
@@ -86,6 +86,7 @@ def _plan(
     devices = {device.uuid: device for device in listed}
     found: dict[Metric, dict[Name, tuple[int, Resource]]] = {}
     divided: list[int] = []
+    repeats: list[int] = []
     for place, reading in enumerate(readings):
         device = devices.get(reading.subject)
         metric = _UNDIVIDED.get(reading.metric) or _BY_BUSY.get((reading.metric, reading.attributes))
@@ -95,11 +96,15 @@ def _plan(
         if division is None and (metric is not catalog.OWNER_POWER or not device.mig_enabled):
             continue
         whole = _whole(reading, device, division, draft.common)
+        series = found.setdefault(metric, {})
         if whole is None:
             divided.append(place)
+        elif whole in series:
+            repeats.append(place)
         else:
-            found.setdefault(metric, {}).setdefault(whole, (place, draft.node))
-    return _Plan(arrange(readings, found), tuple(divided))
+            series[whole] = place, draft.node
+    there = {metric: series for metric, series in found.items() if series}
+    return _Plan(arrange(readings, there, repeats=repeats), tuple(divided))
 
 
 def _whole(reading: Reading, device: Device, division: Division | None, common: Mapping[str, str]) -> Name | None:

@@ -158,8 +158,7 @@ class Start(NamedTuple):
     resource: Resource
 
 
-@dataclass(frozen=True, slots=True)
-class SourceHealth:
+class SourceHealth(NamedTuple):
     """One source's state for the status page and the self-metrics."""
 
     source: str

@@ -6,10 +6,9 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Mapping
 from types import MappingProxyType
 
-from inferometer.model import Clock, Frame, Frames, Keeping, Reason, Source, SpoolState, Trouble
+from inferometer.model import Clock, Frame, Frames, Keeping, Reason, Source, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -49,36 +48,19 @@ class Board:
             self._newest.pop(key, None)
             self._good.pop(key, None)
 
-    def frames(
-        self,
-        exports: Mapping[str, int] = MappingProxyType({}),
-        dropped: Mapping[str, int] = MappingProxyType({}),
-        requests: Mapping[tuple[str, str], tuple[int, int]] = MappingProxyType({}),
-        spool: SpoolState | None = None,
-    ) -> Frames:
-        """Give the newest outcomes and the good frames that still count now, in the order of their names.
-
-        Args:
-            exports: pushes by outcome since the start, for the agent's own counters.
-            dropped: what limits dropped ahead of the sources at this tick, by limit.
-            requests: what was asked of the API server since the start, by verb and resource: how often, bytes received.
-            spool: what waits to be pushed; None where nothing is pushed.
-        """
+    def frames(self) -> Frames:
+        """Give the newest outcomes and the good frames that still count now, in the order of their names."""
         with self._lock:
-            newest = sorted(self._newest.items(), key=lambda item: item[0])
-            good = sorted(self._good.items(), key=lambda item: item[0])
+            outcomes = tuple([self._newest[key] for key in sorted(self._newest)])
+            good = [(key, *self._good[key]) for key in sorted(self._good)]
         now, steady = self._clock(), self._steady()
         return Frames(
             now=now,
             steady=steady,
-            outcomes=tuple(frame for _, frame in newest),
-            good=tuple(frame for _, (frame, arrived) in good if steady - arrived <= 2 * frame.period),
-            ages=MappingProxyType({key: steady - arrived for key, (_, arrived) in good}),
-            behind=MappingProxyType({key: frame.behind for key, (frame, _) in good if frame.behind}),
-            exports=exports,
-            dropped=dropped,
-            requests=requests,
-            spool=spool,
+            outcomes=outcomes,
+            good=tuple([frame for _, frame, arrived in good if steady - arrived <= 2 * frame.period]),
+            ages=MappingProxyType({key: steady - arrived for key, _, arrived in good}),
+            behind=MappingProxyType({key: frame.behind for key, frame, _ in good if frame.behind}),
         )
 
 

@@ -26,12 +26,14 @@ class Company:
         self._itself = itself
         self._clock = clock
         self._since: float | None = None
+        self._seen: Iterable[Pod] | None = None  # who was there when it last looked
         self._logged = False
 
     def look(self, pods: Iterable[Pod] | None) -> None:
         """Look among the node's pods; while they cannot be read, what was seen stays."""
-        if pods is None:
+        if pods is None or (pods is self._seen and self._since is None):
             return
+        self._seen = pods
         others = find_others(pods, self._itself)
         self.told = f"another agent runs on this node: {', '.join(others)}" if others else ""
         if not others:

@@ -9,7 +9,7 @@ from inferometer.model import AllocatedClaim, Allocation, DeviceReport, Frames, 
 from inferometer.sources.identity.claims import Claims
 from inferometer.sources.identity.slices import Named, Slices
 from inferometer.sources.identity.traffic import Traffic
-from inferometer.sources.identity.wanted import claims_wanted
+from inferometer.sources.identity.wanted import Wanted, claims_wanted
 
 
 class Dra:
@@ -33,6 +33,7 @@ class Dra:
         self._drivers = frozenset(identity.drivers)
         self._polled: set[str] = set()
         self._pods: tuple[Pod, ...] = ()
+        self._looked_at: tuple[tuple[Allocation, ...], tuple[Pod, ...], frozenset[Wanted]] = ((), (), frozenset())
 
     def follow(self, seen: Frames) -> bool:
         """Take what the sources say now; gives whether there is something new to be read at once.
@@ -46,7 +47,7 @@ class Dra:
         if allocations is None:
             return False
         new = False
-        wanted = claims_wanted(allocations, self._pods)
+        wanted = self._look(allocations)
         if self._claims is not None and (wanted or "claims" in self._polled):
             new |= self._poll(self._claims, needed=self._claims.aim(wanted))
         claims: tuple[AllocatedClaim, ...] = _newest(seen, "claims") or ()
@@ -56,6 +57,13 @@ class Dra:
         ):
             new |= self._poll(self._slices, needed=self._slices.aim(named, _hardware(seen)))
         return new
+
+    def _look(self, allocations: tuple[Allocation, ...]) -> frozenset[Wanted]:
+        """Give the claims that are worth knowing; the very same pods and allocations want the same."""
+        looked, pods, _ = self._looked_at
+        if looked is not allocations or pods is not self._pods:
+            self._looked_at = allocations, self._pods, claims_wanted(allocations, self._pods)
+        return self._looked_at[2]
 
     def _poll(self, source: Claims | Slices, *, needed: bool) -> bool:
         if source.name not in self._polled:

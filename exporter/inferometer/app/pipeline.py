@@ -161,6 +161,7 @@ class Pipeline:
         )
         if any(came):
             self._read(patience)
+            seen = self._board.frames()
         limits = {
             "targets": self._engines.dropped,
             "engine_backoff": self._engines.newly_spared(),
@@ -170,7 +171,11 @@ class Pipeline:
             **dropped,
         }
         frames = replace(
-            self._board.frames(exports, limits, self._traffic.counts, spool),
+            seen,
+            exports=exports,
+            dropped=limits,
+            requests=self._traffic.counts,
+            spool=spool,
             targets=self._engines.targets,
             refusals=refusals,
             unusable=unusable,

@@ -55,10 +55,14 @@ class Draft:
         `at` is when that was read (Unix seconds), where it was not now: it alone makes nothing new.
         """
         known: Spoken | None = self.recall.before(key)
-        if known is None or known.told != told or not self._holds(known.at):
-            sheet = Sheet(self.now if at is None else at, self.common, self.node)
+        at = self.now if at is None else at
+        again = known is not None and not self._holds(known.at)
+        if known is None or known.told != told or (again and known.part.timed):
+            sheet = Sheet(at, self.common, self.node)
             put(sheet, *told)
             known = Spoken(told, self.now, sheet.part(known.part if known else None))
+        elif again:
+            known = Spoken(told, self.now, known.part.retold(at))
         self.recall.note(key, known)
         self._add(known.part.columns, known.part.repeated)
 

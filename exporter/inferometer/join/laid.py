@@ -8,11 +8,11 @@ report becomes points all at once, in C.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, compress, repeat
-from operator import and_, eq, is_, is_not, itemgetter, not_
+from operator import eq, is_not, itemgetter, not_
 from typing import NamedTuple, cast
 
-from inferometer.join.layout import AT, HEAD, START, VALUE, Layout, Named, Names, Source, Spot, lay_out
-from inferometer.model import Group, Instrument, Metric, Point, Reading, Resource, count_series
+from inferometer.join.layout import AT, HEAD, Layout, Named, Names, Source, Spot, lay_out
+from inferometer.model import Group, Instrument, Metric, Point, Reading, Resource, Value, count_series
 
 
 class Column(NamedTuple):
@@ -43,7 +43,7 @@ class Said(NamedTuple):
 class Laid(NamedTuple):
     """The points of readings, by metric, and what they were made from; `ats` are the times of their reports.
 
-    `waiting` are the points of the readings that have no other time.
+    `waiting` are the points of the readings that have no other time, `values` and `starts` theirs.
     """
 
     layout: Layout
@@ -51,6 +51,8 @@ class Laid(NamedTuple):
     ats: tuple[float, ...]
     columns: dict[Metric, Column]
     waiting: Group
+    values: list[Value]
+    starts: list[float | None]
 
     @property
     def repeated(self) -> int:
@@ -96,7 +98,9 @@ def begin(layout: Layout, readings: Sequence[Reading], ats: tuple[float, ...]) -
         group = tuple([_point(layout, place, readings[place], ats) for place in places])
         columns[metric] = _column(metric, layout.names[metric], group)
     waiting = tuple([_point(layout, place, readings[place], ats) for place in layout.waiting.places])
-    return _put_in(Laid(layout, readings, ats, columns, waiting), range(len(layout.waiting.runs)))
+    values, starts = [point.value for point in waiting], [point.start for point in waiting]
+    laid = Laid(layout, readings, ats, columns, waiting, values, starts)
+    return _put_in(laid, range(len(layout.waiting.runs)))
 
 
 def fill(before: Laid, readings: Sequence[Reading], ats: tuple[float, ...], moved: Sequence[int]) -> Laid:
@@ -105,27 +109,36 @@ def fill(before: Laid, readings: Sequence[Reading], ats: tuple[float, ...], move
     Those that have neither moved nor were read at another time stay the very same points.
     """
     layout, columns = before.layout, before.columns.copy()
+    values, starts = before.values.copy(), before.starts.copy()
+    turned: list[int] = []
     groups: dict[Metric, list[Point]] = {}
     for place in moved:
-        spot = layout.spots[place]
-        if spot is not None and not layout.timeless[place]:
+        turn, spot = layout.waiting.turns[place], layout.spots[place]
+        if turn is not None:
+            turned.append(turn)
+            _, _, _, values[turn], starts[turn], _ = readings[place]
+        elif spot is not None:
             group = groups.get(spot.metric)
             if group is None:
                 group = groups[spot.metric] = list(columns[spot.metric].group)
             group[spot.place] = _point(layout, place, readings[place], ats)
     for metric, group in groups.items():
         columns[metric] = _column(metric, columns[metric].names, tuple(group))
-    laid = Laid(layout, readings, ats, columns, before.waiting)
-    if ats == before.ats and not any(map(layout.timeless.__getitem__, moved)):
-        return laid
-    pick, places, metrics, names, resources, runs = layout.waiting
-    picked = pick(readings)
-    times = repeat(ats[0]) if len(ats) == 1 else map(ats.__getitem__, pick(layout.whose))
-    made = _points(metrics, names, map(VALUE, picked), times, map(START, picked), resources)
-    stays = list(map(eq, ats, before.ats))
+    laid = Laid(layout, readings, ats, columns, before.waiting, values, starts)
+    return laid if ats == before.ats and not turned else _tell_waiting(laid, before, turned)
+
+
+def _tell_waiting(laid: Laid, before: Laid, turned: Iterable[int]) -> Laid:
+    """Make the points of the readings that have no time but that of their report; `turned` are those that are new."""
+    _, _, whose, metrics, names, resources, runs = laid.layout.waiting
+    times = repeat(laid.ats[0]) if len(laid.ats) == 1 else map(laid.ats.__getitem__, whose)
+    made = _points(metrics, names, laid.values, times, laid.starts, resources)
+    stays = list(map(eq, laid.ats, before.ats))
     if not any(stays):
         return _put_in(laid._replace(waiting=tuple(made)), range(len(runs)))
-    kept = list(map(and_, map(is_, picked, pick(before.readings)), [stays[layout.whose[place]] for place in places]))
+    kept = [stays[which] for which in whose]
+    for turn in turned:
+        kept[turn] = False
     waiting = tuple([old if keep else new for keep, old, new in zip(kept, before.waiting, made, strict=True)])
     others = [i for i, run in enumerate(runs) if not all(kept[run.start : run.end])]
     return _put_in(laid._replace(waiting=waiting), others)
@@ -150,6 +163,15 @@ def _point(layout: Layout, place: int, reading: Reading, ats: Sequence[float]) -
     metric, number, resource = cast("Spot", layout.spots[place])
     at = reading[5] or ats[layout.whose[place]]
     return _POINT(Point, (metric, layout.names[metric][number], reading[3], at, reading[4], resource))
+
+
+def retell(column: Column, at: float) -> Column:
+    """Make the same points anew, at another time."""
+    metric, resources = column.group[0].metric, map(_POINT_RESOURCE, column.group)
+    values = map(_POINT_VALUE, column.group)
+    return column._replace(
+        group=tuple(_points(repeat(metric), column.names, values, repeat(at), repeat(None), resources))
+    )
 
 
 def _points(*columns: Iterable[object]) -> Iterator[Point]:
@@ -181,6 +203,6 @@ def tell(
     return Column(names, tuple(group), len(names))
 
 
-_POINT_VALUE = itemgetter(2)
+_POINT_VALUE, _POINT_RESOURCE = itemgetter(2), itemgetter(5)
 _PART = 64  # readings that are looked at together
 _POINT = tuple.__new__  # what Point() does: this runs for nearly every reading of a report

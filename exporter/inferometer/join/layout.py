@@ -14,7 +14,7 @@ Named = Mapping[str, Mapping[str, str | None]]  # the attributes of each subject
 Picker = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 # Of a Reading, read in C; the head is what tells its series.
-HEAD, VALUE, START, AT = itemgetter(0, 1, 2), itemgetter(3), itemgetter(4), itemgetter(5)
+HEAD, VALUE, AT = itemgetter(0, 1, 2), itemgetter(3), itemgetter(5)
 
 
 class Source(NamedTuple):
@@ -44,10 +44,14 @@ class Run(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """The readings that have no time but that of their report, metric by metric, and all else that their points have."""
+    """The readings that have no time but that of their report, metric by metric, and all that does not change of their points.
 
-    pick: Picker
+    `turns` says of each reading of the reports which of these it is, None if it is none; `whose` report each is of.
+    """
+
     places: tuple[int, ...]
+    turns: Sequence[int | None]
+    whose: tuple[int, ...]
     metrics: tuple[Metric, ...]
     names: Names
     resources: tuple[Resource, ...]
@@ -120,16 +124,20 @@ def arrange(
         if waits:
             runs.append(Run(metric, begin, len(waiting), tuple(waits) if len(waits) < len(series) else ()))
     places, metrics, names, resources = zip(*waiting, strict=True) if waiting else ((), (), (), ())
+    turns: list[int | None] = [None] * len(readings)
+    for turn, place in enumerate(places):
+        turns[place] = turn
+    whose = whose or [0] * len(readings)
     return Layout(
         source,
         list(map(HEAD, readings)),
         timeless,
-        whose or [0] * len(readings),
+        whose,
         spots,
         {metric: [place for place, _ in series.values()] for metric, series in found.items()},
         {metric: tuple(series) for metric, series in found.items()},
         repeats,
-        Waiting(picker(places), places, metrics, names, resources, tuple(runs)),
+        Waiting(places, turns, tuple([whose[place] for place in places]), metrics, names, resources, tuple(runs)),
     )
 
 

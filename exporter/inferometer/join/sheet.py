@@ -4,15 +4,23 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from inferometer.join.laid import Column
+from inferometer.join.laid import Column, retell
 from inferometer.model import Metric, Point, Resource, Value, count_series, series_of
 
 
 class Part(NamedTuple):
-    """What was put, by metric; `repeated` counts the series that were put once more."""
+    """What was put, by metric; `repeated` counts the series that were put once more.
+
+    `timed` says whether any point has a time of its own.
+    """
 
     columns: Mapping[Metric, Column]
     repeated: int
+    timed: bool
+
+    def retold(self, at: float) -> "Part":
+        """Give the same at another time; only where none has its own."""
+        return self._replace(columns={metric: retell(column, at) for metric, column in self.columns.items()})
 
 
 class Sheet:
@@ -27,6 +35,7 @@ class Sheet:
         self._node = node
         self._points: dict[Metric, dict[tuple[str | None, ...], Point]] = {}
         self._repeated = 0
+        self._timed = False
 
     def put(
         self,
@@ -55,6 +64,7 @@ class Sheet:
         A series that is there already stays as it is (law 2): two targets may be one engine, or one port with two paths.
         """
         points = self._points.setdefault(metric, {})
+        self._timed |= at is not None
         if attributes in points:
             self._repeated += series_of(value)
             return
@@ -71,4 +81,4 @@ class Sheet:
             if old is not None and old.names == names:
                 names = old.names
             columns[metric] = Column(names, tuple(points.values()), count_series([p.value for p in points.values()]))
-        return Part(columns, self._repeated)
+        return Part(columns, self._repeated, self._timed)

@@ -77,7 +77,7 @@ def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> E
         instance = report.target.instance
         served.append(each)
         taken += number + each.series
-        read.append(Said(each.named, report.readings, frame.at, each.resource, shape))
+        read.append(Said(each.named, report.readings, frame.at, each.resource))
         if report.passed:
             passed.append(Said(each.named, report.passed, frame.at, each.resource))
         for (metric, added), several in report.exemplars.items():

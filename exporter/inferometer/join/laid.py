@@ -8,10 +8,10 @@ report becomes points all at once, in C.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, compress, repeat
-from operator import eq, is_not, itemgetter, not_
+from operator import eq, is_not, itemgetter
 from typing import NamedTuple, cast
 
-from inferometer.join.layout import AT, HEAD, Layout, Named, Names, Source, Spot, lay_out
+from inferometer.join.layout import Layout, Named, Names, Source, lay_out
 from inferometer.model import Group, Instrument, Metric, Point, Reading, Resource, Value, count_series
 
 
@@ -29,15 +29,13 @@ class Column(NamedTuple):
 class Said(NamedTuple):
     """What a report says, and when it was read (Unix seconds); a reading may have a time of its own.
 
-    `named` has the attributes of each subject; a subject that is not there contributes nothing. `shape`, if there is one, is
-    equal to that of the report before only where the readings differ from its in values and starts alone.
+    `named` has the attributes of each subject; a subject that is not there contributes nothing.
     """
 
     named: Named
     readings: Sequence[Reading]
     at: float
     resource: Resource
-    shape: object = None
 
 
 class Laid(NamedTuple):
@@ -65,12 +63,11 @@ def lay(reports: Sequence[Said], before: Laid | None = None) -> Laid:
     whole = [report.readings for report in reports]
     readings = whole[0] if len(whole) == 1 else list(chain.from_iterable(whole))
     ats = tuple([report.at for report in reports])
-    source = [Source(report.named, len(report.readings), report.resource, report.shape) for report in reports]
+    source = [Source(report.named, len(report.readings), report.resource) for report in reports]
+    laid = None
     if before is not None and before.layout.source == source:
-        moved = find_moved(readings, before.readings)
-        if None not in [report.shape for report in reports] or _are_same_series(before.layout, readings, moved):
-            return fill(before, readings, ats, moved)
-    return begin(lay_out(source, readings), readings, ats)
+        laid = fill(before, readings, ats, find_moved(readings, before.readings))
+    return laid or begin(lay_out(source, readings), readings, ats)
 
 
 def find_moved(readings: Sequence[Reading], olds: Sequence[Reading]) -> list[int]:
@@ -81,14 +78,6 @@ def find_moved(readings: Sequence[Reading], olds: Sequence[Reading]) -> list[int
         if part != old:
             moved += compress(range(start, start + _PART), map(is_not, part, old))
     return moved
-
-
-def _are_same_series(layout: Layout, readings: Sequence[Reading], moved: Sequence[int]) -> bool:
-    """Tell whether the readings that have moved did so in their values, starts and times alone."""
-    there = [readings[place] for place in moved]
-    return list(map(HEAD, there)) == [layout.heads[place] for place in moved] and list(map(not_, map(AT, there))) == [
-        layout.timeless[place] for place in moved
-    ]
 
 
 def begin(layout: Layout, readings: Sequence[Reading], ats: tuple[float, ...]) -> Laid:
@@ -103,8 +92,8 @@ def begin(layout: Layout, readings: Sequence[Reading], ats: tuple[float, ...]) -
     return _put_in(laid, range(len(layout.waiting.runs)))
 
 
-def fill(before: Laid, readings: Sequence[Reading], ats: tuple[float, ...], moved: Sequence[int]) -> Laid:
-    """Make the points of readings that are laid out as before, of which those at some places have `moved`.
+def fill(before: Laid, readings: Sequence[Reading], ats: tuple[float, ...], moved: Sequence[int]) -> Laid | None:
+    """Make the points of as many readings as before, of which those at some places have `moved`; None if they are laid out otherwise.
 
     Those that have neither moved nor were read at another time stay the very same points.
     """
@@ -112,16 +101,19 @@ def fill(before: Laid, readings: Sequence[Reading], ats: tuple[float, ...], move
     values, starts = before.values.copy(), before.starts.copy()
     turned: list[int] = []
     groups: dict[Metric, list[Point]] = {}
-    for place in moved:
-        turn, spot = layout.waiting.turns[place], layout.spots[place]
+    for place in moved:  # most readings of engines and many of GPUs: unpacked at once, as nothing is cheaper
+        subject, reads, attributes, value, start, at = readings[place]
+        was, read, had, timeless, turn, metric, number, resource = layout.spots[place]
+        if reads is not read or subject != was or attributes != had or (not at) is not timeless:
+            return None
         if turn is not None:
             turned.append(turn)
-            _, _, _, values[turn], starts[turn], _ = readings[place]
-        elif spot is not None:
-            group = groups.get(spot.metric)
+            values[turn], starts[turn] = value, start
+        elif metric is not None:
+            group = groups.get(metric)
             if group is None:
-                group = groups[spot.metric] = list(columns[spot.metric].group)
-            group[spot.place] = _point(layout, place, readings[place], ats)
+                group = groups[metric] = list(columns[metric].group)
+            group[number] = _POINT(Point, (metric, group[number][1], value, at, start, resource))
     for metric, group in groups.items():
         columns[metric] = _column(metric, columns[metric].names, tuple(group))
     laid = Laid(layout, readings, ats, columns, before.waiting, values, starts)
@@ -130,7 +122,7 @@ def fill(before: Laid, readings: Sequence[Reading], ats: tuple[float, ...], move
 
 def _tell_waiting(laid: Laid, before: Laid, turned: Iterable[int]) -> Laid:
     """Make the points of the readings that have no time but that of their report; `turned` are those that are new."""
-    _, _, whose, metrics, names, resources, runs = laid.layout.waiting
+    _, whose, metrics, names, resources, runs = laid.layout.waiting
     times = repeat(laid.ats[0]) if len(laid.ats) == 1 else map(laid.ats.__getitem__, whose)
     made = _points(metrics, names, laid.values, times, laid.starts, resources)
     stays = list(map(eq, laid.ats, before.ats))
@@ -160,9 +152,10 @@ def _put_in(laid: Laid, which: Sequence[int]) -> Laid:
 
 
 def _point(layout: Layout, place: int, reading: Reading, ats: Sequence[float]) -> Point:
-    metric, number, resource = cast("Spot", layout.spots[place])
-    at = reading[5] or ats[layout.whose[place]]
-    return _POINT(Point, (metric, layout.names[metric][number], reading[3], at, reading[4], resource))
+    spot = layout.spots[place]
+    metric, resource = cast("Metric", spot.metric), cast("Resource", spot.resource)
+    at = reading.at or ats[layout.whose[place]]
+    return Point(metric, layout.names[metric][spot.place], reading.value, at, reading.start, resource)
 
 
 def retell(column: Column, at: float) -> Column:

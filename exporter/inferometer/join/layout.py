@@ -13,25 +13,32 @@ Names = tuple[Name, ...]  # of some series of one metric
 Named = Mapping[str, Mapping[str, str | None]]  # the attributes of each subject
 Picker = Callable[[Sequence[Any]], tuple[Any, ...]]
 
-# Of a Reading, read in C; the head is what tells its series.
-HEAD, VALUE, AT = itemgetter(0, 1, 2), itemgetter(3), itemgetter(5)
+VALUE = itemgetter(3)  # of a Reading, read in C
 
 
 class Source(NamedTuple):
-    """One report: the attributes of its subjects, how many readings it has, its resource, and the shape of its readings."""
+    """One report: the attributes of its subjects, how many readings it has, its resource."""
 
     named: Named
     length: int
     resource: Resource
-    shape: object = None
 
 
 class Spot(NamedTuple):
-    """Where a reading's point is among those of its metric."""
+    """A reading's place: what tells its series, whether it has no time but that of its report, and what point it is.
 
-    metric: Metric
-    place: int
-    resource: Resource
+    That is the one at `place` of its metric's, None where it is no point. `turn` is its place among those that wait, None
+    where it does not.
+    """
+
+    subject: str
+    reads: Metric
+    attributes: tuple[tuple[str, str], ...]
+    timeless: bool
+    turn: int | None
+    metric: Metric | None = None
+    place: int = 0
+    resource: Resource | None = None
 
 
 class Run(NamedTuple):
@@ -46,11 +53,10 @@ class Run(NamedTuple):
 class Waiting(NamedTuple):
     """The readings that have no time but that of their report, metric by metric, and all that does not change of their points.
 
-    `turns` says of each reading of the reports which of these it is, None if it is none; `whose` report each is of.
+    `whose` report each is of.
     """
 
     places: tuple[int, ...]
-    turns: Sequence[int | None]
     whose: tuple[int, ...]
     metrics: tuple[Metric, ...]
     names: Names
@@ -62,16 +68,13 @@ class Waiting(NamedTuple):
 class Layout:
     """What becomes of readings, found from `source`. Compared by identity: it is the same while they are laid out alike.
 
-    Of each reading it has what tells its series (`heads`), whether it is `timeless`, having no time but that of its report,
-    `whose` report that is, and its spot; None where it is no point. `places` are those of each metric's readings, `names` the
-    attributes of its series. `repeats` are the places of the readings whose series was said before.
+    `spots` and `whose`, which says whose report each is of, are the readings' in their order. `places` are those of each
+    metric's readings, `names` the attributes of its series, `repeats` the places of readings whose series was said before.
     """
 
     source: object
-    heads: Sequence[tuple[object, ...]]
-    timeless: Sequence[bool]
+    spots: Sequence[Spot]
     whose: Sequence[int]
-    spots: Sequence[Spot | None]
     places: Mapping[Metric, Sequence[int]]
     names: Mapping[Metric, Names]
     repeats: Sequence[int]
@@ -110,34 +113,30 @@ def arrange(
     repeats: Sequence[int] = (),
 ) -> Layout:
     """Arrange the series that were `found` in readings, of one report if it is not said `whose`."""
-    timeless = [not reading.at for reading in readings]
-    spots: list[Spot | None] = [None] * len(readings)
+    whose = whose or [0] * len(readings)
+    spots = [Spot(*reading[:3], not reading.at, None) for reading in readings]
     runs: list[Run] = []
-    waiting: list[tuple[int, Metric, Name, Resource]] = []
+    waiting: list[tuple[int, int, Metric, Name, Resource]] = []
     for metric, series in found.items():
         begin, waits = len(waiting), []
-        for i, (name, (place, resource)) in enumerate(series.items()):
-            spots[place] = Spot(metric, i, resource)
-            if timeless[place]:
-                waits.append(i)
-                waiting.append((place, metric, name, resource))
+        for number, (name, (place, resource)) in enumerate(series.items()):
+            turn = None
+            if spots[place].timeless:
+                turn = len(waiting)
+                waits.append(number)
+                waiting.append((place, whose[place], metric, name, resource))
+            spots[place] = spots[place]._replace(turn=turn, metric=metric, place=number, resource=resource)
         if waits:
             runs.append(Run(metric, begin, len(waiting), tuple(waits) if len(waits) < len(series) else ()))
-    places, metrics, names, resources = zip(*waiting, strict=True) if waiting else ((), (), (), ())
-    turns: list[int | None] = [None] * len(readings)
-    for turn, place in enumerate(places):
-        turns[place] = turn
-    whose = whose or [0] * len(readings)
+    where, reports, metrics, names, resources = zip(*waiting, strict=True) if waiting else ((), (), (), (), ())
     return Layout(
         source,
-        list(map(HEAD, readings)),
-        timeless,
-        whose,
         spots,
+        whose,
         {metric: [place for place, _ in series.values()] for metric, series in found.items()},
         {metric: tuple(series) for metric, series in found.items()},
         repeats,
-        Waiting(places, turns, tuple([whose[place] for place in places]), metrics, names, resources, tuple(runs)),
+        Waiting(where, reports, metrics, names, resources, tuple(runs)),
     )
 
 

@@ -61,9 +61,10 @@ def put_uses(
     """
     plan = draft.recall.of("uses", (layouts, devices, divisions), lambda: _plan(readings, devices, divisions, draft))
     before: Laid | None = draft.recall.before("used")
+    laid = None
     if before is not None and before.layout is plan.whole:
         laid = fill(before, readings, (at,), find_moved(readings, before.readings))
-    else:
+    if laid is None:
         laid = begin(plan.whole, readings, (at,))
     draft.recall.note("used", laid)
     draft.put_columns(laid.columns, laid.repeated)

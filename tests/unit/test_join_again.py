@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has not changed is said again only now and then; what has changed is said at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from frames import CONTEXT, NOW, busy, failed, frames, gpu, instance
+from inferometer import catalog
+from inferometer.join import Context, Memo, join
+from inferometer.join.draft import Draft
+from inferometer.model import (
+    SAID_AGAIN,
+    Allocation,
+    Device,
+    EngineReport,
+    Group,
+    Metric,
+    Pod,
+    Reading,
+    Reason,
+    Snapshot,
+    Target,
+    Vgpu,
+    groups_of,
+)
+
+POD = Pod("uid-a", "ns", "a", "Running", labels={"team": "x"})
+TARGET = Target("a:1", "http://a:1/metrics")
+PAGE = EngineReport(TARGET, "vllm", "vllm", "engine", "1", ("m",), (Reading("a:1", catalog.PREEMPTIONS, (), 1.0),))
+WORLD: Mapping[str, Any] = {
+    "devices": [gpu(0)],
+    "readings": [busy(gpu(0), 0.5)],
+    "allocations": [Allocation("ns", "a", "main", "GPU-0")],
+    "pods": [POD],
+    "engines": [PAGE],
+}
+
+
+def fresh() -> Context:
+    return replace(CONTEXT, memo=Memo())
+
+
+def group(snapshot: Snapshot, metric: Metric) -> Group:
+    return next((each for each in groups_of(snapshot.points) if each[0].metric is metric), ())
+
+
+def seen(context: Context, passed: float, **others: Any) -> Snapshot:
+    return join(frames(**{**WORLD, "passed": passed, **others}), context)
+
+
+SAID = (
+    catalog.GPU_INFO,
+    catalog.STATUS,
+    catalog.GPU_DEVICES,
+    catalog.OWNER_INFO,
+    catalog.ENGINE_INFO,
+    catalog.ENGINE_BLIND,
+    catalog.SOURCE_UP,
+    catalog.IDENTITY_LEVEL,
+    catalog.AGENT_INFO,
+)
+
+
+def test_what_has_not_changed_is_lent_until_it_is_said_again() -> None:
+    """The very same groups, with the time when they were said; after a while they are said anew, with a new time."""
+    context = fresh()
+    first, later, last = (seen(context, passed) for passed in (0.0, SAID_AGAIN - 1.0, SAID_AGAIN))
+
+    for metric in SAID:
+        assert group(first, metric), metric
+        assert group(later, metric) is group(first, metric), metric
+        assert {point.at for point in group(last, metric)} == {NOW + SAID_AGAIN}, metric
+        assert [p._replace(at=NOW) for p in group(last, metric)] == list(group(first, metric))
+
+
+def test_what_was_read_has_the_time_of_its_read() -> None:
+    """A reading that was read anew is a new point, though its number is the same; so is an owner's part of it."""
+    context = fresh()
+    seen(context, 0.0)
+    later = seen(context, 5.0)
+
+    for metric in (catalog.GPU_UTILIZATION, catalog.OWNER_UTILIZATION, catalog.PREEMPTIONS):
+        assert [point.at for point in group(later, metric)] == [NOW + 5.0], metric
+
+
+CHANGES: Sequence[tuple[Metric, Mapping[str, Any]]] = [
+    (catalog.GPU_INFO, {"devices": [replace(gpu(0), details={catalog.HW_MODEL.key: "H100"})]}),
+    (catalog.MIG_INFO, {"devices": [gpu(0), instance(0, 1)]}),
+    (catalog.STATUS, {"unresponsive": {"GPU-0": 3.0}}),
+    (catalog.GPU_DEVICES, {"excluded": {"GPU-7": "H100"}}),
+    (catalog.OWNER_INFO, {"pods": [replace(POD, labels={"team": "y"})]}),
+    (catalog.OWNER_INFO, {"allocations": []}),
+    (catalog.ENGINE_INFO, {"engines": [replace(PAGE, version="2")]}),
+    (catalog.ENGINE_INFO, {"pods": [POD], "engines": [replace(PAGE, target=replace(TARGET, container="c"))]}),
+    (catalog.ENGINE_BLIND, {"engines": [replace(PAGE, readings=(), missing=("x",))]}),
+    (catalog.ENGINE_FAMILIES, {"engines": [replace(PAGE, missing=("x",))]}),
+    (catalog.SOURCE_UP, {"troubles": [failed("slices", Reason.TIMEOUT)]}),
+    (catalog.IDENTITY_LEVEL, {"pods": None}),
+]
+
+
+@pytest.mark.parametrize(("metric", "change"), CHANGES)
+def test_what_changed_is_said_at_once(metric: Metric, change: Mapping[str, Any]) -> None:
+    """With a memory the points are those of a join that has none, before the change, after it, and when it is taken back."""
+    context = fresh()
+    groups = []
+    for passed, others in ((0.0, {}), (1.0, change), (2.0, {}), (3.0, change)):
+        snapshot = seen(context, passed, **others)
+        expected = seen(CONTEXT, passed, **others)
+        assert [p._replace(at=0.0) for p in snapshot.points] == [p._replace(at=0.0) for p in expected.points]
+        groups.append(group(snapshot, metric))
+
+    assert groups[0] != groups[1]
+    assert {point.at for point in groups[3] if point not in groups[2]} <= {NOW + 3.0}
+
+
+def test_a_clock_that_was_set_back_leaves_nothing_in_the_future() -> None:
+    """What was said at a time that is still to come is said again now."""
+    context = fresh()
+    seen(context, 100.0)
+
+    assert max(point.at for point in seen(context, 0.0).points) == NOW
+
+
+def test_what_ended_and_came_back_is_said_anew() -> None:
+    """What a tick did not say is forgotten: a device that was away has infos of its return, not of before."""
+    context = fresh()
+    seen(context, 0.0)
+    away = seen(context, 1.0, devices=None)
+    back = seen(context, 2.0)
+
+    assert not group(away, catalog.GPU_INFO)
+    assert [point.at for point in group(back, catalog.GPU_INFO)] == [NOW + 2.0]
+
+
+def test_another_context_knows_nothing_of_the_one_before() -> None:
+    """A memory that is handed on with other settings lends nothing that was made under the old ones."""
+    context = fresh()
+    seen(context, 0.0)
+    simulated = seen(replace(context, simulated=True), 1.0)
+
+    assert [p._replace(at=0.0) for p in simulated.points] == [
+        p._replace(at=0.0) for p in seen(replace(CONTEXT, simulated=True), 1.0).points
+    ]
+
+
+def test_a_gpu_that_is_listed_twice_is_told_once() -> None:
+    """The driver may list one twice: each series of it stands once, with a memory and without (law 2)."""
+    context = fresh()
+    for passed in (0.0, 1.0):
+        points = seen(context, passed, devices=[gpu(0), gpu(0), gpu(1)]).points
+        series = [(point.metric, point.attributes) for point in points]
+        assert len(series) == len(set(series))
+
+
+def test_two_who_put_the_same_series_put_it_once() -> None:
+    """The first stays; what is left out is counted at each tick, and a group that is the same is the very same (law 2)."""
+    context = fresh()
+    drafts = []
+    for now in (NOW, NOW + 1.0):
+        draft = Draft(now, context)
+        for who, storages in (("a", ("disk",)), ("b", ("disk", "memory")), ("c", ("other",))):
+            for storage in storages:
+                draft.say(
+                    (who, storage),
+                    lambda sheet, told: sheet.put(catalog.SPOOL_LIMIT, {catalog.STORAGE.key: told}, 1.0),
+                    storage,
+                )
+        drafts.append((draft.points(), draft.repeated, draft.series))
+
+    (first, *counts), (second, *again) = drafts
+    assert [point.attributes[0] for point in first] == ["disk", "memory", "other"]
+    assert second == first
+    assert counts == again == [1, 3]
+
+
+def test_groups_of_several_parts_are_the_same_while_the_parts_are() -> None:
+    """A metric that several put together is put together once, while none of them says anything else."""
+    context = fresh()
+    groups = []
+    for now in (NOW, NOW + 1.0):
+        draft = Draft(now, context)
+        for storage in ("disk", "memory"):
+            draft.say(
+                storage, lambda sheet, told: sheet.put(catalog.SPOOL_LIMIT, {catalog.STORAGE.key: told}, 1.0), storage
+            )
+        groups.append(draft.points().groups)
+
+    assert groups[0][0] is groups[1][0]
+
+
+def test_a_tick_that_was_not_finished_is_not_remembered() -> None:
+    """A join that fails half way leaves what the last whole tick knew."""
+    context = fresh()
+    seen(context, 0.0)
+    with pytest.raises(ValueError, match="IPv6"):
+        seen(context, 1.0, engines=[replace(PAGE, target=replace(TARGET, instance="b:1", url="http://[::1:x"))])
+
+    assert {point.at for point in group(seen(context, 2.0), catalog.GPU_INFO)} == {NOW}
+
+
+def test_a_memory_recalls_what_was_made_of_the_same() -> None:
+    """Something is made anew when it is made of something else, and forgotten by a tick that does not ask for it."""
+    memo = Memo()
+
+    def tick(**told: int) -> dict[str, object]:
+        recall = memo.begin("context")
+        made = {key: recall.of(key, each, object) for key, each in told.items()}
+        memo.keep("context", recall)
+        return made
+
+    first = tick(a=1, b=1)
+    second = tick(a=1)
+    third = tick(a=2, b=1)
+
+    assert second["a"] is first["a"]
+    assert third["a"] is not first["a"]
+    assert third["b"] is not first["b"]
+
+
+def test_a_vgpu_has_the_time_of_its_read() -> None:
+    """What a part says with a time of its own is told with that, also when it is said again."""
+    context = fresh()
+
+    def at(passed: float) -> float:
+        told = frames(devices=[Device("GPU-0", 0)], passed=passed)
+        (nvidia,) = told.good
+        report: Any = nvidia.value
+        nvidia = replace(nvidia, value=replace(report, vgpus=(Vgpu("v", "GPU-0", at=NOW - 3.0),)))
+        (point,) = group(join(replace(told, good=(nvidia,)), context), catalog.VGPU_INFO)
+        return point.at
+
+    assert [at(passed) for passed in (0.0, 1.0, SAID_AGAIN)] == [NOW - 3.0] * 3

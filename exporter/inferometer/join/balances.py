@@ -26,14 +26,13 @@ def find_balances(report: EngineReport, shape: Shape, at: float, resource: Resou
 def _balance(attributes: tuple[str | None, ...], resource: Resource, at: float, readings: Sequence[Reading]) -> Balance:
     first = finished = aborted = pending = 0.0
     start = None
-    for reading in readings:
-        value = reading.value
+    for _, metric, added, value, began, _ in readings:
         if isinstance(value, Histogram):
             first += value.observations
-            start = reading.start
-        elif reading.metric is catalog.REQUESTS_FINISHED:
+            start = began
+        elif metric is catalog.REQUESTS_FINISHED:
             finished += value
-            aborted += value if _GIVEN_UP in reading.attributes else 0.0
+            aborted += value if _GIVEN_UP in added else 0.0
         else:
             pending += value
     return Balance(attributes, resource, at, first, finished, aborted, pending, start)

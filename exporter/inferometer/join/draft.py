@@ -4,7 +4,7 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import is_
-from typing import NamedTuple, TypeVarTuple
+from typing import TypeVarTuple
 
 from inferometer import catalog
 from inferometer.join.context import Context
@@ -17,12 +17,7 @@ from inferometer.model import SAID_AGAIN, Group, Metric, Points, count_series
 Ts = TypeVarTuple("Ts")
 
 
-class Spoken(NamedTuple):
-    """What was put, of what, and when (Unix seconds)."""
-
-    told: object
-    at: float
-    part: Part
+Spoken = tuple[object, float, Part]  # of what a part was put, when (Unix seconds), and the part
 
 
 class Draft:
@@ -56,15 +51,15 @@ class Draft:
         """
         known: Spoken | None = self.recall.before(key)
         at = self.now if at is None else at
-        again = known is not None and not self._holds(known.at)
-        if known is None or known.told != told or (again and known.part.timed):
+        before, said, part = known or (None, self.now, None)
+        if part is None or before != told or (part.timed and not self._holds(said)):
             sheet = Sheet(at, self.common, self.node)
             put(sheet, *told)
-            known = Spoken(told, self.now, sheet.part(known.part if known else None))
-        elif again:
-            known = Spoken(told, self.now, known.part.retold(at))
-        self.recall.note(key, known)
-        self._add(known.part.columns, known.part.repeated)
+            said, part = self.now, sheet.part(part)
+        elif not self._holds(said):
+            said, part = self.now, part.retold(at)
+        self.recall.note(key, (told, said, part))
+        self._add(part.columns, part.repeated)
 
     def say_column(
         self, key: Hashable, metric: Metric, names: Names, values: Sequence[float], at: float | None = None

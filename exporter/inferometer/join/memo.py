@@ -3,18 +3,12 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-class Made(NamedTuple):
-    """A value, and all that it was made from."""
-
-    told: object
-    value: Any
-
-
+Made = tuple[object, Any]  # all that a value was made from, and the value
 _NOTHING: Mapping[Hashable, Made] = MappingProxyType({})
 
 
@@ -32,7 +26,7 @@ class Memo:
 
     def begin(self, context: object) -> "Recall":
         """Begin a tick; with another context nothing of what was made before counts."""
-        return Recall(self._known if context == self._context else _NOTHING)
+        return Recall(self._known if context is self._context or context == self._context else _NOTHING)
 
     def keep(self, context: object, recall: "Recall") -> None:
         """End a tick. Called once it is whole, so that nobody sees it half done."""
@@ -49,19 +43,20 @@ class Recall:
         self.fresh: dict[Hashable, Made] = {}
 
     def of(self, key: Hashable, told: object, make: Callable[[], T]) -> T:
-        """Give what was made of the same in the tick before; else make it. Equal objects are cheap to tell where they are the same."""
+        """Give what was made of the same in the tick before; else make it.
+
+        That objects are equal is seen at a glance where they are the same: so the newest of them are kept.
+        """
         made = self.known.get(key)
-        if made is None or made.told != told:
-            made = Made(told, make())
-        self.fresh[key] = made
-        value: T = made.value
+        value: T = made[1] if made is not None and made[0] == told else make()
+        self.fresh[key] = told, value
         return value
 
     def before(self, key: Hashable) -> Any:
         """Give what was noted under a key in the tick before; None where nothing was."""
         made = self.known.get(key)
-        return None if made is None else made.value
+        return None if made is None else made[1]
 
     def note(self, key: Hashable, value: object) -> None:
         """Note something for the tick after."""
-        self.fresh[key] = Made(None, value)
+        self.fresh[key] = None, value

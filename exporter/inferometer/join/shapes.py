@@ -15,7 +15,7 @@ _KEYS = tuple(key for key in catalog.REQUESTS_ABORTED.keys if key != catalog.FIN
 _PLACES = (catalog.TIME_TO_FIRST_TOKEN, catalog.REQUESTS_FINISHED, catalog.REQUESTS_RUNNING, catalog.REQUESTS_WAITING)
 _FOLDED = frozenset((key, catalog.OTHER) for key in (catalog.MODEL.key, catalog.FINISH_REASON.key))
 
-_SERIES = itemgetter(0, 1, 2, 5)  # of a Reading, read in C: what makes it that of another series, or of another time
+_SERIES = itemgetter(1, 2)  # of a Reading, read in C: which series of the page it is
 _Own = tuple[tuple[str, str], ...]  # the attributes that tell the engine cores of one page apart
 
 

@@ -73,6 +73,7 @@ def test_what_is_laid_out_as_before_is_what_is_laid_out_anew(life: list[list[Sai
             m: (c.names, c.series) for m, c in anew.columns.items()
         }
         assert laid.repeated == anew.repeated
+        assert list(laid.layout.names) == list(anew.layout.names)
         for column in laid.columns.values():
             assert column.names == tuple(point.attributes for point in column.group)
         before = laid

@@ -67,7 +67,7 @@ def lay(reports: Sequence[Said], before: Laid | None = None) -> Laid:
     laid = None
     if before is not None and before.layout.source == source:
         laid = fill(before, readings, ats, find_moved(readings, before.readings))
-    return laid or begin(lay_out(source, readings), readings, ats)
+    return laid or begin(lay_out(source, readings, before.layout if before else None), readings, ats)
 
 
 def find_moved(readings: Sequence[Reading], olds: Sequence[Reading]) -> list[int]:
@@ -86,10 +86,12 @@ def begin(layout: Layout, readings: Sequence[Reading], ats: tuple[float, ...]) -
     for metric, places in layout.places.items():
         group = tuple([_point(layout, place, readings[place], ats) for place in places])
         columns[metric] = _column(metric, layout.names[metric], group)
-    waiting = tuple([_point(layout, place, readings[place], ats) for place in layout.waiting.places])
+    there = layout.waiting
+    waiting = tuple(
+        [columns[m].group[layout.spots[place].place] for place, m in zip(there.places, there.metrics, strict=True)]
+    )
     values, starts = [point.value for point in waiting], [point.start for point in waiting]
-    laid = Laid(layout, readings, ats, columns, waiting, values, starts)
-    return _put_in(laid, range(len(layout.waiting.runs)))
+    return Laid(layout, readings, ats, columns, waiting, values, starts)
 
 
 def fill(before: Laid, readings: Sequence[Reading], ats: tuple[float, ...], moved: Sequence[int]) -> Laid | None:
@@ -103,7 +105,7 @@ def fill(before: Laid, readings: Sequence[Reading], ats: tuple[float, ...], move
     groups: dict[Metric, list[Point]] = {}
     for place in moved:  # most readings of engines and many of GPUs: unpacked at once, as nothing is cheaper
         subject, reads, attributes, value, start, at = readings[place]
-        was, read, had, timeless, turn, metric, number, resource = layout.spots[place]
+        was, read, had, timeless, turn, metric, number, resource, _ = layout.spots[place]
         if reads is not read or subject != was or attributes != had or (not at) is not timeless:
             return None
         if turn is not None:

@@ -28,7 +28,7 @@ class Spot(NamedTuple):
     """A reading's place: what tells its series, whether it has no time but that of its report, and what point it is.
 
     That is the one at `place` of its metric's, None where it is no point. `turn` is its place among those that wait, None
-    where it does not.
+    where it does not. `name` are the attributes of its series, where those were found here.
     """
 
     subject: str
@@ -39,6 +39,7 @@ class Spot(NamedTuple):
     metric: Metric | None = None
     place: int = 0
     resource: Resource | None = None
+    name: Name | None = None
 
 
 class Run(NamedTuple):
@@ -72,7 +73,7 @@ class Layout:
     metric's readings, `names` the attributes of its series, `repeats` the places of readings whose series was said before.
     """
 
-    source: object
+    source: Sequence[Source]
     spots: Sequence[Spot]
     whose: Sequence[int]
     places: Mapping[Metric, Sequence[int]]
@@ -81,53 +82,70 @@ class Layout:
     waiting: Waiting
 
 
+_NO_POINT = (None, None, 0, None, None)
+
 Found = Mapping[Metric, Mapping[Name, tuple[int, Resource]]]  # the place and the resource of each series' reading
 
 
-def lay_out(source: Sequence[Source], readings: Sequence[Reading]) -> Layout:
-    """Lay out the readings of reports."""
+def lay_out(source: Sequence[Source], readings: Sequence[Reading], before: Layout | None = None) -> Layout:
+    """Lay out the readings of reports; a series that was there `before`, of a subject that is named as it was, keeps its name."""
+    names = _names(before) if before is not None else {}
     found: dict[Metric, dict[Name, tuple[int, Resource]]] = {}
     repeats: list[int] = []
     whose = [i for i, report in enumerate(source) for _ in range(report.length)]
-    for place, (which, reading) in enumerate(zip(whose, readings, strict=True)):
-        report = source[which]
-        own = report.named.get(reading.subject)
+    for place, (which, (subject, metric, added, _, _, _)) in enumerate(zip(whose, readings, strict=True)):
+        named, _, resource = source[which]
+        own = named.get(subject)
         if own is None:  # a device that went while it was read contributes nothing
             continue
-        metric = reading.metric
-        get = ({**own, **dict(reading.attributes)} if reading.attributes else own).get
-        name = tuple([get(key) or None for key in metric.keys])
+        name = names.get((id(own), metric, added))
+        if name is None:
+            get = ({**own, **dict(added)} if added else own).get
+            name = tuple([get(key) or None for key in metric.keys])
         series = found.setdefault(metric, {})
         if name in series:
             repeats.append(place)
         else:
-            series[name] = place, report.resource
+            series[name] = place, resource
     return arrange(readings, found, source, whose, repeats)
+
+
+def _names(before: Layout) -> Mapping[tuple[int, Metric, object], Name]:
+    """Give the names of the series that were there, by the very object that names their subject: `before` keeps it alive."""
+    return {
+        (id(before.source[which].named[spot.subject]), spot.reads, spot.attributes): spot.name
+        for which, spot in zip(before.whose, before.spots, strict=True)
+        if spot.name is not None
+    }
 
 
 def arrange(
     readings: Sequence[Reading],
     found: Found,
-    source: object = None,
+    source: Sequence[Source] = (),
     whose: Sequence[int] = (),
     repeats: Sequence[int] = (),
 ) -> Layout:
     """Arrange the series that were `found` in readings, of one report if it is not said `whose`."""
     whose = whose or [0] * len(readings)
-    spots = [Spot(*reading[:3], not reading.at, None) for reading in readings]
+    points: dict[int, tuple[int | None, Metric, int, Resource, Name]] = {}
     runs: list[Run] = []
     waiting: list[tuple[int, int, Metric, Name, Resource]] = []
     for metric, series in found.items():
         begin, waits = len(waiting), []
         for number, (name, (place, resource)) in enumerate(series.items()):
             turn = None
-            if spots[place].timeless:
+            if not readings[place].at:
                 turn = len(waiting)
                 waits.append(number)
                 waiting.append((place, whose[place], metric, name, resource))
-            spots[place] = spots[place]._replace(turn=turn, metric=metric, place=number, resource=resource)
+            points[place] = turn, metric, number, resource, name
         if waits:
             runs.append(Run(metric, begin, len(waiting), tuple(waits) if len(waits) < len(series) else ()))
+    spots = [
+        Spot(subject, metric, added, not at, *points.get(place, _NO_POINT))
+        for place, (subject, metric, added, _, _, at) in enumerate(readings)
+    ]
     where, reports, metrics, names, resources = zip(*waiting, strict=True) if waiting else ((), (), (), (), ())
     return Layout(
         source,

@@ -2,6 +2,7 @@
 """Whatever series come, go and are reset, what they are together without an attribute is right, and no sum of theirs falls."""
 
 from collections.abc import Mapping
+from itertools import chain
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from inferometer.accounting.dropping import State, drop
 from inferometer.accounting.linger import Rules
 from inferometer.accounting.moments import Now
 from inferometer.accounting.plans import Plan
-from inferometer.model import Histogram, Metric, Point
+from inferometer.model import Histogram, Metric, Point, groups_of
 from lives import COUNTERS, FIRST, PERIOD, Series, Step, increase, lives, number, play, series
 
 _CUMULATIVE = (*COUNTERS, catalog.TIME_TO_FIRST_TOKEN)
@@ -26,9 +27,10 @@ def thin(snapshots: list[list[Point]], rules: Rules) -> list[list[Point]]:
     for tick, points in enumerate(snapshots):
         at = FIRST + PERIOD * tick
         now = Now(at, at - PERIOD if tick else None, PERIOD * tick)
-        state, thinned, _ = drop(state, points, PLAN, NODE, rules, now)
+        state, groups, _ = drop(state, groups_of(points), PLAN, NODE, rules, now)
+        thinned = list(chain.from_iterable(groups))
         assert len(set(map(series, thinned))) == len(thinned)
-        told.append(list(thinned))
+        told.append(thinned)
         assert len(state.parts) <= len(points) + rules.max_ended
     return told
 

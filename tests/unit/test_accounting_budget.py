@@ -8,7 +8,7 @@ from inferometer import catalog
 from inferometer.accounting import Budget, Rules, State, account
 from inferometer.accounting.places import count
 from inferometer.join import join
-from inferometer.model import EngineReport, Histogram, Metric, Reading, Snapshot, Target
+from inferometer.model import EngineReport, Histogram, Metric, Reading, Snapshot, Target, groups_of
 from inferometer.views.otlp import Encoder, otlp_json
 from inferometer.views.prometheus import Exposition
 from oracles import parsed
@@ -60,9 +60,9 @@ def test_a_burst_of_models_leaves_those_before_it_alone() -> None:
     for metric in (catalog.PREEMPTIONS, catalog.REQUESTS_RUNNING, _LATENCY):
         assert {"a", "b"} <= values(burst, metric).keys()
         assert values(burst, metric).keys() == values(after, metric).keys()
-    assert count(burst.points) <= SMALL.series
+    assert count(groups_of(burst.points)) <= SMALL.series
     (number,) = values(burst, catalog.SERIES, catalog.SIMULATED.key).values()
-    assert number == count(burst.points)
+    assert number == count(groups_of(burst.points))
     missing = len(MANY) + 2 - len(values(burst, _LATENCY))
     assert missing
     assert values(after, catalog.SERIES_DROPPED, catalog.METRIC.key)[_LATENCY.name] == 4.0 * missing

@@ -8,7 +8,7 @@ from frames import CONTEXT, NOW, frames, instance
 from inferometer import catalog
 from inferometer.accounting import Rules, State, account
 from inferometer.join import join
-from inferometer.model import DeviceReport, Frames, KernelReport, Point, Snapshot, Sxid, Unsupported, Xid
+from inferometer.model import SAID_AGAIN, DeviceReport, Frames, KernelReport, Point, Snapshot, Sxid, Unsupported, Xid
 from inferometer.xid_catalog import ALERTED
 from reported import (
     by_kernel,
@@ -113,13 +113,16 @@ def test_xids_of_the_first_snapshot_are_seen_as_an_increase() -> None:
 def test_the_first_of_any_other_code_is_seen_as_an_increase() -> None:
     """The snapshot that first sees a code has it at 0, the next one has the count, with what came in both."""
     told = by_nvml(1, 31), by_nvml(2, 31), by_nvml(3, 31)
-    none, born, counted, still = run(tick(0), tick(5, *told[:2]), tick(10, *told), tick(15, *told))
+    none, born, counted, still, again = run(
+        tick(0), tick(5, *told[:2]), tick(10, *told), tick(15, *told), tick(10 + SAID_AGAIN, *told)
+    )
 
     assert ("GPU-0", 31) not in counters(none)
     assert [counter(s, 31).value for s in (born, counted, still)] == [0.0, 3.0, 3.0]
     assert [totals(s)["GPU-0"] for s in (none, born, counted, still)] == [0.0, 0.0, 3.0, 3.0]
     assert {counter(s, 31).start for s in (born, counted, still)} == {NOW}
-    assert [counter(s, 31).at for s in (born, counted, still)] == [NOW + 5, NOW + 10, NOW + 15]
+    assert [counter(s, 31).at for s in (born, counted, still)] == [NOW + 5, NOW + 10, NOW + 10]
+    assert counter(again, 31).at == NOW + 10 + SAID_AGAIN
 
 
 def test_an_event_is_counted_once_however_often_it_is_told() -> None:

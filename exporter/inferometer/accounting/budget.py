@@ -9,7 +9,7 @@ it lives, and for the linger: what it counted is never told twice. The agent's o
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import chain, compress
 from operator import itemgetter, not_
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from inferometer.accounting.growth import Part, growth
 from inferometer.accounting.linger import Rules, departed, keep, keep_departed
 from inferometer.accounting.moments import Now
 from inferometer.accounting.places import Budget, Places, can_fold, cost_of, count, is_own
-from inferometer.model import Histogram, Metric, Point, Resource, Value
+from inferometer.model import Group, Histogram, Metric, Point, Resource, Value, groups_of
 
 Series = tuple[Metric, tuple[str | None, ...]]
 
@@ -43,13 +43,13 @@ class Away(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The points of the newest snapshot that had places, and what is beyond the limits.
+    """The points of the newest snapshot that had places, by metric, and what is beyond the limits.
 
     `came` are all that there were, near a limit, and `placed` says which of them had places `within` a budget. `dropped`
     counts those that were left out, by metric. All of it is bounded: by the series of a snapshot, by `Rules.max_ended`, or by the metrics.
     """
 
-    shown: Sequence[Point] = ()
+    shown: Sequence[Group] = ()
     number: int = 0  # of their series
     came: Sequence[Point] = ()
     placed: Sequence[bool] = ()
@@ -65,21 +65,23 @@ _NONE: Mapping[Series, Point] = MappingProxyType({})
 _NOBODY: Mapping[Series, Away] = MappingProxyType({})
 
 
-def fit(state: State, points: Sequence[Point], budget: Budget, rules: Rules, now: Now) -> tuple[State, int]:
-    """Give the points of a snapshot their places; also how many series that are gone the limit made us forget.
+def fit(state: State, groups: Sequence[Group], budget: Budget, rules: Rules, now: Now) -> tuple[State, int]:
+    """Give the points of a snapshot, by metric, their places; also how many series that are gone the limit made us forget.
 
     Far below the limits, as nearly always, nothing is looked at but how many there are: there a series that is gone keeps no
     place.
     """
-    number = count(points)
-    if all(state.placed) and not (state.folded or state.away) and budget.is_far(points, number):
-        return State(points, number, totals=state.totals, dropped=state.dropped), 0
+    number = count(groups)
+    if all(state.placed) and not (state.folded or state.away) and budget.is_far(groups, number):
+        return State(groups, number, totals=state.totals, dropped=state.dropped), 0
+    points = list(chain.from_iterable(groups))
     if not state.away and state.within == budget and _are_same_series(state.came, points):
         existing, away, forgotten, placed = _NONE, _NOBODY, 0, state.placed
     else:
-        existing = {series: each.point for series, each in state.away.items()} | {_series(p): p for p in state.shown}
+        shown_before = {_series(point): point for point in chain.from_iterable(state.shown)}
+        existing = {series: each.point for series, each in state.away.items()} | shown_before
         away, forgotten = _away(state, set(map(_series, points)), rules, now)
-        placed = _place(points, existing, state.folded, Places(budget, points, [each.point for each in away.values()]))
+        placed = _place(points, existing, state.folded, Places(budget, groups, [each.point for each in away.values()]))
 
     folding = _Folding(state, existing, now)
     dropped = dict(state.dropped)
@@ -91,7 +93,7 @@ def fit(state: State, points: Sequence[Point], budget: Budget, rules: Rules, now
             name = point.metric.name if point.metric in catalog.ORDER else _PASSED_ON
             dropped[name] = dropped.get(name, 0) + cost_of(point)
     gone, more = keep_departed(state.folded, folding.parts, now.steady, rules)
-    shown = list(compress(points, placed))
+    shown = groups_of(list(compress(points, placed)))
     folded = {**folding.parts, **gone}
     after = State(shown, count(shown), points, placed, budget, away, folded, folding.totals, dropped)
     return after, forgotten + more
@@ -173,6 +175,6 @@ def _part(point: Point | None) -> Part | None:
 
 def _away(state: State, there: Container[Series], rules: Rules, now: Now) -> tuple[dict[Series, Away], int]:
     """Give the series whose places are kept for them, and how many the limit made us forget."""
-    last = {_series(point): Away(point, None) for point in state.shown if not is_own(point.metric)}
+    last = {_series(point): Away(point, None) for point in chain.from_iterable(state.shown) if not is_own(point.metric)}
     gone = departed({**state.away, **last}, there, now.steady)
     return keep(gone, lambda each: each.ended or 0.0, now.steady, rules)

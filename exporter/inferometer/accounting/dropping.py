@@ -9,6 +9,7 @@ where nobody knows a pod's UID, they are left out and counted; so are histograms
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from inferometer.accounting.growth import Part, bounds_of, growth, nothing, plus
 from inferometer.accounting.linger import Rules, keep_departed
 from inferometer.accounting.moments import Now
 from inferometer.accounting.plans import Plan, Thinned
-from inferometer.model import Aggregation, Exemplar, Instrument, Point, Resource, Value, series_of
+from inferometer.model import Aggregation, Exemplar, Group, Instrument, Point, Resource, Value, groups_of, series_of
 
 Exemplars = Mapping[Thinned, tuple[Exemplar, ...]]
 
@@ -44,16 +45,17 @@ class State:
 
 
 def drop(
-    state: State, points: Sequence[Point], plan: Plan, node: Resource, rules: Rules, now: Now
-) -> tuple[State, Sequence[Point], int]:
-    """Give the points without the attributes that a plan drops; also how many series that are gone the limit made us forget.
+    state: State, groups: Sequence[Group], plan: Plan, node: Resource, rules: Rules, now: Now
+) -> tuple[State, Sequence[Group], int]:
+    """Give points, by metric, without what a plan drops of them; also how many series that are gone the limit made us forget.
 
     What can be of several engines is said by the node's resource.
     """
     if not plan.thins:  # what grows now would be told as grown since, if anything were dropped again
-        return State(left_out=state.left_out), points, 0
+        return State(left_out=state.left_out), groups, 0
     told: list[Point] = []
-    groups: dict[Thinned, list[Point]] = {}
+    points = list(chain.from_iterable(groups))
+    alike: dict[Thinned, list[Point]] = {}
     resources = _cleaned(points, plan, node)
     for point in points:
         thin = plan.thins.get(point.metric)
@@ -63,11 +65,11 @@ def drop(
         else:
             resource = resources[point.resource] if thin.describes else node
             thinned = point._replace(resource=resource)
-            groups.setdefault((point.metric, thin.thinned(point.attributes)), []).append(thinned)
+            alike.setdefault((point.metric, thin.thinned(point.attributes)), []).append(thinned)
 
     adding = _Adding(state, now)
     left_out = state.left_out
-    for key, group in groups.items():
+    for key, group in alike.items():
         value = adding.add(key, group) if key[0].instrument in _CUMULATIVE else _level(group)
         if value is None:
             left_out += sum(series_of(point.value) for point in group)
@@ -78,7 +80,7 @@ def drop(
     totals, forgotten = keep_departed(state.totals, adding.totals, now.steady, rules)
     parts, more = keep_departed(state.parts, adding.parts, now.steady, rules)
     after = State({**adding.totals, **totals}, {**adding.parts, **parts}, left_out)
-    return after, told, forgotten + more
+    return after, groups_of(told), forgotten + more
 
 
 def point_at_sums(exemplars: Exemplars, plan: Plan) -> Exemplars:

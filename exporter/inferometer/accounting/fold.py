@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from inferometer import catalog
-from inferometer.accounting import aborts, budget, caps, dropping, failures, families, held, starts, startups, xids
+from inferometer.accounting import aborts, budget, caps, dropping, failures, families, held, own, starts, startups, xids
 from inferometer.accounting.linger import Rules
 from inferometer.accounting.moments import Now
 from inferometer.accounting.places import Budget
 from inferometer.accounting.plans import Plan
-from inferometer.model import Frames, Group, Instrument, Metric, Point, Points, Snapshot, groups_of
+from inferometer.accounting.said import Said, Saying
+from inferometer.model import Frames, Group, Metric, Points, Snapshot, groups_of
 
 _LIMITS, _NOTHING = Budget(), Plan()
 
@@ -37,6 +38,9 @@ class State:
     claims: families.Claims = field(default_factory=lambda: MappingProxyType({}))
     thinned: dropping.State = field(default_factory=dropping.State)
     budgeted: budget.State = field(default_factory=budget.State)
+    said: Mapping[str, Said] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # of the newest snapshot, by its parts
     forgotten: int = 0  # series that the budget forgot at the newest snapshot, not counted yet
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
@@ -70,9 +74,36 @@ def account(
     given_up, ended_aborts = aborts.count(state.given_up, snapshot, rules)
     starting, ended_starts = startups.follow(state.starting, snapshot, rules)
     ended = ended_holdings + ended_series + ended_errors + ended_xids + ended_aborts + ended_starts + state.forgotten
+    dropped = _sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot))
+    began = snapshot.at if state.began is None else state.began
+    shown = held.shown(holding, snapshot, rules)
+    saying = Saying(state.said, snapshot.at)
+    xids.say(saying, reported, shown, snapshot, rules)
+    startups.say(saying, starting, snapshot)
+    left_out = {
+        **dropped,
+        "series": sum(state.budgeted.dropped.values()),
+        "unmergeable": state.thinned.left_out,
+    }
+    own.say(saying, snapshot, began, errors=errors, left_out=left_out, series=state.budgeted.dropped)
+    ours = (*held.groups_of(shown, snapshot), *filter(None, [tuple(aborts.points_of(given_up))]), *saying.groups)
+    now = Now(snapshot.at, state.latest or None, snapshot.steady)
+    there = _in_order(groups, ours)
+    thinned, told, unseen = dropping.drop(state.thinned, there, plan, snapshot.node, rules, now)
+    budgeted, forgotten = budget.fit(state.budgeted, told, limits, rules, now)
+    overflow = budget.overflow_points(budgeted, snapshot.at, snapshot.node, simulated=snapshot.simulated)
+    number = float(budgeted.number + len(overflow) + 1)
+    last = groups_of([*overflow, own.point(catalog.SERIES, number, snapshot, began)])
+    points = Points.of(_in_order(budgeted.shown, last))
+    if snapshot.at < max(state.latest, state.past):
+        # The clock was set back: until it has caught up, a start that lies ahead is unknown.
+        points = Points.of(
+            tuple(p if p.start is None or p.start <= p.at else p._replace(start=None) for p in group)
+            for group in points.groups
+        )
     after = State(
         steady=snapshot.steady,
-        began=snapshot.at if state.began is None else state.began,
+        began=began,
         latest=max(state.latest, snapshot.at),
         past=state.past,
         sequence=max(state.sequence, snapshot.sequence),
@@ -85,92 +116,32 @@ def account(
         starting=starting,
         capped=state.capped,
         claims=state.claims,
-        thinned=state.thinned,
-        budgeted=state.budgeted,
-        dropped=_sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot)),
+        thinned=thinned,
+        budgeted=budgeted,
+        forgotten=forgotten + unseen,
+        dropped=dropped,
+        said=saying.said,
     )
-    shown = held.shown(holding, snapshot, rules)
-    ours = [
-        *held.points_of(shown, snapshot),
-        *xids.points_of(reported, shown, snapshot, rules),
-        *aborts.points_of(given_up),
-        *startups.points_of(starting, snapshot),
-        *_counters(after, snapshot),
-    ]
-    now = Now(snapshot.at, state.latest or None, snapshot.steady)
-    all_there = _in_order(groups, groups_of(ours))
-    thinned, told, unseen = dropping.drop(state.thinned, all_there, plan, snapshot.node, rules, now)
-    budgeted, forgotten = budget.fit(state.budgeted, told, limits, rules, now)
-    after = replace(after, thinned=thinned, budgeted=budgeted, forgotten=forgotten + unseen)
-    overflow = budget.overflow_points(budgeted, snapshot.at, snapshot.node, simulated=snapshot.simulated)
-    number = float(budgeted.number + len(overflow) + 1)
-    last = groups_of([*overflow, _own(snapshot, after, catalog.SERIES, number)])
-    points = _in_order(groups_of(budgeted.shown), last)
-    if snapshot.at < max(state.latest, state.past):
-        # The clock was set back: until it has caught up, a start that lies ahead is unknown.
-        points = Points.of(
-            tuple(p if p.start is None or p.start <= p.at else p._replace(start=None) for p in group)
-            for group in points.groups
-        )
     return after, replace(snapshot, points=points, exemplars=dropping.point_at_sums(snapshot.exemplars, plan))
 
 
-def _in_order(groups: Iterable[Group], ours: Iterable[Group]) -> Points:
+def _in_order(groups: Iterable[Group], ours: Iterable[Group]) -> tuple[Group, ...]:
     """Add points of our own to groups, and sort these by the catalogue's order of metrics."""
     found = {group[0].metric: group for group in groups}
     for group in ours:
         metric = group[0].metric
         found[metric] = (*found[metric], *group) if metric in found else group
-    return Points.of(found[metric] for metric in sorted(found, key=catalog.place))
+    return tuple(map(found.__getitem__, sorted(found, key=_PLACES.__getitem__)))
 
 
-def _counters(state: State, snapshot: Snapshot) -> list[Point]:
-    """Give the counters of our own, but for the owners'."""
-    points = [
-        _own(
-            snapshot,
-            state,
-            catalog.SOURCE_ERRORS,
-            float(failed.total),
-            {catalog.SOURCE.key: source, catalog.SOURCE_INSTANCE.key: instance, catalog.REASON.key: reason},
-        )._replace(start=failed.start)
-        for (source, instance, reason), failed in state.errors.items()
-    ]
-    points += [
-        _own(snapshot, state, catalog.DROPPED, float(number), {catalog.LIMIT.key: limit})
-        for limit, number in _left_out(state).items()
-    ]
-    points += [
-        _own(snapshot, state, catalog.SERIES_DROPPED, float(number), {catalog.METRIC.key: name})
-        for name, number in state.budgeted.dropped.items()
-    ]
-    points += [
-        _own(snapshot, state, catalog.EXPORTS, float(n), {catalog.OUTPUT.key: "otlp", catalog.REASON.key: outcome})
-        for outcome, n in snapshot.exports.items()
-    ]
-    return points
+class _Places(dict[Metric, tuple[int, str, tuple[str, ...]]]):
+    """The places of the catalogue's metrics, looked up without a call; those of what is passed on are not kept."""
+
+    def __missing__(self, metric: Metric) -> tuple[int, str, tuple[str, ...]]:
+        return catalog.place(metric)
 
 
-def _left_out(state: State) -> dict[str, int]:
-    """Count what limits dropped, by limit."""
-    return {
-        **state.dropped,
-        "series": sum(state.budgeted.dropped.values()),
-        "unmergeable": state.thinned.left_out,
-    }
-
-
-def _own(
-    snapshot: Snapshot,
-    state: State,
-    metric: Metric,
-    value: float,
-    attributes: Mapping[str, str] = MappingProxyType({}),
-) -> Point:
-    """Make a point of the agent's own; its counters were 0 at the first snapshot."""
-    get = {**attributes, **({catalog.SIMULATED.key: "true"} if snapshot.simulated else {})}.get
-    start = state.began if metric.instrument is Instrument.COUNTER else None
-    return Point(metric, tuple(get(key) or None for key in metric.keys), value, snapshot.at, start, snapshot.node)
+_PLACES = _Places((metric, catalog.place(metric)) for metric in catalog.METRICS)
 
 
 def _drops(state: State, snapshot: Snapshot) -> dict[str, int]:

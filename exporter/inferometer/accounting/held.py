@@ -2,11 +2,12 @@
 """What owners held and spent: each device's time and energy, divided among those who had it and nobody (law 3)."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.accounting.linger import Rules, is_shown, keep_departed
-from inferometer.model import Point, Share, Snapshot
+from inferometer.model import Group, Point, Share, Snapshot
 
 Attributes = tuple[str | None, ...]
 Holder = tuple[str, str | None]  # device, and who has it: `Owner.key`; None is nobody
@@ -173,16 +174,15 @@ def shown(held: Mapping[Attributes, Held], snapshot: Snapshot, rules: Rules) -> 
     return {key: h for key, h in held.items() if is_shown(h.ended, snapshot.steady, rules)}
 
 
-def points_of(held: Mapping[Attributes, Held], snapshot: Snapshot) -> list[Point]:
+def groups_of(held: Mapping[Attributes, Held], snapshot: Snapshot) -> list[Group]:
     """Give the owners' time and energy; what has ended is stamped when it last counted."""
-    points = [
-        Point(catalog.OWNER_TIME, key, h.total, h.at, h.start, snapshot.node)
-        for key, h in held.items()
-        if h.timed or h.total > 0
+    time = [(key, h.total, h.at, h.start) for key, h in held.items() if h.timed or h.total > 0]
+    energy = [(key, h.joules, h.at, h.start) for key, h in held.items() if h.joules is not None]
+    return [
+        tuple([_POINT((metric, *series, snapshot.node)) for series in several])
+        for metric, several in ((catalog.OWNER_TIME, time), (catalog.OWNER_ENERGY, energy))
+        if several
     ]
-    points += [
-        Point(catalog.OWNER_ENERGY, key, h.joules, h.at, h.start, snapshot.node)
-        for key, h in held.items()
-        if h.joules is not None
-    ]
-    return points
+
+
+_POINT = partial(tuple.__new__, Point)  # what Point() does of a row: this runs for every owner at every tick

@@ -3,13 +3,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from types import MappingProxyType
 
 from inferometer import catalog
-from inferometer.model import Group, Instrument, Metric, Point, count_series, groups_of, series_of
-
-_VALUE = itemgetter(2)  # Point.value, read in C: this runs for every point of every snapshot
+from inferometer.model import Group, Instrument, Metric, Point, count_series, series_of
 
 _OWN = frozenset(metric for metric in catalog.METRICS if metric.name.startswith("inferometer."))
 # Each other metric may come to need one series more, its overflow or how many were dropped; and one is how many there are.
@@ -40,27 +37,27 @@ class Budget:
             return None
         return most - 1 if can_fold(metric) else most
 
-    def is_far(self, points: Sequence[Point], number: int) -> bool:
-        """Tell whether so many series of these points are far below every limit."""
+    def is_far(self, groups: Sequence[Group], number: int) -> bool:
+        """Tell whether so many series of the points of these metrics are far below every limit."""
         if number >= self.near * self.room(0):  # else they are, whosever they are
-            own = _own_series(points)
+            own = _own_series(groups)
             if number - own >= self.near * self.room(own):
                 return False
         limited = [most for most in (self.per_metric, *self.of_metrics.values()) if most]
-        return not limited or number < self.near * min(limited) or all(map(self._is_group_far, groups_of(points)))
+        return not limited or number < self.near * min(limited) or all(map(self._is_group_far, groups))
 
     def _is_group_far(self, group: Group) -> bool:
         room = self.room_of(group[0].metric)
-        return room is None or count(group) < self.near * room
+        return room is None or _count(group) < self.near * room
 
 
 class Places:
     """The places that are left, while they are given away."""
 
-    def __init__(self, budget: Budget, points: Sequence[Point], away: Iterable[Point]) -> None:
-        """Count what is taken: `points` are all that there are, and `away` have places that are kept for them."""
+    def __init__(self, budget: Budget, groups: Iterable[Group], away: Iterable[Point]) -> None:
+        """Count what is taken: `groups` are all points that there are, and `away` have places that are kept for them."""
         self._budget = budget
-        self._left = budget.room(_own_series(points))
+        self._left = budget.room(_own_series(groups))
         self._left_of: dict[Metric, int | None] = {}
         for point in away:
             self._spend(point)
@@ -85,9 +82,9 @@ class Places:
         return self._left_of[metric] if metric in self._left_of else self._budget.room_of(metric)
 
 
-def _own_series(points: Sequence[Point]) -> int:
+def _own_series(groups: Iterable[Group]) -> int:
     """Count the agent's own series, but for those that places are kept for anyway."""
-    return count([p for p in points if p.metric in _OWN and p.metric is not catalog.SERIES_DROPPED])
+    return count(group for group in groups if is_own(group[0].metric) and group[0].metric is not catalog.SERIES_DROPPED)
 
 
 def can_fold(metric: Metric) -> bool:
@@ -105,6 +102,13 @@ def cost_of(point: Point) -> int:
     return series_of(point.value)
 
 
-def count(points: Sequence[Point]) -> int:
-    """Count the series of points."""
-    return count_series(list(map(_VALUE, points)))
+def count(groups: Iterable[Group]) -> int:
+    """Count the series of points, given by their metrics."""
+    return sum(map(_count, groups))
+
+
+def _count(group: Group) -> int:
+    """Count the series of the points of a metric: only a histogram has several of one."""
+    if group[0].metric.instrument is not Instrument.HISTOGRAM:
+        return len(group)
+    return count_series([point.value for point in group])

@@ -3,8 +3,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from operator import gt
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inferometer import catalog
 from inferometer.accounting.linger import Rules, keep
@@ -13,12 +15,23 @@ from inferometer.model import Group, Histogram, Instrument, Metric, Point, Resou
 Series = tuple[Metric, tuple[str | None, ...], Resource]
 Gone = tuple[Point, float]  # as it was told last, and when (monotonic)
 
+_CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)
+_POINT = partial(
+    tuple.__new__, Point
+)  # what Point() does of a row, in C: this runs for most of the agent's own counters
+Columns = tuple[tuple[Any, ...], ...]  # of points: their metrics, attributes, values and so on, each in one tuple
+
 
 class Kept(NamedTuple):
-    """The points of a counter's metric as they came, and as they were `told`, so that a fall is noticed."""
+    """The points of a counter's metric as they came, and as they were `told`, so that a fall is noticed.
+
+    `columns` are of the points as they came, and `starts` of those that were told: so hundreds are compared at once.
+    """
 
     points: Group
     told: Group
+    columns: Columns
+    starts: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +63,37 @@ def find_starts(
     others = [(metric, group) for metric, group in counters if metric not in same]
     before = {**{key: last for key, (last, _) in state.gone.items()}, **known} if others else {}
     new = {
-        metric: Kept(group, tuple([_tell(point, before.get(_series(point)), since) for point in group]))
+        metric: _kept(
+            group, tuple([_tell(point, before.get(_series(point)), since) for point in group]), _columns(group)
+        )
         for metric, group in others
     }
+    told = {**same, **new}
+    gone, excess = _outlive(state.gone, known, new, snapshot, rules, steady)
+    return (
+        State(told, gone),
+        tuple([told[group[0].metric].told if group[0].metric in told else group for group in groups]),
+        excess,
+    )
+
+
+def _outlive(
+    gone: Mapping[Series, Gone],
+    known: Mapping[Series, Point],
+    new: Mapping[Metric, Kept],
+    snapshot: Snapshot,
+    rules: Rules,
+    steady: float,
+) -> tuple[Mapping[Series, Gone], int]:
+    """Keep the counters that are not there; give them, and how many the limit made us forget.
+
+    An engine that misses a scrape or two is still the same counter. One whose labels are new in every scrape must not
+    fill the memory with what it once said.
+    """
+    absent = {**gone, **{key: (last, steady) for key, last in known.items()}}
+    if not absent:
+        return absent, 0
     there = {_series(point) for kept in new.values() for point in _unstarted(kept)}
-    # An engine that misses a scrape or two is still the same counter. One whose labels are new in every scrape must not
-    # fill the memory with what it once said.
-    absent = {**state.gone, **{key: (last, steady) for key, last in known.items()}}
     devices = {device.uuid for device in snapshot.devices}
 
     def is_away(series: Series) -> bool:
@@ -64,14 +101,8 @@ def find_starts(
         metric, attributes, _ = series
         return catalog.HW_ID.key in metric.keys and attributes[metric.keys.index(catalog.HW_ID.key)] not in devices
 
-    gone, excess = keep(
+    return keep(
         ((key, item) for key, item in absent.items() if key not in there), _since, snapshot.steady, rules, is_away
-    )
-    told = {**same, **new}
-    return (
-        State(told, gone),
-        tuple(told[group[0].metric].told if group[0].metric in told else group for group in groups),
-        excess,
     )
 
 
@@ -81,13 +112,34 @@ def _again(before: Kept | None, points: Group) -> Kept | None:
         return None
     if points is before.points:
         return before
-    told = list(before.told)
-    for i, (point, old) in enumerate(zip(points, before.points, strict=True)):
-        if point is not old:
-            if not _is_same_series(point, old):
-                return None
-            told[i] = _tell(point, told[i])
-    return Kept(points, tuple(told))
+    columns = _columns(points)
+    metrics, attributes, values, ats, starts, resources = columns
+    _, old_attributes, old_values, _, old_starts, old_resources = before.columns
+    if attributes != old_attributes or resources != old_resources:
+        return None
+    if starts == old_starts and (
+        None not in starts or not _any_fell(metrics[0], old_values, values)
+    ):  # as nearly always
+        if before.starts == starts:
+            return Kept(points, points, columns, starts)
+        told = tuple(map(_POINT, zip(metrics, attributes, values, ats, before.starts, resources, strict=True)))
+        return Kept(points, told, columns, before.starts)
+    if any((one is None) != (other is None) for one, other in zip(starts, old_starts, strict=True)):
+        return None
+    return _kept(points, tuple(map(_tell, points, before.told)), columns)
+
+
+def _any_fell(metric: Metric, before: Iterable[Value], after: Iterable[Value]) -> bool:
+    """Tell whether a value of a metric's series fell."""
+    return any(map(fell if metric.instrument is Instrument.HISTOGRAM else gt, before, after))
+
+
+def _kept(points: Group, told: Group, columns: Columns) -> Kept:
+    return Kept(points, told, columns, tuple([point.start for point in told]))
+
+
+def _columns(points: Group) -> Columns:
+    return tuple(zip(*points, strict=True))
 
 
 def _tell(point: Point, before: Point | None, began: float = 0.0) -> Point:
@@ -108,9 +160,6 @@ def _is_ours(metric: Metric) -> bool:
     return metric.name.startswith("inferometer.") or metric is catalog.GPU_CONTEXT_SWITCHES
 
 
-_CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)
-
-
 def _unstarted(kept: Kept) -> Iterable[Point]:
     """Give the counters that came without a start, as they were told."""
     return (told for point, told in zip(kept.points, kept.told, strict=True) if point.start is None)
@@ -120,15 +169,6 @@ def _series(point: Point) -> Series:
     return point.metric, point.attributes, point.resource
 
 
-def _is_same_series(one: Point, other: Point) -> bool:
-    """Tell whether two points of a metric are of one series, and both with or both without a start of their own."""
-    return (
-        (one.attributes is other.attributes or one.attributes == other.attributes)
-        and (one.resource is other.resource or one.resource == other.resource)
-        and (one.start is None) == (other.start is None)
-    )
-
-
 def _since(gone: Gone) -> float:
     return gone[1]
 
@@ -136,7 +176,7 @@ def _since(gone: Gone) -> float:
 def fell(before: Value, after: Value) -> bool:
     """Tell whether a cumulative value was reset: it fell, or a bucket did, or its bounds changed."""
     if isinstance(before, Histogram) and isinstance(after, Histogram):
-        return before.bounds != after.bounds or any(a < b for b, a in zip(before.counts, after.counts, strict=True))
+        return before.bounds != after.bounds or any(map(gt, before.counts, after.counts))
     if isinstance(before, Histogram) or isinstance(after, Histogram):
         return True
     return after < before

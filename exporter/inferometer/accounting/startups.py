@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.accounting.linger import Rules, keep_departed
+from inferometer.accounting.said import Saying
 from inferometer.model import Histogram, Point, Snapshot, Start
 
 BOUNDS = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)  # seconds
@@ -76,26 +77,23 @@ def follow(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, int]:
     return State(engines, {**series, **staying}), excess
 
 
-def points_of(state: State, snapshot: Snapshot) -> list[Point]:
-    """Give the histograms, and the phases of each engine that has a page."""
-    points = [
-        Point(catalog.STARTUP_DURATION, key, each.value, each.at, each.start, snapshot.node)
-        for key, each in state.series.items()
+def say(saying: Saying, state: State, snapshot: Snapshot) -> None:
+    """Say the histograms, and the phases of each engine that has a page."""
+    saying.say(
+        "startup histograms",
+        (state.series, snapshot.node),
+        lambda: [
+            Point(catalog.STARTUP_DURATION, key, each.value, each.at, each.start, snapshot.node)
+            for key, each in state.series.items()
+        ],
+    )
+    latest = [
+        Point(catalog.STARTUP_LATEST, _with(latest, _LATEST_PHASE, phase), seconds, start.at, None, start.resource)
+        for start, phases, _, _, _, over in state.engines.values()
+        if phases and not over and (latest := start.latest) is not None
+        for phase, seconds in phases.items()
     ]
-    points += [
-        Point(
-            catalog.STARTUP_LATEST,
-            _with(latest, _LATEST_PHASE, phase),
-            seconds,
-            startup.start.at,
-            None,
-            startup.start.resource,
-        )
-        for startup in state.engines.values()
-        if not startup.over and (latest := startup.start.latest) is not None
-        for phase, seconds in startup.phases.items()
-    ]
-    return points
+    saying.say("startups", (latest,), lambda: latest)
 
 
 def _next(known: Startup | None, start: Start) -> Startup:

@@ -74,10 +74,13 @@ class Counts:
         for key in unborn:
             if key[0] not in unheard:
                 self._find(key, there[key[0]])
+        # Whether with the same devices, and no XID, the next snapshot would change nothing.
+        self.are_at_rest = not (staying or unheard)
 
     def add(self, xid: Xid, times: int, index: str) -> int:
         """Count `times` XIDs like this one; give how many have no counter of their own. `index` is the GPU's, if known."""
         key, total = (xid.device, xid.code), (xid.device, ANY)
+        self.are_at_rest = False
         self._find(total, index)
         if key not in self.counters and xid.code not in ALERTED and self._others(xid.device) >= self._most:
             self._add(total, times, xid.at, late=total in self._born)
@@ -121,14 +124,17 @@ def _unheard(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(told.device for told in snapshot.unsupported if told.metric == catalog.XID_ERRORS.name)
 
 
-def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot, rules: Rules) -> list[Point]:
+def shown(counters: Mapping[Key, Reported], snapshot: Snapshot, rules: Rules) -> Mapping[Key, Reported]:
+    """Give the counters that are published."""
+    return {key: known for key, known in counters.items() if is_shown(known.gone, snapshot.steady, rules)}
+
+
+def points_of(counters: Mapping[Key, Reported], snapshot: Snapshot) -> list[Point]:
     """Give the counters, when each code's newest was, and what the catalogue says of the codes."""
     node = snapshot.node
     marks = None, "true" if snapshot.simulated else None  # overflow and simulation: the last of every metric
     points, codes = [], set()
     for (device, code), (gpu, start, last, told, _, newest, gone) in counters.items():
-        if gone is not None and not is_shown(gone, snapshot.steady, rules):
-            continue
         at = snapshot.at if gone is None else last
         if code == ANY:
             points.append(Point(catalog.XID_EVENTS, (device, gpu or None, *marks), float(told), at, start, node))

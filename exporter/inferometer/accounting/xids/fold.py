@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 from inferometer.accounting.held import Attributes, Held
 from inferometer.accounting.linger import Rules
+from inferometer.accounting.said import Saying
 from inferometer.accounting.xids import counts, owners, places, switches, tellers
-from inferometer.model import Point, Snapshot, Sxid, Xid
+from inferometer.model import Device, Snapshot, Sxid, Xid
 from inferometer.xid_catalog import entry
 
 _TELLERS = ("nvml", "kernel")
@@ -22,6 +23,9 @@ class State:
     where: places.Places = field(default_factory=places.Places)
     unmatched: Mapping[tellers.Key, tuple[tellers.Told, ...]] = field(default_factory=lambda: MappingProxyType({}))
     counters: Mapping[counts.Key, counts.Reported] = field(default_factory=lambda: MappingProxyType({}))
+    rest: tuple[Device, ...] | None = (
+        None  # while these are the devices, and no XID comes, the counters stay as they are
+    )
     hits: owners.Hits = field(default_factory=lambda: MappingProxyType({}))
     sxids: Mapping[switches.Key, switches.Reported] = field(default_factory=lambda: MappingProxyType({}))
     lost: int = 0  # records of the kernel's log, as last told
@@ -43,19 +47,26 @@ def count(
     """
     counted, fresh, fresh_sxids, pushed_out = _fresh(state.counted, snapshot)
     where, placed, given_up = places.place(state.where, fresh, snapshot, rules)
-    counting = counts.Counts(state.counters, snapshot, rules, since)
-    holders = owners.Holders(before, snapshot, rules)
-    hits = {holder: hit for holder, hit in state.hits.items() if holder in holding}
+    hits = state.hits
+    if any(holder not in holding for holder in hits):
+        hits = {holder: hit for holder, hit in hits.items() if holder in holding}
     unmatched = tellers.recent(state.unmatched, snapshot.at)
-    index = dict(where.known.values())
-    dropped = pushed_out
-    for xid in placed:
-        holder = holders.find(xid)
-        new, unowned = tellers.match(unmatched, xid, rules, owned=holder is not None)
-        if new:
-            dropped += counting.add(xid, new, index.get(xid.device, ""))
-        if holder is not None:
-            owners.hit(hits, holder, entry(xid.code).severity, new + unowned)
+    counters, ended, dropped = state.counters, 0, pushed_out
+    is_at_rest = not placed and snapshot.devices == state.rest
+    if not is_at_rest:
+        counting = counts.Counts(state.counters, snapshot, rules, since)
+        holders = owners.Holders(before, snapshot, rules)
+        hits = dict(hits)
+        index = dict(where.known.values())
+        for xid in placed:
+            holder = holders.find(xid)
+            new, unowned = tellers.match(unmatched, xid, rules, owned=holder is not None)
+            if new:
+                dropped += counting.add(xid, new, index.get(xid.device, ""))
+            if holder is not None:
+                owners.hit(hits, holder, entry(xid.code).severity, new + unowned)
+        counters, ended = counting.counters, counting.ended
+        is_at_rest = counting.are_at_rest
     of_switches, too_many = switches.count(state.sxids, fresh_sxids, rules, since)
     drops = {"xid": dropped + too_many, "xid_unresolved": given_up}
     lost = state.lost
@@ -63,24 +74,33 @@ def count(
         # A source that was made anew may count from 0 again.
         drops["kernel_log"] = snapshot.kernel_lost - (lost if lost <= snapshot.kernel_lost else 0)
         lost = snapshot.kernel_lost
-    after = State(counted, where, unmatched, counting.counters, hits, of_switches, lost)
-    return after, drops, counting.ended
+    rest = (
+        snapshot.devices if is_at_rest else None
+    )  # the newest, which the next are likely to be, and not only to equal
+    after = State(counted, where, unmatched, counters, rest, hits, of_switches, lost)
+    return after, drops, ended
 
 
-def points_of(state: State, shown: Mapping[Attributes, Held], snapshot: Snapshot, rules: Rules) -> list[Point]:
-    """Give every point that is about XIDs and SXIDs; `shown` are the holdings that are published."""
-    return [
-        *counts.points_of(state.counters, snapshot, rules),
-        *switches.points_of(state.sxids, snapshot),
-        *owners.points_of(state.hits, shown, snapshot),
-    ]
+def say(saying: Saying, state: State, holding: Mapping[Attributes, Held], snapshot: Snapshot, rules: Rules) -> None:
+    """Say everything that is about XIDs and SXIDs; `holding` are the holdings that are published."""
+    of_all = snapshot.node, snapshot.simulated
+    # At rest no GPU is gone.
+    shown = counts.shown(state.counters, snapshot, rules) if state.rest is None else state.counters
+    saying.say("xids", (shown, *of_all), lambda: counts.points_of(shown, snapshot))
+    saying.say("sxids", (state.sxids, *of_all), lambda: switches.points_of(state.sxids, snapshot))
+    hit = owners.told(state.hits, holding)
+    saying.say("hits", (hit, *of_all), lambda: owners.points_of(hit, holding, snapshot))
 
 
-def _fresh(counted: Mapping[str, int], snapshot: Snapshot) -> tuple[dict[str, int], list[Xid], list[Sxid], int]:
+def _fresh(
+    counted: Mapping[str, int], snapshot: Snapshot
+) -> tuple[Mapping[str, int], Sequence[Xid], Sequence[Sxid], int]:
     """Take what has not been counted; give each teller's newest number, and how many were pushed out before they were seen.
 
     A teller's numbers are consecutive: what is missing was pushed out of its report by newer ones.
     """
+    if not (snapshot.xids or snapshot.sxids):
+        return counted, (), (), 0
     after, missing = dict(counted), 0
     for teller in _TELLERS:
         told: Sequence[Xid | Sxid] = [x for x in snapshot.xids if x.teller == teller]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whom an XID hit: the one pod that held the GPU or MIG instance alone, as far as that was known."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from inferometer import catalog
 from inferometer.accounting.held import Attributes, Held, running
@@ -59,7 +59,24 @@ def hit(hits: dict[Attributes, tuple[int, ...]], holder: Attributes, severity: s
         hits[holder] = (*counts[:place], counts[place] + times, *counts[place + 1 :])
 
 
-def points_of(hits: Hits, holding: Mapping[Attributes, Held], snapshot: Snapshot) -> list[Point]:
+def told(hits: Hits, holding: Mapping[Attributes, Held]) -> tuple[tuple[Attributes, float, tuple[int, ...]], ...]:
+    """Give whose counters there are, since when, and what they say: who may be hit has them, at 0, and who was keeps them."""
+    if not hits:
+        return tuple(
+            [(key, held.start, _NONE) for key, held in holding.items() if held.sole and held.holder[1] is not None]
+        )
+    return tuple(
+        [
+            (key, held.start, hits.get(key, _NONE))
+            for key, held in holding.items()
+            if key in hits or (held.owned and held.sole)
+        ]
+    )
+
+
+def points_of(
+    hit: Iterable[tuple[Attributes, float, tuple[int, ...]]], holding: Mapping[Attributes, Held], snapshot: Snapshot
+) -> list[Point]:
     """Give every owner's counters, 0 among them; they freeze and end with the time that it held the device."""
     # The severity stands before the last two attributes, the marks of overflow and simulation.
     return [
@@ -67,11 +84,10 @@ def points_of(hits: Hits, holding: Mapping[Attributes, Held], snapshot: Snapshot
             catalog.OWNER_XID_ERRORS,
             (*key[:-2], severity, *key[-2:]),
             float(number),
-            held.at,
-            held.start,
+            holding[key].at,
+            start,
             snapshot.node,
         )
-        for key, held in holding.items()
-        if key in hits or (held.owned and held.sole)
-        for severity, number in zip(SEVERITIES, hits.get(key, _NONE), strict=True)
+        for key, start, counts in hit
+        for severity, number in zip(SEVERITIES, counts, strict=True)
     ]

@@ -35,6 +35,7 @@ class Places:
 
     known: Mapping[str, Gpu] = field(default_factory=lambda: MappingProxyType({}))
     waiting: tuple[Waiting, ...] = ()
+    devices: tuple[Device, ...] = ()  # of the newest snapshot: `known` has them all
 
 
 def place(places: Places, fresh: Iterable[Xid], snapshot: Snapshot, rules: Rules) -> tuple[Places, list[Xid], int]:
@@ -43,7 +44,9 @@ def place(places: Places, fresh: Iterable[Xid], snapshot: Snapshot, rules: Rules
     At the start the log may be read before the driver answers. So an XID of an unknown address waits, for the linger at
     most, for a GPU with this address.
     """
-    known = _learn(places.known, snapshot.devices)
+    known = places.known
+    if snapshot.devices != places.devices:
+        known = _learn(known, snapshot.devices)
     placed: list[Xid] = []
     waiting: list[Waiting] = []
     for since, xid in (*((w.since, w.xid) for w in places.waiting), *((snapshot.steady, xid) for xid in fresh)):
@@ -56,7 +59,7 @@ def place(places: Places, fresh: Iterable[Xid], snapshot: Snapshot, rules: Rules
             waiting.append(Waiting(xid, since))
     staying = [w for w in waiting if snapshot.steady - w.since <= rules.linger][-_MOST_WAITING:]
     given_up = sum(w.xid.times for w in waiting) - sum(w.xid.times for w in staying)
-    return Places(known, tuple(staying)), placed, given_up
+    return Places(known, tuple(staying), snapshot.devices), placed, given_up
 
 
 def plain(address: str) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SXIDs by NVSwitch and code."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from inferometer import catalog
@@ -21,13 +21,15 @@ class Reported(NamedTuple):
 
 
 def count(
-    before: Mapping[Key, Reported], fresh: Iterable[Sxid], rules: Rules, since: float
-) -> tuple[dict[Key, Reported], int]:
+    before: Mapping[Key, Reported], fresh: Sequence[Sxid], rules: Rules, since: float
+) -> tuple[Mapping[Key, Reported], int]:
     """Count SXIDs; give the counts, and how many the limit dropped.
 
     A counter is born at 0, and its first SXID counts in the next snapshot. Nothing tells when an NVSwitch is gone: the
     counters stay.
     """
+    if not fresh and not any(known.held for known in before.values()):
+        return before, 0
     after = {key: known._replace(told=known.told + known.held, held=0) for key, known in before.items()}
     dropped = 0
     for sxid in fresh:

@@ -62,6 +62,8 @@ def _may_be_one(told: Told, xid: Xid, apart: float) -> bool:
 
 def recent(unmatched: Mapping[Key, tuple[Told, ...]], at: float) -> Unmatched:
     """Forget what is too old to be told again; `at` is now, in Unix seconds."""
+    if not unmatched:
+        return {}
     staying = {key: tuple(t for t in told if t.at >= at - _KEPT) for key, told in unmatched.items()}
     excess = sum(map(len, staying.values())) - _MOST
     if excess > 0:

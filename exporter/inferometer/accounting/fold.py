@@ -7,7 +7,20 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from inferometer import catalog
-from inferometer.accounting import aborts, budget, caps, dropping, failures, families, held, own, starts, startups, xids
+from inferometer.accounting import (
+    aborts,
+    budget,
+    caps,
+    divided,
+    dropping,
+    failures,
+    families,
+    held,
+    own,
+    starts,
+    startups,
+    xids,
+)
 from inferometer.accounting.linger import Rules
 from inferometer.accounting.moments import Now
 from inferometer.accounting.places import Budget
@@ -28,6 +41,7 @@ class State:
     past: float = 0.0  # Unix seconds up to which the process before this one counted, where its counters go on
     sequence: int = 0  # of the newest frame that was counted
     holdings: Mapping[held.Attributes, held.Held] = field(default_factory=lambda: MappingProxyType({}))
+    settled: divided.Settled | None = None  # whose the first of them are
     energies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # as each GPU said last
     kept: starts.State = field(default_factory=starts.State)
     errors: Mapping[failures.Key, failures.Failures] = field(default_factory=lambda: MappingProxyType({}))
@@ -65,7 +79,9 @@ def account(
     """
     before = state.latest or snapshot.at
     passed = 0.0 if state.began is None else max(0.0, snapshot.steady - state.steady)
-    holding, ended_holdings = held.hold(state.holdings, passed, snapshot, rules, state.energies)
+    holding, settled, ended_holdings = divided.hold(
+        state.holdings, passed, snapshot, rules, state.energies, state.settled
+    )
     counters, groups, ended_series = starts.find_starts(state.kept, snapshot, rules, state.steady, state.began)
     errors, ended_errors = failures.count(state.errors, snapshot, rules, counted=state.sequence, since=before)
     reported, lost, ended_xids = xids.count(
@@ -108,6 +124,7 @@ def account(
         past=state.past,
         sequence=max(state.sequence, snapshot.sequence),
         holdings=holding,
+        settled=settled,
         energies=held.latest(state.energies, snapshot),
         kept=counters,
         errors=errors,

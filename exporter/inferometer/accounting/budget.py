@@ -18,7 +18,7 @@ from inferometer import catalog
 from inferometer.accounting.growth import Part, growth
 from inferometer.accounting.linger import Rules, departed, keep, keep_departed
 from inferometer.accounting.moments import Now
-from inferometer.accounting.places import Budget, Places, can_fold, cost_of, count, is_own
+from inferometer.accounting.places import Budget, Places, can_fold, cost_of, count, count_each, is_own
 from inferometer.model import Group, Histogram, Metric, Point, Resource, Value, groups_of
 
 Series = tuple[Metric, tuple[str | None, ...]]
@@ -71,9 +71,9 @@ def fit(state: State, groups: Sequence[Group], budget: Budget, rules: Rules, now
     Far below the limits, as nearly always, nothing is looked at but how many there are: there a series that is gone keeps no
     place.
     """
-    number = count(groups)
-    if all(state.placed) and not (state.folded or state.away) and budget.is_far(groups, number):
-        return State(groups, number, totals=state.totals, dropped=state.dropped), 0
+    numbers = list(map(count_each, groups))
+    if all(state.placed) and not (state.folded or state.away) and budget.is_far(groups, numbers):
+        return State(groups, sum(numbers), totals=state.totals, dropped=state.dropped), 0
     points = list(chain.from_iterable(groups))
     if not state.away and state.within == budget and _are_same_series(state.came, points):
         existing, away, forgotten, placed = _NONE, _NOBODY, 0, state.placed

@@ -6,7 +6,7 @@ ever moves from one series to another.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from types import MappingProxyType
@@ -42,9 +42,13 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The values that engines name, their newest pages, by instance, and the sums of what has no series of its own."""
+    """The values that engines name, their newest pages, by instance, and the sums of what has no series of its own.
+
+    `named` is what each page names: while that is the same, so are the places, as long as nobody of them has gone.
+    """
 
     places: Mapping[Name, Place] = field(default_factory=lambda: MappingProxyType({}))
+    named: tuple[tuple[Name, ...], ...] | None = None
     pages: Mapping[str, Page] = field(default_factory=lambda: MappingProxyType({}))
     sums: Sums = field(default_factory=Sums)
 
@@ -52,33 +56,40 @@ class State:
 def cap(state: State, frames: Frames, rules: Rules) -> tuple[State, Frames, int]:
     """Fold what each page says of values beyond the limits; give also how much the limit on what ended made us forget."""
     reports = [(i, frame, frame.value) for i, frame in enumerate(frames.good) if isinstance(frame.value, EngineReport)]
-    places, excess = _admit(state.places, _in_turn([report for _, _, report in reports]), rules, frames.steady)
+    named = tuple([report.named for _, _, report in reports])
+    places, excess = state.places, 0
+    if named != state.named:
+        places, excess = _admit(places, _in_turn(named), rules, frames.steady)
+    others = frozenset(name for name, place in places.items() if not place.own)
     adding = Adding(state.sums)
     pages: dict[str, Page] = {}
     good = list(frames.good)
     for i, frame, report in reports:
         page = state.pages.get(frame.instance)
         if page is None or page.told is None or page.report is not report:
-            page = Page(frame.at, report, _fold(report, frame, page, places, adding), not report.dropped)
+            page = Page(frame.at, report, _fold(report, frame, page, others, adding), not report.dropped)
         pages[frame.instance] = page
         if page.told is not report:
             good[i] = replace(frame, value=page.told)
     added, forgotten = adding.ended(pages, frames.steady, rules)
     emptied = {name: page._replace(report=None, told=None) for name, page in state.pages.items() if name not in pages}
     kept, unseen = keep_departed(emptied, pages, frames.steady, rules)
-    after = State(places, {**pages, **kept}, added)
+    is_everybody_there = all(place.ended is None for place in places.values())
+    after = State(places, named if is_everybody_there else None, {**pages, **kept}, added)
+    if all(page.told is page.report for page in pages.values()):
+        return after, frames, excess + forgotten + unseen
     return after, replace(frames, good=tuple(good)), excess + forgotten + unseen
 
 
-def _in_turn(reports: Sequence[EngineReport]) -> dict[Name, None]:
-    """Give the values that engines name, each once: the first of each engine, then the second, so that none comes before all.
+def _in_turn(pages: Iterable[Iterable[Name]]) -> dict[Name, None]:
+    """Give the values that pages name, each once: the first of each engine, then the second, so that none comes before all.
 
     Of engines that are first seen together, as at the agent's start, one with many models does not leave the others without.
     """
     turns: list[tuple[int, Name]] = []
-    for report in reports:
+    for named in pages:
         count: Counter[str] = Counter()
-        for name in report.named:
+        for name in named:
             if name[1] != catalog.OTHER:
                 turns.append((count[name[0]], name))
                 count[name[0]] += 1
@@ -110,10 +121,10 @@ def _most(key: str, rules: Rules) -> int:
 
 
 def _fold(
-    report: EngineReport, frame: Frame[object], page: Page | None, places: Mapping[Name, Place], adding: Adding
+    report: EngineReport, frame: Frame[object], page: Page | None, others: frozenset[Name], adding: Adding
 ) -> EngineReport:
-    """Give what a page says with its values beyond the limits made one; the report itself where it has none."""
-    beyond = frozenset(name for name in report.named if name in places and not places[name].own)
+    """Give what a page says with its values beyond the limits made one, those of `others`; the report itself where it has none."""
+    beyond = others.intersection(report.named) if others else others
     if not beyond and not adding.knows(frame.instance):
         return report
     since = page.at if page is not None else None

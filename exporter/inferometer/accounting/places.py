@@ -8,6 +8,7 @@ from types import MappingProxyType
 from inferometer import catalog
 from inferometer.model import Group, Instrument, Metric, Point, count_series, series_of
 
+_HISTOGRAM = Instrument.HISTOGRAM  # to look it up there costs more than to count a metric's series
 _OWN = frozenset(metric for metric in catalog.METRICS if metric.name.startswith("inferometer."))
 # Each other metric may come to need one series more, its overflow or how many were dropped; and one is how many there are.
 _OTHERS = len(catalog.METRICS) - len(_OWN) + 1
@@ -37,18 +38,23 @@ class Budget:
             return None
         return most - 1 if can_fold(metric) else most
 
-    def is_far(self, groups: Sequence[Group], number: int) -> bool:
-        """Tell whether so many series of the points of these metrics are far below every limit."""
+    def is_far(self, groups: Sequence[Group], numbers: Sequence[int]) -> bool:
+        """Tell whether the series of these metrics, so many of each, are far below every limit."""
+        number = sum(numbers)
         if number >= self.near * self.room(0):  # else they are, whosever they are
             own = _own_series(groups)
             if number - own >= self.near * self.room(own):
                 return False
         limited = [most for most in (self.per_metric, *self.of_metrics.values()) if most]
-        return not limited or number < self.near * min(limited) or all(map(self._is_group_far, groups))
+        return (
+            not limited
+            or max(numbers, default=0) < self.near * (min(limited) - 1)
+            or all(map(self._is_group_far, groups, numbers))
+        )
 
-    def _is_group_far(self, group: Group) -> bool:
+    def _is_group_far(self, group: Group, number: int) -> bool:
         room = self.room_of(group[0].metric)
-        return room is None or _count(group) < self.near * room
+        return room is None or number < self.near * room
 
 
 class Places:
@@ -104,11 +110,11 @@ def cost_of(point: Point) -> int:
 
 def count(groups: Iterable[Group]) -> int:
     """Count the series of points, given by their metrics."""
-    return sum(map(_count, groups))
+    return sum(map(count_each, groups))
 
 
-def _count(group: Group) -> int:
+def count_each(group: Group) -> int:
     """Count the series of the points of a metric: only a histogram has several of one."""
-    if group[0].metric.instrument is not Instrument.HISTOGRAM:
+    if group[0].metric.instrument is not _HISTOGRAM:
         return len(group)
     return count_series([point.value for point in group])

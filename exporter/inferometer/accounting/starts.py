@@ -15,7 +15,8 @@ from inferometer.model import Group, Histogram, Instrument, Metric, Point, Resou
 Series = tuple[Metric, tuple[str | None, ...], Resource]
 Gone = tuple[Point, float]  # as it was told last, and when (monotonic)
 
-_CUMULATIVE = (Instrument.COUNTER, Instrument.HISTOGRAM)
+_HISTOGRAM = Instrument.HISTOGRAM
+_CUMULATIVE = (Instrument.COUNTER, _HISTOGRAM)
 _POINT = partial(
     tuple.__new__, Point
 )  # what Point() does of a row, in C: this runs for most of the agent's own counters
@@ -131,7 +132,7 @@ def _again(before: Kept | None, points: Group) -> Kept | None:
 
 def _any_fell(metric: Metric, before: Iterable[Value], after: Iterable[Value]) -> bool:
     """Tell whether a value of a metric's series fell."""
-    return any(map(fell if metric.instrument is Instrument.HISTOGRAM else gt, before, after))
+    return any(map(fell if metric.instrument is _HISTOGRAM else gt, before, after))
 
 
 def _kept(points: Group, told: Group, columns: Columns) -> Kept:

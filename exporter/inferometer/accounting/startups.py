@@ -23,6 +23,8 @@ _ZERO = Histogram(BOUNDS, (0,) * (len(BOUNDS) + 1), 0.0)
 _DURATION_PHASE = catalog.STARTUP_DURATION.keys.index(catalog.STARTUP_PHASE.key)
 _LATEST_PHASE = catalog.STARTUP_LATEST.keys.index(catalog.STARTUP_PHASE.key)
 
+_PAGE = Start._fields.index("first")  # what comes before it is of the pod and its container
+
 _Attributes = tuple[str | None, ...]
 _Phases = Mapping[str, float]
 
@@ -68,9 +70,12 @@ def follow(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, int]:
         return state, 0
     engines: dict[tuple[str, str], Startup] = {}
     series: dict[_Attributes, Series] = {}
+    models: set[_Attributes] = set()
     for start in snapshot.starting:
         startup = _next(state.engines.get(start.engine), start)
-        if start.model is not None:
+        has_news = startup.seen and not startup.phases.keys() <= startup.entered
+        if start.model is not None and (has_news or start.model not in models):
+            models.add(start.model)
             startup = _enter(startup, start.model, state.series, series, snapshot.at)
         engines[start.engine] = startup
     staying, excess = keep_departed(state.series, series, snapshot.steady, rules)
@@ -79,9 +84,11 @@ def follow(state: State, snapshot: Snapshot, rules: Rules) -> tuple[State, int]:
 
 def say(saying: Saying, state: State, snapshot: Snapshot) -> None:
     """Say the histograms, and the phases of each engine that has a page."""
+    # While a model is there its histogram is said at any time, after that as it was when it was last.
+    told = [(key, each.value, each.start, each.ended) for key, each in state.series.items()]
     saying.say(
         "startup histograms",
-        (state.series, snapshot.node),
+        (told, snapshot.node),
         lambda: [
             Point(catalog.STARTUP_DURATION, key, each.value, each.at, each.start, snapshot.node)
             for key, each in state.series.items()
@@ -99,6 +106,8 @@ def say(saying: Saying, state: State, snapshot: Snapshot) -> None:
 def _next(known: Startup | None, start: Start) -> Startup:
     if known is None:
         known = Startup(start)
+    elif start.first and known.start.first and start[:_PAGE] == known.start[:_PAGE]:
+        return Startup(start, *known[1:])  # as nearly always: a page more, of an engine that has long been there
     if known.over or (known.start.started and start.started != known.start.started):
         return known._replace(start=start, over=True)
     # A pod that was ready once, and is not now, has not been unready since before its container started.

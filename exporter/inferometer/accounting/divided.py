@@ -27,15 +27,15 @@ class Division(NamedTuple):
 class Settled(NamedTuple):
     """The shares that the newest snapshot had, while each has a series of its own: those come first in what is held.
 
-    They are in the order of `shares` by device, and then of the `whole`: the undivided that count energy. `parts` say of each whether
-    it has all of an interval, 1.0, or nothing of it, 0.0; what it takes more to tell, the `others` do, each with the place of its
-    first share. The `silent` are devices that count no energy. While the shares are the same nobody is looked for: each
-    goes on with what is its.
+    They are in the order of `shares` by device, and then of the `whole`: the undivided that count energy. `weights` say of each
+    whether it has all of an interval, 1.0, or nothing of it, 0.0. The `others` are divisions of which that is not all there is to
+    say, each with the place of its first share. The `silent` are devices that count no energy. While the shares are the same
+    nobody is looked for: each goes on with what is its.
     """
 
     shares: tuple[Share, ...]
     undivided: tuple[Share, ...]
-    parts: tuple[float, ...]
+    weights: tuple[float, ...]
     others: tuple[tuple[int, Division], ...]
     whole: tuple[Share, ...]
     silent: frozenset[str]
@@ -70,9 +70,8 @@ def hold(
     before: Mapping[Attributes, Held]
     if settled is not None and settled.is_still(snapshot):
         now = _go_on(held, settled, passed, snapshot, energies)
-        if (
-            settled.shares is not snapshot.shares
-        ):  # the newest are likely to be the next ones too, and not only to equal them
+        # The newest are likely to be the next ones too, and not only to equal them: that is soon seen.
+        if settled.shares is not snapshot.shares:
             settled = settled._replace(shares=snapshot.shares, undivided=snapshot.undivided)
         before = dict(islice(held.items(), len(now), None))
     else:
@@ -153,17 +152,17 @@ def _settle(
     number = len(snapshot.shares) + len(whole)
     if not len(now) == len(running(now)) == number:
         return None
-    parts: list[float] = []
+    weights: list[float] = []
     others: list[tuple[int, Division]] = []
     energetic = {each.holder[0] for each in now.values() if each.joules is not None}
     for division in divisions:
         fractions = [share.fraction for share in division.owners]
         if division.device in energetic or fractions not in ([], [1.0]):
-            others.append((len(parts), division))
-        parts += [*fractions, 0.0 if fractions else 1.0]  # of others they are none
-    parts += [0.0] * len(whole)
+            others.append((len(weights), division))
+        weights += [*fractions, 0.0 if fractions else 1.0]  # those of others count for nothing
+    weights += [0.0] * len(whole)
     silent = {share.device for share in (*snapshot.shares, *snapshot.undivided)} - energetic
-    return Settled(snapshot.shares, snapshot.undivided, tuple(parts), tuple(others), whole, frozenset(silent))
+    return Settled(snapshot.shares, snapshot.undivided, tuple(weights), tuple(others), whole, frozenset(silent))
 
 
 def _go_on(
@@ -174,11 +173,11 @@ def _go_on(
     energies: Mapping[str, float],
 ) -> dict[Attributes, Held]:
     """Advance what is settled: each holder's series is where it was at the snapshot before."""
-    known = list(islice(held.values(), len(settled.parts)))
+    known = list(islice(held.values(), len(settled.weights)))
     if not known:
         return {}
     holders, totals, starts, _, _, fractions, soles, joules, timed, metered = zip(*known, strict=True)
-    summed = map(add, totals, map(mul, repeat(passed), settled.parts))
+    summed = map(add, totals, map(mul, repeat(passed), settled.weights))
     same = fractions, soles, joules, timed, metered
     now = list(map(_HELD, zip(holders, summed, starts, repeat(snapshot.at), repeat(None), *same)))
     for first, division in settled.others:

@@ -52,9 +52,7 @@ class State:
     claims: families.Claims = field(default_factory=lambda: MappingProxyType({}))
     thinned: dropping.State = field(default_factory=dropping.State)
     budgeted: budget.State = field(default_factory=budget.State)
-    said: Mapping[str, Said] = field(
-        default_factory=lambda: MappingProxyType({})
-    )  # of the newest snapshot, by its parts
+    said: Mapping[str, Said] = field(default_factory=lambda: MappingProxyType({}))  # by its name, what is our own
     forgotten: int = 0  # series that the budget forgot at the newest snapshot, not counted yet
     dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"ended": 0}))
 
@@ -93,7 +91,9 @@ def account(
     dropped = _sum(state.dropped, snapshot.dropped, {"ended": ended, **lost}, _drops(state, snapshot))
     began = snapshot.at if state.began is None else state.began
     shown = held.shown(holding, snapshot, rules)
-    saying = Saying(state.said, snapshot.at)
+    # While the clock is behind, and until it has caught up, what is said is stamped anew each time: nothing began after its stamp.
+    is_behind = snapshot.at < max(state.latest, state.past)
+    saying = Saying({} if is_behind else state.said, snapshot.at)
     xids.say(saying, reported, shown, snapshot, rules)
     startups.say(saying, starting, snapshot)
     left_out = {
@@ -109,10 +109,8 @@ def account(
     budgeted, forgotten = budget.fit(state.budgeted, told, limits, rules, now)
     overflow = budget.overflow_points(budgeted, snapshot.at, snapshot.node, simulated=snapshot.simulated)
     number = float(budgeted.number + len(overflow) + 1)
-    last = groups_of([*overflow, own.point(catalog.SERIES, number, snapshot, began)])
-    points = Points.of(_in_order(budgeted.shown, last))
-    if snapshot.at < max(state.latest, state.past):
-        # The clock was set back: until it has caught up, a start that lies ahead is unknown.
+    points = Points.of(_in_order(budgeted.shown, (*groups_of(overflow), *own.say_series(saying, snapshot, number))))
+    if is_behind:  # until it has caught up, a start that lies ahead is unknown
         points = Points.of(
             tuple(p if p.start is None or p.start <= p.at else p._replace(start=None) for p in group)
             for group in points.groups
@@ -137,7 +135,7 @@ def account(
         budgeted=budgeted,
         forgotten=forgotten + unseen,
         dropped=dropped,
-        said=saying.said,
+        said={} if is_behind else saying.said,
     )
     return after, replace(snapshot, points=points, exemplars=dropping.point_at_sums(snapshot.exemplars, plan))
 

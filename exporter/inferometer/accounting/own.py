@@ -7,7 +7,7 @@ from types import MappingProxyType
 from inferometer import catalog
 from inferometer.accounting.failures import Failures, Key
 from inferometer.accounting.said import Saying
-from inferometer.model import Instrument, Metric, Point, Snapshot
+from inferometer.model import Group, Instrument, Metric, Point, Snapshot
 
 
 def say(
@@ -24,20 +24,26 @@ def say(
     `began` is Unix seconds of the first snapshot: when they were 0.
     """
     about = began, snapshot.node, snapshot.simulated
-    saying.say("errors", (errors, *about), lambda: _errors(errors, snapshot, began))
+    saying.say("errors", (list(errors.items()), *about), lambda: _errors(errors, snapshot, began))
     for metric, key, counts in (
         (catalog.DROPPED, catalog.LIMIT.key, left_out),
         (catalog.SERIES_DROPPED, catalog.METRIC.key, series),
-        (catalog.EXPORTS, catalog.REASON.key, dict(snapshot.exports)),
+        (catalog.EXPORTS, catalog.REASON.key, snapshot.exports),
     ):
-        saying.say(metric.name, (counts, *about), lambda: _counts(metric, key, counts, snapshot, began))  # noqa: B023  # called at once
+        saying.say(metric.name, (list(counts.items()), *about), lambda: _counts(metric, key, counts, snapshot, began))  # noqa: B023  # called at once
 
 
-def point(
+def say_series(saying: Saying, snapshot: Snapshot, number: float) -> tuple[Group, ...]:
+    """Say how many series there are."""
+    about = number, snapshot.node, snapshot.simulated
+    return saying.say(catalog.SERIES.name, about, lambda: [_point(catalog.SERIES, number, snapshot, None)])
+
+
+def _point(
     metric: Metric,
     value: float,
     snapshot: Snapshot,
-    began: float,
+    began: float | None,
     attributes: Mapping[str, str] = MappingProxyType({}),
 ) -> Point:
     """Make a point of the agent's own; its counters were 0 at the first snapshot."""
@@ -48,7 +54,7 @@ def point(
 
 def _errors(errors: Mapping[Key, Failures], snapshot: Snapshot, began: float) -> list[Point]:
     return [
-        point(
+        _point(
             catalog.SOURCE_ERRORS,
             float(failed.total),
             snapshot,
@@ -61,4 +67,4 @@ def _errors(errors: Mapping[Key, Failures], snapshot: Snapshot, began: float) ->
 
 def _counts(metric: Metric, key: str, counts: Mapping[str, int], snapshot: Snapshot, began: float) -> list[Point]:
     said = {catalog.OUTPUT.key: "otlp"} if metric is catalog.EXPORTS else {}
-    return [point(metric, float(number), snapshot, began, {**said, key: name}) for name, number in counts.items()]
+    return [_point(metric, float(number), snapshot, began, {**said, key: name}) for name, number in counts.items()]

@@ -24,10 +24,11 @@ class Saying:
         self.said: dict[str, Said] = {}
         self.groups: list[Group] = []
 
-    def say(self, name: str, parts: tuple[object, ...], make: Callable[[], Iterable[Point]]) -> None:
-        """Say what `make` makes of `parts`, unless that is what was said last, less than `SAID_AGAIN` ago."""
+    def say(self, name: str, parts: tuple[object, ...], make: Callable[[], Iterable[Point]]) -> tuple[Group, ...]:
+        """Say what `make` makes of `parts`, unless that is what was said last, less than `SAID_AGAIN` ago; give it."""
         known = self._before.get(name)
-        if known is None or known.parts != parts or not 0 <= self._at - known.at < SAID_AGAIN:
+        if known is None or known.parts != parts or self._at - known.at >= SAID_AGAIN:
             known = Said(parts, self._at, groups_of(list(make())))
         self.said[name] = known
         self.groups += known.groups
+        return known.groups

@@ -69,7 +69,7 @@ def find_starts(
         )
         for metric, group in others
     }
-    told = {**same, **new}
+    told = {metric: same.get(metric) or new[metric] for metric, _ in counters}
     gone, excess = _outlive(state.gone, known, new, snapshot, rules, steady)
     return (
         State(told, gone),

@@ -23,9 +23,7 @@ class State:
     where: places.Places = field(default_factory=places.Places)
     unmatched: Mapping[tellers.Key, tuple[tellers.Told, ...]] = field(default_factory=lambda: MappingProxyType({}))
     counters: Mapping[counts.Key, counts.Reported] = field(default_factory=lambda: MappingProxyType({}))
-    rest: tuple[Device, ...] | None = (
-        None  # while these are the devices, and no XID comes, the counters stay as they are
-    )
+    rest: tuple[Device, ...] | None = None  # while these are the devices, an XID alone changes the counters
     hits: owners.Hits = field(default_factory=lambda: MappingProxyType({}))
     sxids: Mapping[switches.Key, switches.Reported] = field(default_factory=lambda: MappingProxyType({}))
     lost: int = 0  # records of the kernel's log, as last told
@@ -84,12 +82,13 @@ def count(
 def say(saying: Saying, state: State, holding: Mapping[Attributes, Held], snapshot: Snapshot, rules: Rules) -> None:
     """Say everything that is about XIDs and SXIDs; `holding` are the holdings that are published."""
     of_all = snapshot.node, snapshot.simulated
-    # At rest no GPU is gone.
-    shown = counts.shown(state.counters, snapshot, rules) if state.rest is None else state.counters
-    saying.say("xids", (shown, *of_all), lambda: counts.points_of(shown, snapshot))
+    counters = state.counters
+    if state.rest is None:  # else no GPU is gone
+        counters = counts.shown(counters, snapshot, rules)
+    saying.say("xids", (list(counters.items()), *of_all), lambda: counts.points_of(counters, snapshot))
     saying.say("sxids", (state.sxids, *of_all), lambda: switches.points_of(state.sxids, snapshot))
-    hit = owners.told(state.hits, holding)
-    saying.say("hits", (hit, *of_all), lambda: owners.points_of(hit, holding, snapshot))
+    hits = owners.told(state.hits, holding)
+    saying.say("hits", (hits, *of_all), lambda: owners.points_of(hits, snapshot))
 
 
 def _fresh(

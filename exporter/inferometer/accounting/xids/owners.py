@@ -2,6 +2,7 @@
 """Whom an XID hit: the one pod that held the GPU or MIG instance alone, as far as that was known."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.accounting.held import Attributes, Held, running
@@ -59,24 +60,25 @@ def hit(hits: dict[Attributes, tuple[int, ...]], holder: Attributes, severity: s
         hits[holder] = (*counts[:place], counts[place] + times, *counts[place + 1 :])
 
 
-def told(hits: Hits, holding: Mapping[Attributes, Held]) -> tuple[tuple[Attributes, float, tuple[int, ...]], ...]:
-    """Give whose counters there are, since when, and what they say: who may be hit has them, at 0, and who was keeps them."""
-    if not hits:
-        return tuple(
-            [(key, held.start, _NONE) for key, held in holding.items() if held.sole and held.holder[1] is not None]
-        )
-    return tuple(
-        [
-            (key, held.start, hits.get(key, _NONE))
-            for key, held in holding.items()
-            if key in hits or (held.owned and held.sole)
-        ]
-    )
+class Told(NamedTuple):
+    """What one owner's counters say; `at` is Unix seconds: when they last counted, None while they do."""
+
+    series: Attributes
+    start: float
+    at: float | None
+    counts: tuple[int, ...]
 
 
-def points_of(
-    hit: Iterable[tuple[Attributes, float, tuple[int, ...]]], holding: Mapping[Attributes, Held], snapshot: Snapshot
-) -> list[Point]:
+def told(hits: Hits, holding: Mapping[Attributes, Held]) -> list[Told]:
+    """Give what there is to tell: who may be hit has counters, at 0, and who was keeps them."""
+    return [
+        Told(key, start, None if ended is None else at, hits[key] if hits and key in hits else _NONE)
+        for key, ((_, owner), _, start, at, ended, _, sole, _, _, _) in holding.items()
+        if (owner is not None and sole) or (hits and key in hits)
+    ]
+
+
+def points_of(several: Iterable[Told], snapshot: Snapshot) -> list[Point]:
     """Give every owner's counters, 0 among them; they freeze and end with the time that it held the device."""
     # The severity stands before the last two attributes, the marks of overflow and simulation.
     return [
@@ -84,10 +86,10 @@ def points_of(
             catalog.OWNER_XID_ERRORS,
             (*key[:-2], severity, *key[-2:]),
             float(number),
-            holding[key].at,
+            snapshot.at if at is None else at,
             start,
             snapshot.node,
         )
-        for key, start, counts in hit
+        for key, start, at, counts in several
         for severity, number in zip(SEVERITIES, counts, strict=True)
     ]

@@ -85,7 +85,8 @@ def say(saying: Saying, state: State, holding: Mapping[Attributes, Held], snapsh
     counters = state.counters
     if state.rest is None:  # else no GPU is gone
         counters = counts.shown(counters, snapshot, rules)
-    saying.say("xids", (list(counters.items()), *of_all), lambda: counts.points_of(counters, snapshot))
+    # Mappings are equal in whatever order; the points are in theirs.
+    saying.say("xids", (counters, list(counters), *of_all), lambda: counts.points_of(counters, snapshot))
     saying.say("sxids", (state.sxids, *of_all), lambda: switches.points_of(state.sxids, snapshot))
     hits = owners.told(state.hits, holding)
     saying.say("hits", (hits, *of_all), lambda: owners.points_of(hits, snapshot))

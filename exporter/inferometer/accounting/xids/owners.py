@@ -2,7 +2,6 @@
 """Whom an XID hit: the one pod that held the GPU or MIG instance alone, as far as that was known."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from inferometer import catalog
 from inferometer.accounting.held import Attributes, Held, running
@@ -60,21 +59,16 @@ def hit(hits: dict[Attributes, tuple[int, ...]], holder: Attributes, severity: s
         hits[holder] = (*counts[:place], counts[place] + times, *counts[place + 1 :])
 
 
-class Told(NamedTuple):
-    """What one owner's counters say; `at` is Unix seconds: when they last counted, None while they do."""
-
-    series: Attributes
-    start: float
-    at: float | None
-    counts: tuple[int, ...]
+# What one owner's counters say: their series, when they began, when they last counted, None while they do, and the counts.
+Told = tuple[Attributes, float, float | None, tuple[int, ...]]
 
 
 def told(hits: Hits, holding: Mapping[Attributes, Held]) -> list[Told]:
     """Give what there is to tell: who may be hit has counters, at 0, and who was keeps them."""
     return [
-        Told(key, start, None if ended is None else at, hits[key] if hits and key in hits else _NONE)
-        for key, ((_, owner), _, start, at, ended, _, sole, _, _, _) in holding.items()
-        if (owner is not None and sole) or (hits and key in hits)
+        (key, held.start, None if held.ended is None else held.at, hits.get(key, _NONE) if hits else _NONE)
+        for key, held in holding.items()
+        if (held.sole and held.holder[1] is not None) or (hits and key in hits)
     ]
 
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from frames import CONTEXT, NOW, failed, frame, frames, gpu, instance
 from inferometer import catalog
 from inferometer.accounting import Budget, Plan, Rules, State, account, cap
-from inferometer.join import join
-from inferometer.join.laid import Memo
+from inferometer.join import Memo, join
 from inferometer.model import (
     SAID_AGAIN,
     Allocation,

@@ -92,8 +92,10 @@ def _facts(report: DeviceReport, period: float) -> dict[str, object]:
     }
 
 
-def replay(directory: Path) -> tuple[Adapt, Stand]:
+def replay(directory: Path, *, once: bool = False) -> tuple[Adapt, Stand]:
     """Read a capture; give what turns a configuration into that of its replay, and its stand-in for NVML.
+
+    Its rounds go by at their own pace; `once`: one at each look.
 
     Raises Trouble for what is no capture or a damaged one, by file and line.
     """
@@ -105,7 +107,7 @@ def replay(directory: Path) -> tuple[Adapt, Stand]:
     argument = {
         "directory": str(directory.resolve()),
         "began": time.monotonic(),
-        "each": False,
+        "each": once,
         "binding": "pynvml",
     }
     return lambda config: adapt(config, period), Stand(_REPLAYING, json.dumps(argument), simulated=True)

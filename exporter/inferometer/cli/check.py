@@ -21,7 +21,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print all findings; the exit code is 1 unless each source works, as far as its devices can, or is switched off."""
     end_on_sigterm()
     config, environ = settle(arguments, level="error")  # the findings say it better
-    config, stand, _ = replayed(arguments, config)
+    config, stand, _ = replayed(arguments, config, once=True)
     return report(app.check(config, environ, stand), as_json=arguments.json)
 
 

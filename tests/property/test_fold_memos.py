@@ -195,7 +195,7 @@ def _fold(life: Sequence[Frames], limits: Budget, plan: Plan, *, remembering: bo
     state, snapshots, context = State(), [], replace(CONTEXT, memo=Memo())
     for tick in life:
         if not remembering:
-            state, context = _forget(state), replace(CONTEXT, memo=Memo())
+            state = _forget(state)  # the join goes on to remember: what it says again is for another test
         state, capped = cap(state, tick, _RULES)
         state, snapshot = account(state, join(capped, context), _RULES, limits, plan)
         snapshots.append(snapshot)

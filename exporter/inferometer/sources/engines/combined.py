@@ -17,9 +17,14 @@ class Total(NamedTuple):
     """Samples added up and brought to our unit: `per` of the page's units make one of ours."""
 
     identity: Identity
-    slots: tuple[int, ...]
+    parts: tuple[int, ...]
     per: float
     off: frozenset[float]
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The slots of all values that it looks at."""
+        return (*self.parts, *self.identity.created)
 
     def read(self, values: Sequence[float]) -> Reading:
         """Read it.
@@ -28,7 +33,7 @@ class Total(NamedTuple):
             DoubtError: NOT_FINITE, OUT_OF_RANGE.
             OffError: each sample says that it is off.
         """
-        told = [values[slot] for slot in self.slots if values[slot] not in self.off]
+        told = [values[slot] for slot in self.parts if values[slot] not in self.off]
         if not told:
             raise OffError
         identity = self.identity
@@ -42,6 +47,11 @@ class Merged(NamedTuple):
 
     identity: Identity
     parts: tuple[Buckets, ...]
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The slots of all values that it looks at."""
+        return tuple([slot for part in self.parts for slot in part.slots] + list(self.identity.created))
 
     def read(self, values: Sequence[float]) -> Reading:
         """Read it.
@@ -78,6 +88,7 @@ class Constant(NamedTuple):
 
     identity: Identity
     number: float
+    slots: tuple[int, ...] = ()
 
     def read(self, _: Sequence[float]) -> Reading:
         """Read it."""
@@ -90,6 +101,11 @@ class Latest(NamedTuple):
 
     identity: Identity
     choices: tuple[tuple[int, float], ...]
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The slots of all values that it looks at."""
+        return tuple([slot for slot, _ in self.choices])
 
     def read(self, values: Sequence[float]) -> Reading:
         """Read it.

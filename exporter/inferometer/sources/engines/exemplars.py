@@ -73,7 +73,7 @@ def of_outputs(
             case Number() if output.identity.metric.instrument is Instrument.COUNTER:
                 chosen = _newest([spread[output.slot]])
             case Total() if output.identity.metric.instrument is Instrument.COUNTER:
-                chosen = _newest([_scaled(spread[slot], output.per) for slot in output.slots])
+                chosen = _newest([_scaled(spread[slot], output.per) for slot in output.parts])
             case Buckets():
                 chosen, beyond = _of_buckets([output], spread)
                 doubtful += beyond

@@ -5,15 +5,14 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
-from operator import ne
 from types import MappingProxyType
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from inferometer.model import Exemplar, Reason, Trouble
 from inferometer.sources.engines import syntax
-from inferometer.sources.engines.exemplars import NONE, Known, part, read_exemplar
+from inferometer.sources.engines.exemplars import NONE, Known, read_exemplar
+from inferometer.sources.engines.replay import Replay
 
 _OPENMETRICS = "application/openmetrics-text"
 _LINES_PER_SAMPLE = 4  # HELP, TYPE, the sample and a blank line is the most that any exporter writes
@@ -66,8 +65,8 @@ class Page(NamedTuple):
 class Parser:
     """Parses the pages of one target; its memory is the last good page and so is bounded by `max_samples`.
 
-    Most lines of a page are those of the page before. So a page is compared line by line with the last one, and only a
-    line that differs is looked at: the bytes before its value must be the same, then its value is read. Anything else
+    Most lines of a page are those of the page before. So a page is compared block by block with the last one, and only
+    what differs is looked at: the bytes before each value must be the same, then the value is read. Anything else
     (a line more, a changed comment, another order) makes a new layout, in which series whose bytes before the value are
     known are not parsed again. What these bytes mean depends on nothing else, so both ways give what parsing afresh gives.
     """
@@ -75,10 +74,8 @@ class Parser:
     def __init__(self, *, max_samples: int = 20_000) -> None:
         self._max_samples = max_samples
         self._openmetrics = False
-        self._lines: list[str] = []
-        self._values: list[float] = []
-        self._exemplars = NONE
         self._layout = Layout((), MappingProxyType({}), [], [])
+        self._replay: Replay | None = None
 
     def parse(self, body: bytes, content_type: str = "") -> Page:
         """Parse one page.
@@ -92,44 +89,20 @@ class Parser:
             raise Trouble(
                 Reason.TOO_LARGE, f"more lines than {self._max_samples} samples need", "Raise engines.max_samples."
             )
+        if b"\r" in body:
+            body = body.replace(b"\r\n", b"\n")
+        openmetrics = content_type.startswith(_OPENMETRICS)
+        if self._replay is not None and openmetrics is self._openmetrics:
+            read = self._replay.next(body)
+            if read is not None:
+                return Page(self._layout, *read)
         try:
-            text = body.decode()
+            lines = body.decode().split("\n")
         except UnicodeDecodeError as error:
             raise malformed(f"the page is not UTF-8 (byte {error.start})") from None
-        if "\r" in text:
-            text = text.replace("\r\n", "\n")
-        lines = text.split("\n")
-        openmetrics = content_type.startswith(_OPENMETRICS)
-        read = self._replay(lines) if openmetrics is self._openmetrics else None
-        if read is None:
-            read = self._learn(lines, openmetrics=openmetrics)
-        self._lines, (self._values, self._exemplars) = lines, read
+        read = self._learn(lines, openmetrics=openmetrics)
+        self._replay = Replay(body, self._layout.keys, self._layout.slots, read)
         return Page(self._layout, *read)
-
-    def _replay(self, lines: list[str]) -> tuple[list[float], Known] | None:
-        """Read the values and exemplars of a page that has the last one's layout; None if it seems to have another."""
-        if len(lines) != len(self._lines):
-            return None
-        values = self._values.copy()
-        differs = list(map(ne, lines, self._lines))
-        # Each step goes through all the lines that differ at once: a loop over them costs half as much again.
-        keys, news = list(compress(self._layout.keys, differs)), list(compress(lines, differs))
-        if not all(keys) or not all(map(str.startswith, news, keys)):
-            return None
-        slots = list(compress(self._layout.slots, differs))
-        rests, known = list(map(str.removeprefix, news, keys)), self._exemplars
-        text = "".join(rests)
-        if known or "#" in text:
-            rests, known = part(rests, slots, known)
-            text = "".join(rests)
-        if "_" in text:
-            return None
-        try:
-            for slot, value in zip(slots, map(float, rests), strict=True):
-                values[slot] = value
-        except ValueError:  # a timestamp or nonsense: `_learn` tells them apart
-            return None
-        return values, known
 
     def _learn(self, lines: list[str], *, openmetrics: bool) -> tuple[list[float], Known]:
         """Read a page of any layout and remember it."""

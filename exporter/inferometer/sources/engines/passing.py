@@ -33,6 +33,11 @@ class Level(NamedTuple):
     identity: Identity
     slot: int
 
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The slots of all values that it looks at."""
+        return (self.slot,)
+
     def read(self, values: Sequence[float]) -> Reading:
         """Read it.
 
@@ -59,18 +64,9 @@ class Passing(NamedTuple):
     refused: tuple[tuple[str, str], ...] = ()
     withheld: Mapping[str, int] = MappingProxyType({})
 
-    def read(self, values: Sequence[float]) -> tuple[tuple[Reading, ...], Mapping[str, int]]:
-        """Read a page's values; give the readings, and what was withheld, by limit."""
-        readings: list[Reading] = []
-        unbelieved = 0
-        for output in self.outputs:
-            try:
-                readings.append(output.read(values))
-            except DoubtError:
-                unbelieved += 1
-        if not unbelieved:
-            return tuple(readings), self.withheld
-        return tuple(readings), MappingProxyType({**self.withheld, VALUES: unbelieved})
+    def without(self, unbelieved: int) -> Mapping[str, int]:
+        """Give what is withheld of a page of which so many values are not believed, by limit."""
+        return MappingProxyType({**self.withheld, VALUES: unbelieved}) if unbelieved else self.withheld
 
 
 class _Part(NamedTuple):

@@ -7,16 +7,15 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from inferometer import catalog
-from inferometer.model import Instrument, Metric, Reading
+from inferometer.model import Instrument, Metric
 from inferometer.sources.engines.build import Output, Speaker, build, key_of
-from inferometer.sources.engines.combined import OffError
 from inferometer.sources.engines.dialect import Dialect, is_anyones
 from inferometer.sources.engines.families import families_of
 from inferometer.sources.engines.family import Family, Role, bases
 from inferometer.sources.engines.gather import Draft, Key, Labels, gather
 from inferometer.sources.engines.page import Layout
 from inferometer.sources.engines.recognise import Recognition
-from inferometer.sources.engines.values import Doubt, DoubtError
+from inferometer.sources.engines.values import Doubt
 
 _TYPES = {Instrument.GAUGE: "gauge", Instrument.COUNTER: "counter", Instrument.HISTOGRAM: "histogram"}
 _UNTYPED = ("untyped", "unknown")
@@ -40,18 +39,9 @@ class Plan(NamedTuple):
     balanced: bool = False
     named: tuple[tuple[str, str], ...] = ()
 
-    def read(self, values: Sequence[float]) -> tuple[tuple[Reading, ...], Mapping[str, int]]:
-        """Read a page's values; give the readings, and how many series were dropped for which doubt."""
-        readings: list[Reading] = []
-        doubts: list[Doubt] = []
-        for output in self.outputs:
-            try:
-                readings.append(output.read(values))
-            except DoubtError as error:
-                doubts.append(error.doubt)
-            except OffError:
-                continue
-        return tuple(readings), MappingProxyType(Counter(doubts) + Counter(self.dropped)) if doubts else self.dropped
+    def without(self, doubts: Sequence[Doubt]) -> Mapping[str, int]:
+        """Count by doubt the series of a page that are dropped, of which these were not believed as they stood there."""
+        return MappingProxyType(Counter(doubts) + Counter(self.dropped)) if doubts else self.dropped
 
 
 class _Part(NamedTuple):

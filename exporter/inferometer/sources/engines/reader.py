@@ -3,15 +3,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import is_
 from types import MappingProxyType
 
 from inferometer.config import Passthrough
 from inferometer.model import EngineReport, Target
-from inferometer.sources.engines.exemplars import of_outputs
+from inferometer.sources.engines.exemplars import NONE, Known, of_outputs
 from inferometer.sources.engines.page import Layout, Parser
-from inferometer.sources.engines.passing import Passing, find_passing
-from inferometer.sources.engines.plan import Plan, compile_plan
+from inferometer.sources.engines.passing import find_passing
+from inferometer.sources.engines.plan import compile_plan
 from inferometer.sources.engines.recognise import likely, recognise
+from inferometer.sources.engines.repeated import Repeated, Told
 
 _NOTHING = Passthrough()
 _NO_COUNTS: Mapping[str, int] = MappingProxyType({})
@@ -49,24 +51,33 @@ class Reader:
     def __init__(self, target: Target, *, max_samples: int = 20_000, passthrough: Passthrough = _NOTHING) -> None:
         self._target = target
         self._passthrough = passthrough
-        self._passing = Passing()
         self._parser = Parser(max_samples=max_samples)
-        self._layout: Layout | None = None
-        self._page = recognise(Layout((), {}, [], []), "")
-        self._plan = Plan()
+        self._begin(Layout((), {}, [], []))
+
+    def _begin(self, layout: Layout) -> None:
+        """Work out what pages of a layout say."""
+        self._page = page = recognise(layout, self._target.engine)
+        self._plan = compile_plan(layout, page, self._target.instance)
+        self._passing = find_passing(layout, page.kind, self._passthrough, self._target.instance)
+        self._said, self._words = Repeated(self._plan.outputs), Repeated(self._passing.outputs)
+        self._before = Told(), Told(), NONE
+        self._report: EngineReport | None = None
+        self._layout = layout
 
     def read(self, body: bytes, content_type: str = "") -> EngineReport:
-        """Read one page. Raises as `Parser.parse` does."""
+        """Read one page; one that says what the page before said gives the very same report. Raises as `Parser.parse` does."""
         layout, values, exemplars = self._parser.parse(body, content_type)
         if layout is not self._layout:
-            self._page = recognise(layout, self._target.engine)
-            self._plan = compile_plan(layout, self._page, self._target.instance)
-            self._passing = find_passing(layout, self._page.kind, self._passthrough, self._target.instance)
-            self._layout = layout
-        readings, dropped = self._plan.read(values)
-        passed, withheld = self._passing.read(values)
-        told, doubtful = of_outputs(self._plan.outputs, exemplars, len(values))
-        page, plan = self._page, self._plan
+            self._begin(layout)
+        before, self._before = self._before, (self._said.read(values), self._words.read(values), exemplars)
+        # Without any exemplars these are the same object, too.
+        if self._report is None or not all(map(is_, self._before, before)):
+            self._report = self._told(*self._before, len(values))
+        return self._report
+
+    def _told(self, said: Told, words: Told, exemplars: Known, samples: int) -> EngineReport:
+        page, plan, passing = self._page, self._plan, self._passing
+        told, doubtful = of_outputs(plan.outputs, exemplars, samples)
         return EngineReport(
             self._target,
             page.engine,
@@ -74,17 +85,17 @@ class Reader:
             page.kind.value,
             page.version,
             page.models,
-            readings,
+            said.readings,
             plan.unmapped,
             plan.missing,
-            dropped,
+            plan.without(said.doubts),
             plan.unknown,
             page.details,
             plan.balanced,
             plan.named,
             {"exemplar": doubtful} if doubtful else _NO_COUNTS,
-            passed=passed,
-            withheld=withheld,
+            passed=words.readings,
+            withheld=passing.without(len(words.doubts)),
             exemplars=told,
         )
 

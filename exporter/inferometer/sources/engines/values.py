@@ -12,6 +12,7 @@ from inferometer.model import Histogram, Instrument, Metric, Reading
 
 _MAX_CREATED = 9.2e9  # seconds; what still fits OTLP's nanoseconds
 _MAX_COUNT = 2**63
+_EXACT = 2.0**53  # below it a float holds every whole number, and so their differences
 
 
 class Doubt(StrEnum):
@@ -71,6 +72,11 @@ class Number(NamedTuple):
     identity: Identity
     slot: int
 
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The slots of all values that it looks at."""
+        return (self.slot, *self.identity.created)
+
     def read(self, values: Sequence[float]) -> Reading:
         """Read it.
 
@@ -84,13 +90,17 @@ class Number(NamedTuple):
 
 
 class Buckets(NamedTuple):
-    """A histogram. `cumulative` picks the bucket values by rising bound, +Inf last; `bounds` are in our unit."""
+    """A histogram. `cumulative` picks the bucket values by rising bound, +Inf last; `bounds` are in our unit.
+
+    `slots` are those of all values that it looks at.
+    """
 
     identity: Identity
     bounds: tuple[float, ...]
     cumulative: Callable[[Sequence[float]], tuple[float, ...]]
     count_slot: int
     sum_slot: int
+    slots: tuple[int, ...]
     per: float = 1.0  # how many of the page's units make one of ours
 
     def read(self, values: Sequence[float]) -> Reading:
@@ -100,16 +110,12 @@ class Buckets(NamedTuple):
             DoubtError: NOT_FINITE, NOT_CUMULATIVE; OUT_OF_RANGE: its sum is negative, which OpenMetrics forbids.
         """
         cumulative, total = self.cumulative(values), values[self.sum_slot]
-        try:
-            whole = tuple(map(int, cumulative))
-        except (ValueError, OverflowError):
-            raise DoubtError(Doubt.NOT_FINITE) from None
         if not math.isfinite(total):
             raise DoubtError(Doubt.NOT_FINITE)
         if total < 0:
-            raise DoubtError(Doubt.OUT_OF_RANGE)
-        counts = tuple(map(sub, whole, (0, *whole)))
-        if whole != cumulative or min(counts) < 0 or values[self.count_slot] != whole[-1] or whole[-1] >= _MAX_COUNT:
+            raise DoubtError(Doubt.OUT_OF_RANGE if all(map(math.isfinite, cumulative)) else Doubt.NOT_FINITE)
+        counts = _counts(cumulative)
+        if min(counts) < 0 or values[self.count_slot] != cumulative[-1]:
             raise DoubtError(Doubt.NOT_CUMULATIVE)
         identity = self.identity
         return Reading(
@@ -119,6 +125,29 @@ class Buckets(NamedTuple):
             Histogram(self.bounds, counts, total / self.per),
             identity.start(values),
         )
+
+
+def _counts(cumulative: tuple[float, ...]) -> tuple[int, ...]:
+    """Give the count of each bucket by itself; what falls is below zero.
+
+    Raises:
+        DoubtError: NOT_FINITE; NOT_CUMULATIVE: there are parts of observations, or more than can be told.
+    """
+    if cumulative[-1] < _EXACT:
+        each = tuple(map(sub, cumulative, (0.0, *cumulative)))
+        try:
+            counts = tuple(map(float.__trunc__, each))
+        except (ValueError, OverflowError):
+            raise DoubtError(Doubt.NOT_FINITE) from None
+        if counts == each:
+            return counts
+    try:
+        whole = tuple(map(int, cumulative))
+    except (ValueError, OverflowError):
+        raise DoubtError(Doubt.NOT_FINITE) from None
+    if whole != cumulative or whole[-1] >= _MAX_COUNT:
+        raise DoubtError(Doubt.NOT_CUMULATIVE)
+    return tuple(map(sub, whole, (0, *whole)))
 
 
 def _scaled(le: str, per: float) -> float:
@@ -152,7 +181,8 @@ def buckets(
     if not proper or count is None or sum_ is None:
         raise DoubtError(Doubt.INCOMPLETE)
     slots = [slot for _, slot in ordered]
+    looked_at = (*slots, count, sum_, *identity.created)
     if len(slots) == 1:  # itemgetter of one index gives no tuple
         only = slots[0]
-        return Buckets(identity, (), lambda values: (values[only],), count, sum_, per)
-    return Buckets(identity, limits[:-1], itemgetter(*slots), count, sum_, per)
+        return Buckets(identity, (), lambda values: (values[only],), count, sum_, looked_at, per)
+    return Buckets(identity, limits[:-1], itemgetter(*slots), count, sum_, looked_at, per)

@@ -187,7 +187,7 @@ def test_the_memory_never_grows_beyond_one_page() -> None:
     parser = Parser()
     for n in range(50):
         parser.parse("".join(f'a{{request="{n}-{i}"}} 1\n' for i in range(10)).encode())
-    assert len(parser._layout.known) == len(parser._lines) - 1 == 10
+    assert len(parser._layout.known) == len(parser._layout.keys) - 1 == 10
 
 
 def test_a_bad_page_leaves_the_memory_as_it_was() -> None:

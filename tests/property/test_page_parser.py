@@ -41,9 +41,10 @@ def families(draw: st.DrawFn, name: str) -> list[str]:
     sample = name + {"counter": "_total", "histogram": "_bucket", "summary": "_sum"}.get(kind, "")
     declared = sample if kind == "counter" else name
     lines = [f"# TYPE {declared} {kind}"] if draw(st.booleans()) else []
-    if lines and draw(st.booleans()):
-        blank, words = draw(st.sampled_from([[], [""]])), draw(st.sampled_from(["", "What it is."]))
-        lines = [*blank, f"# HELP {declared} {words}", *lines]
+    has_help = draw(st.booleans())
+    if lines and has_help:
+        words = draw(st.sampled_from(["", "What it is."]))
+        lines = [*([""] * draw(st.integers(0, 1))), f"# HELP {declared} {words}", *lines]
     sets: list[dict[str, str]] = draw(st.lists(st.dictionaries(_LABELS, _TEXT, max_size=3), max_size=4))
     for labels in sets:
         space, braces, stamped = draw(_SPACE), draw(st.booleans()), draw(st.booleans())

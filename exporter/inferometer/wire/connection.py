@@ -8,9 +8,11 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 
 from inferometer.model import Reason, Trouble
-from inferometer.wire.body import CHUNK
+from inferometer.wire.body import CHUNK, cut_off
+from inferometer.wire.familiar import Familiar, learn
 from inferometer.wire.requests import Origin, Request, shown
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -22,6 +24,8 @@ OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
+_SPARE = 1 << 10  # bytes by which a page may have grown since the one before
+_MOST_AT_ONCE = 4 * CHUNK
 
 
 class Wire:
@@ -39,6 +43,15 @@ class Wire:
         self._received = 0  # bytes, since somebody asked
         self._cut = False  # whether the peer has hung up
         self._socket = self._connect(trust if origin.scheme == "https" else None)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._asked: Request | None = None  # the newest request that has no body
+        self._sent = b""  # and its bytes
+        self._pieces: list[bytes] = []  # of the request that http.client sends
+        self._first: bytes | None = None  # what came first of the newest answer, if http.client reads it
+        self._known: Familiar | None = None  # the head of the answers to that request
+        self._ahead = b""  # received, and not yet read by http.client
+        self._expected = CHUNK
         self._http = http.client.HTTPConnection(origin.host, origin.port)
         self._http.auto_open = 0
         self._http.default_port = 443 if origin.scheme == "https" else 80  # the Host header leaves the default out
@@ -61,17 +74,64 @@ class Wire:
         raise socket.gaierror(socket.EAI_NONAME, "no address")
 
     def ask(self, asked: Request) -> http.client.HTTPResponse:
-        """Send a request and read the head of its answer. Refuses a redirect: a token must not travel on."""
+        """Send a request and read the head of its answer. Raises as `answer` does."""
+        self.send(asked)
+        return self.answer(asked)
+
+    def send(self, asked: Request) -> None:
+        """Send a request. One without a body that was sent before is not put together again."""
         self.answered = self._cut = False
+        self._first = None
+        if asked == self._asked:
+            self._transmit(self._sent)
+            return
+        self._asked, self._known, self._pieces = None, None, []
         self._http.sock = self  # http.client needs no more of a socket than makefile, sendall and close
         self._http.request(asked.method, asked.target, asked.body, dict(asked.headers))
-        response = self._http.getresponse()
+        self._http.close()  # it forgets the request, whose answer is read below
+        pieces, self._pieces = self._pieces, []
+        if asked.body is None:
+            self._asked, self._sent = asked, b"".join(pieces)
+
+    def answer(self, asked: Request) -> http.client.HTTPResponse:
+        """Read the head of the answer. Refuses a redirect: a token must not travel on."""
+        response = http.client.HTTPResponse(self, method=asked.method)  # type: ignore[arg-type]  # as above
+        response.begin()
         if self._cut:  # http.client takes an end inside the head for the end of the head
             raise Trouble(Reason.MALFORMED, "the answer was cut off in its head")
         if response.status in REDIRECTS:
             there = shown(response.headers.get("Location", ""))
             raise Trouble(Reason.REJECTED, f"redirects to {there!r}, which is not followed", "configure that URL")
+        self._known = learn(self._first or b"", response) if asked == self._asked else None
+        self._first = b""
         return response
+
+    def familiar(self, limit: int) -> tuple[Mapping[str, str], bytes] | None:
+        """Read an answer of at most `limit` bytes that is like the one before; None leaves it to `answer`."""
+        if self._known is None:
+            return None
+        self._socket.settimeout(self._left())
+        data = self._socket.recv(self._expected)
+        self._note(len(data))
+        found = self._known.match(data)
+        if found is None or found.length > limit or len(data) > found.start + found.length:
+            self._ahead = data
+            return None
+        self._expected = min(found.start + found.length + _SPARE, _MOST_AT_ONCE)
+        return found.fields, self._rest(data[found.start :], found.length)
+
+    def _rest(self, begun: bytes, length: int) -> bytes:
+        """Read what is missing of a body."""
+        pieces, left = [begun], length - len(begun)
+        while left:
+            self._socket.settimeout(self._left())
+            piece = self._socket.recv(min(left, _MOST_AT_ONCE))
+            self._note(len(piece))
+            if not piece:
+                raise cut_off(left)
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
 
     def received(self) -> int:
         """Give how many bytes came since this was asked before, heads and all, TLS aside."""
@@ -80,9 +140,7 @@ class Wire:
 
     def is_quiet(self) -> bool:
         """Whether an idle connection is still open: between questions, anything to read is a hang-up."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self._ahead and not self._poll.poll(0)
 
     def interrupt(self) -> None:
         """End a read that blocks in another thread; that thread then closes the descriptor, which must not be reused."""
@@ -110,6 +168,10 @@ class Wire:
 
     def sendall(self, data: bytes) -> None:
         """Send all of `data` before `until`."""
+        self._pieces.append(data)
+        self._transmit(data)
+
+    def _transmit(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             self._socket.settimeout(self._left())
@@ -117,14 +179,24 @@ class Wire:
 
     def receive(self, buffer: memoryview) -> int:
         """Read what is there into `buffer` before `until`."""
-        self._socket.settimeout(self._left())
-        count = self._socket.recv_into(buffer)
-        self.answered, self._cut = self.answered or count > 0, count == 0
-        self._received += count
+        if self._ahead:
+            piece, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
+            buffer[: len(piece)] = piece
+            count = len(piece)
+        else:
+            self._socket.settimeout(self._left())
+            count = self._socket.recv_into(buffer)
+            self._note(count)
+        if self._first is None:
+            self._first = bytes(buffer[:count])
         return count
 
+    def _note(self, count: int) -> None:
+        self.answered, self._cut = self.answered or count > 0, count == 0
+        self._received += count
+
     def close(self) -> None:
-        """Do nothing: http.client calls this as soon as it knows that the body is the last, before it is read."""
+        """Do nothing: http.client calls this as soon as it is told to forget a request, before the answer is read."""
 
 
 class _Reader(io.RawIOBase):

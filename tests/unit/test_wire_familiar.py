@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers like the one before on their connection, which are read without http.client: as it would read them."""
+
+import gzip
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferometer.client import Client, Response
+from inferometer.model import Reason, Trouble
+from peer import Behaviour, Peer, answer, chunked, client, in_turn, peer_of, peer_with
+
+_DATES = st.sampled_from([b"Date: Mon, 01 Jun 2026 10:00:%02d GMT" % i for i in range(3)])
+_ODD = st.sampled_from(
+    [
+        answer(b"a 1\n", b"Server: other"),
+        answer(b"a 1\n", b"Date: now\nX-B: 1"),
+        answer(b"a 1\n", b"Date:", b"Date: then"),
+        answer(b"a 1\n", b"Content-Length: 4"),
+        answer(b"a 1\n", b"Content-Length: 5"),
+        answer(b"a 1\n", b"Connection: close"),
+        answer(b"a 1\n", b"X-Folded: 1\r\n  2"),
+        answer(b"a 1\n", status=b"503 Service Unavailable"),
+        answer(b"a 1\n", b"Location: /there", status=b"302 Found"),
+        answer(gzip.compress(b"a 1\n"), b"Content-Encoding: gzip"),
+        answer(b"a 1\n") + b"and more",
+        answer(b"a 1\n").replace(b"1.1", b"1.0", 1),
+        answer(b"a 1\n").replace(b"Content-Length: 4", b"Content-Length: +4"),
+        answer(b"a 1\n").replace(b"Content-Length: 4", b"content-length:4"),
+        answer(b"a 1\n").replace(b"Content-Length: 4", b"Content-Length: 9"),
+        answer(b"a 1\n").replace(b"Content-Length: 4", b"Content-Length: 99999999"),
+        answer(b"a 1\n").replace(b"Content-Length: 4\r\n", b""),
+        b"HTTP/1.1 100 Continue\r\n\r\n" + answer(b"a 1\n"),
+        chunked(b"a 1\n"),
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+    ]
+)
+_USUAL = st.builds(answer, st.sampled_from([b"", b"a 1\n", b"b" * 100]), _DATES)
+_ANSWERS = st.lists(_USUAL | _USUAL | _ODD, min_size=1, max_size=6)
+
+
+def _from(answers: Iterator[bytes]) -> Behaviour:
+    """Answer with what comes next; hang up after what is not a whole answer."""
+
+    def run(peer: Peer, connection: socket.socket) -> None:
+        while True:
+            peer.question(connection)
+            sent = next(answers)
+            connection.sendall(sent)
+            if not _is_whole(sent):
+                return
+
+    return run
+
+
+def _is_whole(sent: bytes) -> bool:
+    head, _, body = sent.partition(b"\r\n\r\n")
+    return head.lower().endswith(b"content-length: %d" % len(body)) or b"Content-Length: %d\r\n" % len(body) in head
+
+
+def _outcome(asking: Client, peer: Peer) -> Response | tuple[Reason, str]:
+    try:
+        return asking.get(peer.url())
+    except Trouble as trouble:
+        return trouble.reason, trouble.message.replace(str(peer.port), "PORT")
+
+
+@settings(max_examples=60, deadline=None)
+@given(_ANSWERS)
+def test_what_is_remembered_never_changes_what_is_read(answers: list[bytes]) -> None:
+    """After any answers on a connection the next one is read as by a client that has heard none before."""
+    expected = []
+    for each in answers:
+        with peer_with(_from(iter([each]))) as peer, client(max_body=1 << 16) as asking:
+            expected.append(_outcome(asking, peer))
+    turns = iter(answers)
+    with peer_with(*[_from(turns)] * len(answers)) as peer, client(max_body=1 << 16) as asking:
+        assert [_outcome(asking, peer) for _ in answers] == expected
+
+
+def test_a_page_that_comes_in_pieces_is_read_whole() -> None:
+    """Also where its head comes alone, or not even whole."""
+    body = b"a 1\n" * 50_000
+
+    def run(peer: Peer, connection: socket.socket) -> None:
+        for cut in (0, 10, 38, 60, 100_000):
+            peer.question(connection)
+            sent = answer(body, b"Date: now")
+            connection.sendall(sent[:cut])
+            time.sleep(0.02)
+            connection.sendall(sent[cut:])
+
+    with peer_with(run) as peer, client() as asking:
+        assert [asking.get(peer.url()).body == body for _ in range(5)] == [True] * 5
+
+
+@pytest.mark.parametrize("cut", [20, -3])
+def test_an_answer_that_never_ends_has_the_deadline_of_any(cut: int) -> None:
+    """The peer answers, and the next time stops in the middle of the same."""
+
+    def run(peer: Peer, connection: socket.socket) -> None:
+        peer.question(connection)
+        connection.sendall(answer(b"a 1\n"))
+        peer.question(connection)
+        connection.sendall(answer(b"a 1\n")[:cut])
+        connection.recv(1)
+
+    with peer_with(run) as peer, client(deadline=0.3) as asking:
+        asking.get(peer.url())
+        with pytest.raises(Trouble) as caught:
+            asking.get(peer.url())
+    assert caught.value.reason is Reason.TIMEOUT
+
+
+def test_an_answer_beyond_the_limit_is_refused_like_any() -> None:
+    """A page that has grown too large is not read, however familiar its head."""
+    with peer_with(in_turn(answer(b"a 1\n"), answer(b"a" * 99))) as peer, client(max_body=50) as asking:
+        asking.get(peer.url())
+        with pytest.raises(Trouble) as caught:
+            asking.get(peer.url())
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_a_page_that_is_cut_off_is_no_page() -> None:
+    """What the peer promised and did not send is counted, as of any answer."""
+    usual = answer(b"a 1\n")
+    with peer_with(in_turn(usual, usual[:-1])) as peer, client() as asking:
+        asking.get(peer.url())
+        with pytest.raises(Trouble, match="cut off 1 bytes early"):
+            asking.get(peer.url())
+
+
+def test_another_question_is_put_together_anew() -> None:
+    """Another path, other headers: what is sent is what was asked for, also after the same was sent twice."""
+    with peer_of(answer(b"")) as one, peer_with(in_turn(*[answer(b"a 1\n")] * 6)) as peer, client() as asking:
+        headers = {"X-A": "1"}
+        for path in ("/a", "/a", "/b", "/b"):
+            asking.get(peer.url(path))
+        asking.get(peer.url("/b"), headers=headers)
+        headers["X-A"] = "2"
+        asking.get(peer.url("/b"), headers=headers)
+        asking.get(one.url("/c"))
+    assert [asked.split()[1] for asked in peer.asked] == [b"/a", b"/a", b"/b", b"/b", b"/b", b"/b"]
+    assert peer.asked[0] == peer.asked[1] != peer.asked[2] == peer.asked[3]
+    assert b"X-A: 1\r\n" in peer.asked[4]
+    assert b"X-A: 2\r\n" in peer.asked[5]
+    assert one.asked[0].startswith(b"GET /c ")
+
+
+def test_all_that_comes_is_told() -> None:
+    """The bytes of familiar answers count, heads and all."""
+    told: list[int] = []
+    usual = answer(b"a 1\n", b"Date: now")
+    with peer_with(in_turn(*[usual] * 3)) as peer, client(tell=lambda *what: told.append(what[2])) as asking:
+        for _ in range(3):
+            asking.get(peer.url())
+    assert told == [len(usual)] * 3

@@ -39,8 +39,25 @@ _ODD = st.sampled_from(
         b"HTTP/1.1 200 OK\r\nContent-Le",
     ]
 )
+_CHUNKS = st.sampled_from(
+    [
+        chunked(b"a 1\n"),
+        chunked(b"a 1\n", b"b 2\n"),
+        chunked(b"a" * 300),
+        chunked(),
+        chunked(b"a 1\n", end=b"0\r\nX-Trailer: 1\r\n\r\n"),
+        chunked(b"a 1\n").replace(b"4\r\n", b"4;x=y\r\n"),
+        chunked(b"a 1\n").replace(b"4\r\n", b"0x4\r\n"),
+        chunked(b"a 1\n").replace(b"4\r\n", b"-4\r\n"),
+        chunked(b"a 1\n0\r\n\r\n"),
+        chunked(b"a 1\n", end=b""),
+        chunked(b"a 1\n", end=b"9\r\n0\r\n\r\n"),
+        chunked(b"a" * (1 << 17)),
+        chunked(b"a 1\n") + b"more",
+    ]
+)
 _USUAL = st.builds(answer, st.sampled_from([b"", b"a 1\n", b"b" * 100]), _DATES)
-_ANSWERS = st.lists(_USUAL | _USUAL | _ODD, min_size=1, max_size=6)
+_ANSWERS = st.lists(_USUAL | _USUAL | _ODD, min_size=1, max_size=6) | st.lists(_CHUNKS | _ODD, min_size=1, max_size=6)
 
 
 def _from(answers: Iterator[bytes]) -> Behaviour:
@@ -59,6 +76,8 @@ def _from(answers: Iterator[bytes]) -> Behaviour:
 
 def _is_whole(sent: bytes) -> bool:
     head, _, body = sent.partition(b"\r\n\r\n")
+    if b"Transfer-Encoding" in head:
+        return sent in (chunked(b"a 1\n"), chunked(b"a 1\n", b"b 2\n"), chunked(b"a" * 300), chunked())
     return head.lower().endswith(b"content-length: %d" % len(body)) or b"Content-Length: %d\r\n" % len(body) in head
 
 
@@ -82,20 +101,23 @@ def test_what_is_remembered_never_changes_what_is_read(answers: list[bytes]) -> 
         assert [_outcome(asking, peer) for _ in answers] == expected
 
 
-def test_a_page_that_comes_in_pieces_is_read_whole() -> None:
+_LONG = b"a 1\n" * 50_000
+
+
+@pytest.mark.parametrize("whole", [answer(_LONG, b"Date: now"), chunked(_LONG), chunked(_LONG[:500], _LONG[500:])])
+def test_a_page_that_comes_in_pieces_is_read_whole(whole: bytes) -> None:
     """Also where its head comes alone, or not even whole."""
-    body = b"a 1\n" * 50_000
 
     def run(peer: Peer, connection: socket.socket) -> None:
         for cut in (0, 10, 38, 60, 100_000):
             peer.question(connection)
-            sent = answer(body, b"Date: now")
+            sent = whole
             connection.sendall(sent[:cut])
             time.sleep(0.02)
             connection.sendall(sent[cut:])
 
     with peer_with(run) as peer, client() as asking:
-        assert [asking.get(peer.url()).body == body for _ in range(5)] == [True] * 5
+        assert [asking.get(peer.url()).body == _LONG for _ in range(5)] == [True] * 5
 
 
 @pytest.mark.parametrize("cut", [20, -3])
@@ -114,6 +136,28 @@ def test_an_answer_that_never_ends_has_the_deadline_of_any(cut: int) -> None:
         with pytest.raises(Trouble) as caught:
             asking.get(peer.url())
     assert caught.value.reason is Reason.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        chunked(b"a 1\n", end=b"0\r\nX-Trailer: 1\r\n\r\n"),
+        chunked(b"a 1\n", end=b"0\r\n\n"),
+        chunked(b"a 1\n", end=b"00;x=y\r\n\r\n"),
+        chunked(b"a 1\n").replace(b"4\r\n", b"4 \r\n"),
+    ],
+)
+def test_odd_chunks_are_waited_for_no_longer_than_any(odd: bytes) -> None:
+    """Trailers, extensions and a bare line end are read as soon as they are there, on a connection that stays open."""
+
+    def run(peer: Peer, connection: socket.socket) -> None:
+        for sent in (chunked(b"b 2\n"), odd, odd):
+            peer.question(connection)
+            connection.sendall(sent)
+        connection.recv(1)
+
+    with peer_with(run) as peer, client() as asking:
+        assert [asking.get(peer.url()).body for _ in range(3)] == [b"b 2\n", b"a 1\n", b"a 1\n"]
 
 
 def test_an_answer_beyond_the_limit_is_refused_like_any() -> None:

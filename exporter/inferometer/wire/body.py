@@ -43,12 +43,7 @@ def is_compressed(response: http.client.HTTPResponse) -> bool:
 def refuse_cut(response: http.client.HTTPResponse) -> None:
     """Raise Trouble MALFORMED if the peer hung up before what its Content-Length promised."""
     if response.length:
-        raise cut_off(response.length)
-
-
-def cut_off(left: int) -> Trouble:
-    """Say that the peer hung up so many bytes before the end."""
-    return Trouble(Reason.MALFORMED, f"the answer was cut off {left} bytes early")
+        raise Trouble(Reason.MALFORMED, f"the answer was cut off {response.length} bytes early")
 
 
 def _plain(response: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping
 
 from inferometer.model import Reason, Trouble
-from inferometer.wire.body import CHUNK, cut_off
-from inferometer.wire.familiar import Familiar, learn
+from inferometer.wire.body import CHUNK
+from inferometer.wire.familiar import Coming, Familiar, learn
 from inferometer.wire.requests import Origin, Request, shown
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -24,7 +24,7 @@ OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
-_SPARE = 1 << 10  # bytes by which a page may have grown since the one before
+_SPARE = 2 << 10  # bytes for the head, and by which a page may have grown since the one before
 _MOST_AT_ONCE = 4 * CHUNK
 
 
@@ -51,7 +51,8 @@ class Wire:
         self._first: bytes | None = None  # what came first of the newest answer, if http.client reads it
         self._known: Familiar | None = None  # the head of the answers to that request
         self._ahead = b""  # received, and not yet read by http.client
-        self._expected = CHUNK
+        self._coming: Coming | None = None
+        self._usual = CHUNK  # bytes of an answer
         self._http = http.client.HTTPConnection(origin.host, origin.port)
         self._http.auto_open = 0
         self._http.default_port = 443 if origin.scheme == "https" else 80  # the Host header leaves the default out
@@ -81,7 +82,7 @@ class Wire:
     def send(self, asked: Request) -> None:
         """Send a request. One without a body that was sent before is not put together again."""
         self.answered = self._cut = False
-        self._first = None
+        self._first = self._coming = None
         if asked == self._asked:
             self._transmit(self._sent)
             return
@@ -108,30 +109,37 @@ class Wire:
 
     def familiar(self, limit: int) -> tuple[Mapping[str, str], bytes] | None:
         """Read an answer of at most `limit` bytes that is like the one before; None leaves it to `answer`."""
-        if self._known is None:
+        if self._coming is None and not self.expect(limit):
             return None
-        self._socket.settimeout(self._left())
-        data = self._socket.recv(self._expected)
-        self._note(len(data))
-        found = self._known.match(data)
-        if found is None or found.length > limit or len(data) > found.start + found.length:
-            self._ahead = data
-            return None
-        self._expected = min(found.start + found.length + _SPARE, _MOST_AT_ONCE)
-        return found.fields, self._rest(data[found.start :], found.length)
+        while self._coming is not None:
+            found = self.take(self._left())
+            if found is not None:
+                return found
+        return None
 
-    def _rest(self, begun: bytes, length: int) -> bytes:
-        """Read what is missing of a body."""
-        pieces, left = [begun], length - len(begun)
-        while left:
-            self._socket.settimeout(self._left())
-            piece = self._socket.recv(min(left, _MOST_AT_ONCE))
-            self._note(len(piece))
-            if not piece:
-                raise cut_off(left)
-            pieces.append(piece)
-            left -= len(piece)
-        return b"".join(pieces)
+    def expect(self, limit: int) -> bool:
+        """Tell whether the answer may be one like that before, of at most `limit` bytes: `take` can then read it."""
+        self._coming = Coming(self._known, limit) if self._known is not None else None
+        return self._coming is not None
+
+    def take(self, patience: float) -> tuple[Mapping[str, str], bytes] | None:
+        """Read once what is there; give the answer if it is whole. If it is another than expected `is_expecting` ends."""
+        if self._coming is None:
+            return None
+        self._socket.settimeout(patience)
+        piece = self._socket.recv(self._usual)
+        self._note(len(piece))
+        found = self._coming.add(piece)
+        if self._coming.odd:
+            self._ahead, self._coming = self._coming.so_far(), None
+        elif found is not None:
+            self._usual, self._coming = min(max(len(found[1]) + _SPARE, CHUNK), _MOST_AT_ONCE), None
+        return found
+
+    @property
+    def is_expecting(self) -> bool:
+        """Whether an answer like the one before is on its way, as far as is known."""
+        return self._coming is not None
 
     def received(self) -> int:
         """Give how many bytes came since this was asked before, heads and all, TLS aside."""
@@ -183,6 +191,7 @@ class Wire:
             piece, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
             buffer[: len(piece)] = piece
             count = len(piece)
+            self._cut = False
         else:
             self._socket.settimeout(self._left())
             count = self._socket.recv_into(buffer)

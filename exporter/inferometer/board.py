@@ -6,9 +6,11 @@ import itertools
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import MappingProxyType
 
-from inferometer.model import Clock, Frame, Frames, Keeping, Reason, Source, Trouble
+from inferometer.crew import Crew
+from inferometer.model import Clock, Frame, Frames, Keeping, Prompt, Reason, Source, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -94,13 +96,50 @@ class _Reader:
         self._began = 0.0
         self._stopped = False
         self._failing = ""
+        self._behind = source.behind if isinstance(source, Keeping) else None  # to ask what a source is takes long
+        self._prompt = source if isinstance(source, Prompt) else None
+        self._asked_at = 0.0  # Unix seconds
         self._thread = threading.Thread(target=self._work, name=self._label(), daemon=True)
         self._thread.start()
 
-    def start(self, now: float) -> None:
-        """Begin a read; called with the condition held."""
+    def start(self, now: float) -> bool:
+        """Begin a read; tell whether the crew is to see to it. Called with the condition held."""
         self.busy = True
         self._began = now
+        if self._prompt is not None and self._prompt.is_prompt:
+            return True
+        self.hand_over()
+        return False
+
+    @property
+    def moment(self) -> float:
+        """Seconds after the tick at which the source is to be asked."""
+        return self._prompt.moment if self._prompt is not None else 0.0
+
+    def ask(self) -> int | None:
+        """Ask the source, without waiting; None where its own thread has to."""
+        self._asked_at = self._clock()
+        try:
+            return self._prompt.ask() if self._prompt is not None else None
+        except Exception:  # `read` meets it again, and says it
+            log.debug("%s: cannot be asked ahead", self._label(), exc_info=True)
+            return None
+
+    def take(self) -> bool:
+        """Take what the source has answered so far; tell whether nothing is left to be done here."""
+        if self._prompt is None:
+            return True
+        value, trouble = self._attempt(self._prompt.take)
+        if value is None and trouble is None:
+            if self._prompt.is_prompt:
+                return False
+            self.hand_over()
+        else:
+            self._end(value, trouble, self._asked_at)
+        return True
+
+    def hand_over(self) -> None:
+        """Have the source read by its own thread."""
         self._go.release()
 
     def overdue(self, now: float) -> bool:
@@ -131,32 +170,33 @@ class _Reader:
             self._go.acquire()
             if self._stopped:
                 break
-            began = time.monotonic()
-            value: object = None
-            trouble: Trouble | None = None
-            try:
-                value = self.source.read()
-            except Trouble as expected:
-                trouble = expected.bare()
-            except Exception as error:
-                if self._failing != Reason.INTERNAL:
-                    log.exception("%s: a defect of ours while reading", self._label())
-                what = repr(error)[:_LONGEST_DEFECT]
-                trouble = Trouble(Reason.INTERNAL, f"{self._label()}: {what}", "Please report this with the log.")
-            with self._round.over:
-                if not self._stopped:
-                    self._report(time.monotonic() - began, value, trouble)
-                self.busy = False
-                self._round.answered(self)
+            self._end(*self._attempt(self.source.read))
         with contextlib.suppress(Exception):
             self.source.close()
 
-    def _report(self, took: float, value: object, trouble: Trouble | None) -> None:
+    def _attempt(self, read: Callable[[], object]) -> tuple[object, Trouble | None]:
+        try:
+            return read(), None
+        except Trouble as expected:
+            return None, expected.bare()
+        except Exception as error:
+            if self._failing != Reason.INTERNAL:
+                log.exception("%s: a defect of ours while reading", self._label())
+            what = repr(error)[:_LONGEST_DEFECT]
+            return None, Trouble(Reason.INTERNAL, f"{self._label()}: {what}", "Please report this with the log.")
+
+    def _end(self, value: object, trouble: Trouble | None, at: float | None = None) -> None:
+        with self._round.over:
+            if not self._stopped:
+                self._report(time.monotonic() - self._began, value, trouble, at)
+            self.busy = False
+            self._round.answered(self)
+
+    def _report(self, took: float, value: object, trouble: Trouble | None, at: float | None = None) -> None:
         name, instance = self.key
-        behind = self.source.behind() if isinstance(self.source, Keeping) else 0.0
-        self._board.put(
-            Frame(name, instance, next(_sequences), self._clock(), took, self.source.period, value, trouble, behind)
-        )
+        at = self._clock() if at is None else at
+        behind = self._behind() if self._behind is not None else 0.0
+        self._board.put(Frame(name, instance, next(_sequences), at, took, self.source.period, value, trouble, behind))
         # Logged when it fails, when it fails otherwise, and when it recovers; never once a tick (law 9).
         if trouble is not None and self._failing != trouble.reason:
             level = logging.INFO if trouble.reason is Reason.RELEASED else logging.WARNING
@@ -179,6 +219,7 @@ class Poller:
         self._clock = clock
         self._round = _Round()
         self._readers: dict[Key, _Reader] = {}
+        self._crew: Crew | None = None  # from when it is first needed
 
     @property
     def keys(self) -> frozenset[Key]:
@@ -211,10 +252,15 @@ class Poller:
                 reader.due = began + reader.source.period
                 if reader.overdue(began):
                     reader.give_up_on(began)
+            prompt = []
             for reader in asked:
                 # Half a tick of slack: the loop's own jitter must not make a source skip a tick.
                 reader.due = began + reader.source.period - self._period / 2
-                reader.start(began)
+                if reader.start(began):
+                    prompt.append(reader)
+            if prompt:
+                self._crew = self._crew or Crew()
+                self._crew.start(began, prompt)
             pending = self._round.pending = set(asked)
             while pending:
                 now = time.monotonic()
@@ -233,6 +279,10 @@ class Poller:
             readers, self._readers = list(self._readers.values()), {}
             for reader in readers:
                 reader.stop()
+        if self._crew is not None:
+            self._crew.close()
         end = time.monotonic() + timeout
         for reader in readers:
             reader.join(max(0.0, end - time.monotonic()))
+        if self._crew is not None:
+            self._crew.join(max(0.0, end - time.monotonic()))

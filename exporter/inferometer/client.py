@@ -23,6 +23,8 @@ from inferometer.wire import (
     shown,
 )
 
+_LONGEST_AHEAD = 8 * CHUNK  # bytes of a body that is read ahead; to read much more takes long
+
 Tell = Callable[[str, int, int], None]  # URL, requests, bytes received
 
 
@@ -69,6 +71,7 @@ class Client:
         self._tell = tell
         self._page: tuple[tuple[str, str, Mapping[str, str]], Request] | None = None  # what was asked for last
         self._kept: Wire | None = None
+        self._ahead: tuple[Request, Wire] | None = None  # what is asked, and nobody reads yet
         self._wires: set[Wire] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -79,11 +82,64 @@ class Client:
         Raises:
             Trouble: TIMEOUT, REFUSED, TOO_LARGE, MALFORMED, MISSING (no such host or file), REJECTED (a redirect).
         """
+        return self._whole(self._page_at(url, accept, headers))
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether `ask_ahead` may go well; after it, whether `come` may yet."""
+        ahead = self._ahead
+        return self._kept is not None if ahead is None else ahead[1].is_expecting
+
+    def ask_ahead(self, url: str, *, accept: str = "*/*", headers: Mapping[str, str] = EMPTY) -> int | None:
+        """Ask for a page on the kept connection, without waiting for anything, and without raising.
+
+        Only where the same was asked there before, in the clear and without credentials that may change, and the answer
+        was neither long nor unusual. Gives the connection's descriptor, for `come`; else None. `get` of the same page
+        goes on with what is asked.
+        """
+        asked = self._page_at(url, accept, headers)
+        kept = self._kept
+        if kept is None or self._authorization is not None or not kept.is_used_to(asked):
+            return None
+        wire = self._reuse(asked, time.monotonic() + self.deadline)
+        if wire is None:
+            return None
+        try:
+            wire.send(asked, min(self.max_body, _LONGEST_AHEAD))
+        except OSError:
+            self._hang_up(wire)
+            return None
+        return wire.descriptor if self._put_ahead(asked, wire) else None
+
+    def come(self) -> Response | None:
+        """Read what has come of a page that was asked for ahead; None while it is not all there, or `get` has to read it."""
+        with self._lock:
+            ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return None
+        found = ahead[1].take_there()
+        if found is None:
+            self._put_ahead(*ahead)
+            return None
+        self._settle(*ahead, keep=True)
+        return Response(http.HTTPStatus.OK, *found)
+
+    def _put_ahead(self, asked: Request, wire: Wire) -> bool:
+        """Remember what is asked; hang up where the client was closed meanwhile."""
+        with self._lock:
+            if not self._closed:
+                self._ahead = asked, wire
+                return True
+        self._hang_up(wire)
+        return False
+
+    def _page_at(self, url: str, accept: str, headers: Mapping[str, str]) -> Request:
+        """Put the question together, or give it again: most clients ask for one thing again and again."""
         key = url, accept, dict(headers)
-        if self._page is None or self._page[0] != key:  # most clients ask for one thing again and again
+        if self._page is None or self._page[0] != key:
             sent = {**self._headers, "Accept": accept, "Accept-Encoding": "gzip", **headers}
             self._page = key, request("GET", url, sent)
-        return self._whole(self._page[1])
+        return self._page[1]
 
     def post(self, url: str, body: bytes, *, content_type: str, headers: Mapping[str, str] = EMPTY) -> Response:
         """POST `body`; it is never sent again on a doubt. Raises as `get` does."""
@@ -113,10 +169,12 @@ class Client:
         with self._lock:
             self._closed = True
             kept, self._kept = self._kept, None
+            ahead, self._ahead = self._ahead, None
             for wire in self._wires:
                 wire.interrupt()
-        if kept is not None:
-            self._hang_up(kept)
+        for idle in (kept, ahead[1] if ahead else None):
+            if idle is not None:
+                self._hang_up(idle)
 
     def _whole(self, asked: Request) -> Response:
         until = time.monotonic() + self.deadline
@@ -126,22 +184,29 @@ class Client:
         return response
 
     def _retrying(self, asked: Request, until: float) -> Response:
-        wire = self._reuse(asked, until)
+        with self._lock:
+            ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] != asked:
+            self._hang_up(ahead[1])
+            ahead = None
+        wire = self._reuse(asked, until) if ahead is None else ahead[1]
         if wire is not None:
             try:
-                return self._exchange(asked, wire)
+                return self._exchange(asked, wire, sent=ahead is not None)
             except Trouble as trouble:
                 # The peer may have hung up between our look and our question. A POST may have been acted upon.
                 if trouble.reason is not Reason.REFUSED or wire.answered or asked.method != "GET":
                     raise
+            until = wire.until
         return self._exchange(asked, self._open(asked, until))
 
-    def _exchange(self, asked: Request, wire: Wire) -> Response:
+    def _exchange(self, asked: Request, wire: Wire, *, sent: bool = False) -> Response:
         keep = False
         try:
             with Troubles(asked.url, self.deadline):
-                wire.send(asked)
-                found = wire.familiar(self.max_body)
+                if not sent:
+                    wire.send(asked, self.max_body)
+                found = wire.familiar()
                 if found is not None:
                     keep = True
                     return Response(http.HTTPStatus.OK, *found)
@@ -150,12 +215,16 @@ class Client:
             keep = not response.will_close
             return Response(response.status, fields(response), body)
         finally:
-            self._count(asked.url, 1, wire)
-            with self._lock:
-                keep = keep and not self._closed
-                self._kept = wire if keep else None
-            if not keep:
-                self._hang_up(wire)
+            self._settle(asked, wire, keep=keep)
+
+    def _settle(self, asked: Request, wire: Wire, *, keep: bool) -> None:
+        """Count what came, and keep the connection or hang up."""
+        self._count(asked.url, 1, wire)
+        with self._lock:
+            keep = keep and not self._closed
+            self._kept = wire if keep else None
+        if not keep:
+            self._hang_up(wire)
 
     def _stream(self, asked: Request, idle: float) -> "Lines":
         asked = self._authorized(asked)

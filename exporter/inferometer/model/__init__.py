@@ -18,7 +18,7 @@ from inferometer.model.picture import (
     Start,
     Tenure,
 )
-from inferometer.model.reading import Clock, Frame, Frames, Keeping, Reason, Source, SpoolState, Trouble
+from inferometer.model.reading import Clock, Frame, Frames, Keeping, Prompt, Reason, Source, SpoolState, Trouble
 from inferometer.model.values import (
     SAID_AGAIN,
     Exemplar,
@@ -68,6 +68,7 @@ __all__ = [
     "PooledDevice",
     "Port",
     "Process",
+    "Prompt",
     "Reading",
     "Reason",
     "Resource",

@@ -97,11 +97,37 @@ class Keeping(Protocol):
         ...
 
 
+@runtime_checkable
+class Prompt(Protocol):
+    """A source that can be asked first and read later, mostly: so one thread can see to many of them.
+
+    What cannot be done so, `read` does in its own time, and goes on with what was asked.
+    """
+
+    @property
+    def moment(self) -> float:
+        """Seconds after a tick at which it is to be asked."""
+        ...
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it can be asked now, and once it is asked, whether the answer is still on its way."""
+        ...
+
+    def ask(self) -> int | None:
+        """Ask, without waiting; give the descriptor that tells when something comes. None: it has to be `read`."""
+        ...
+
+    def take(self) -> object | None:
+        """Read what has come, without waiting; None while it is not all there. Raises as `read` does."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Frame(Generic[T]):
     """What one source read at one time: `value`, or the trouble it had.
 
-    `at` is Unix seconds when the read ended and `took` its duration. `sequence` rises from frame to frame, and
+    `at` is Unix seconds when the read ended, or was asked for where the answer then lay waiting; `took` is its duration. `sequence` rises from frame to frame, and
     no two frames of a process share one. `behind` is for how many seconds the source has failed to renew what it still tells.
     """
 

@@ -79,11 +79,15 @@ class Wire:
         self.send(asked)
         return self.answer(asked)
 
-    def send(self, asked: Request) -> None:
-        """Send a request. One without a body that was sent before is not put together again."""
+    def send(self, asked: Request, limit: int = 0) -> None:
+        """Send a request. One without a body that was sent before is not put together again.
+
+        Its answer may then be like the one before, of at most `limit` bytes.
+        """
         self.answered = self._cut = False
         self._first = self._coming = None
         if asked == self._asked:
+            self._coming = Coming(self._known, limit) if self._known is not None and limit else None
             self._transmit(self._sent)
             return
         self._asked, self._known, self._pieces = None, None, []
@@ -107,23 +111,16 @@ class Wire:
         self._first = b""
         return response
 
-    def familiar(self, limit: int) -> tuple[Mapping[str, str], bytes] | None:
-        """Read an answer of at most `limit` bytes that is like the one before; None leaves it to `answer`."""
-        if self._coming is None and not self.expect(limit):
-            return None
+    def familiar(self) -> tuple[Mapping[str, str], bytes] | None:
+        """Read an answer that is like the one before; None leaves it to `answer`."""
         while self._coming is not None:
             found = self.take(self._left())
             if found is not None:
                 return found
         return None
 
-    def expect(self, limit: int) -> bool:
-        """Tell whether the answer may be one like that before, of at most `limit` bytes: `take` can then read it."""
-        self._coming = Coming(self._known, limit) if self._known is not None else None
-        return self._coming is not None
-
     def take(self, patience: float) -> tuple[Mapping[str, str], bytes] | None:
-        """Read once what is there; give the answer if it is whole. If it is another than expected `is_expecting` ends."""
+        """Read once; give the answer if it is whole. Where it is another than expected `is_expecting` ends."""
         if self._coming is None:
             return None
         self._socket.settimeout(patience)
@@ -135,6 +132,27 @@ class Wire:
         elif found is not None:
             self._usual, self._coming = min(max(len(found[1]) + _SPARE, CHUNK), _MOST_AT_ONCE), None
         return found
+
+    def take_there(self) -> tuple[Mapping[str, str], bytes] | None:
+        """Do as `take` does, without waiting and without raising: what is wrong is met again by `answer`."""
+        try:
+            return self.take(0.0)
+        except BlockingIOError:
+            return None
+        except OSError:
+            if self._coming is not None:
+                self._ahead, self._coming = self._coming.so_far(), None
+            return None
+
+    def is_used_to(self, asked: Request) -> bool:
+        """Tell whether this was asked here before, in the clear, and answered briefly and as usual."""
+        usual = self._known is not None and self._usual < _MOST_AT_ONCE
+        return usual and asked == self._asked and self.origin.scheme == "http"
+
+    @property
+    def descriptor(self) -> int:
+        """The connection's descriptor."""
+        return self._socket.fileno()
 
     @property
     def is_expecting(self) -> bool:

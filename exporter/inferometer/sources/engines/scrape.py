@@ -3,6 +3,7 @@
 
 import threading
 import zlib
+from collections.abc import Callable
 from http import HTTPStatus
 
 from inferometer import config
@@ -51,6 +52,7 @@ class Engine:
         self._failures = 0  # in a row
         self._spared = 0
         self._first = True
+        self._waited = False  # whether its moment has come, and it is to be read at once
         self._phase = _phase(target.instance) * min(_SPREAD * period, _WIDEST)
         self._closed = threading.Event()
         patience = target.deadline or float(settings.deadline)
@@ -76,11 +78,38 @@ class Engine:
             Trouble: what the client raises for connections, certificates and sizes; PERMISSION for 401 and 403, REJECTED
                 for any other status but 200; MALFORMED and TOO_LARGE for what is no metrics page.
         """
-        if not self._first:
+        if not self._first and not self._waited:
             self._closed.wait(self._phase)
-        self._first = False
+        self._first = self._waited = False
+        return self._judge(self._get)
+
+    @property
+    def moment(self) -> float:
+        """Seconds after a tick at which it is asked."""
+        return self._phase
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it can be asked without waiting, or has been and answers as before. One that fails is asked with patience."""
+        return not self._failures and self._client.is_prompt
+
+    def ask(self) -> int | None:
+        """Ask for the page on the kept connection, if it can be; give its descriptor."""
+        self._waited = True
+        return self._client.ask_ahead(self._target.url, accept=self._accept, headers=_UNCOMPRESSED)
+
+    def take(self) -> EngineReport | None:
+        """Read what has come of the page; None while it is not all there, or has to be read by `read`."""
+        response = self._client.come()
+        if response is None:
+            return None
+        self._waited = False
+        return self._judge(lambda: response)
+
+    def _judge(self, get: Callable[[], Response]) -> EngineReport:
+        """Read the page that comes, and remember whether that went well."""
         try:
-            report = self._scrape()
+            report = self._read(get())
         except Trouble as trouble:
             # One that ran into its own hanging up has failed at nothing.
             if trouble.reason is not Reason.REFUSED and not self._closed.is_set():
@@ -99,8 +128,7 @@ class Engine:
         """Hang up."""
         self.hang_up()
 
-    def _scrape(self) -> EngineReport:
-        response = self._get()
+    def _read(self, response: Response) -> EngineReport:
         if response.status != HTTPStatus.OK:
             raise self._refused(response.status)
         content_type = response.headers.get("content-type", "")

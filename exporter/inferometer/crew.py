@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One thread that sees to many reads that need no waiting for: all are asked first, then the answers are read in a row."""
+
+import select
+import threading
+import time
+from collections.abc import Sequence
+from queue import SimpleQueue
+from typing import Protocol
+
+_PATIENCE = 0.1  # seconds after the last question in which all answers are there, or are waited for elsewhere
+
+
+class Seat(Protocol):
+    """One read that is due."""
+
+    @property
+    def moment(self) -> float:
+        """Seconds after the tick at which it is to be asked."""
+
+    def ask(self) -> int | None:
+        """Ask; give the descriptor that tells when something comes, or None where it has to be read with patience."""
+
+    def take(self) -> bool:
+        """Read what has come, without waiting; tell whether that is all that can be done here."""
+
+    def hand_over(self) -> None:
+        """Leave it to a thread of its own."""
+
+
+class Crew:
+    """Asks each at its moment, and reads what they answered when all have been asked.
+
+    To wake a thread for each question and each answer costs more than to read the answer: each time the processor has
+    forgotten how that is done. Whoever has not answered then, or otherwise than expected, is handed over: nobody waits
+    here for anybody.
+    """
+
+    def __init__(self) -> None:
+        self._batches: SimpleQueue[tuple[float, Sequence[Seat]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="crew", daemon=True)
+        self._thread.start()
+
+    def start(self, began: float, seats: Sequence[Seat]) -> None:
+        """See to what is due at a tick that began then (monotonic)."""
+        self._batches.put((began, seats))
+
+    def close(self) -> None:
+        """End the thread, after what it has begun."""
+        self._batches.put(None)
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread to end, but not for ever."""
+        self._thread.join(timeout)
+
+    def _work(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            _see_to(*batch)
+            del batch  # until the next tick nothing is held on to
+
+
+def _see_to(began: float, seats: Sequence[Seat]) -> None:
+    poll, waiting = select.poll(), dict[int, Seat]()
+    for seat in sorted(seats, key=lambda each: each.moment):
+        time.sleep(max(0.0, began + seat.moment - time.monotonic()))
+        descriptor = seat.ask()
+        if descriptor is None:
+            seat.hand_over()
+        else:
+            poll.register(descriptor, select.POLLIN)
+            waiting[descriptor] = seat
+    until = time.monotonic() + _PATIENCE
+    while waiting and (left := until - time.monotonic()) > 0:
+        for descriptor, _ in poll.poll(left * 1000):
+            if waiting[descriptor].take():
+                poll.unregister(descriptor)
+                del waiting[descriptor]
+    for seat in waiting.values():
+        seat.hand_over()

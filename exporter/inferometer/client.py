@@ -5,20 +5,20 @@ import http.client
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from inferometer.credentials import Authorization, Bearer, Tls
 from inferometer.model import EMPTY, Reason, Trouble
 from inferometer.wire import (
     CHUNK,
+    Lines,
     Request,
     Troubles,
     Wire,
     fields,
     is_compressed,
     read_body,
-    refuse_cut,
     request,
     shown,
 )
@@ -146,7 +146,7 @@ class Client:
         sent = {**self._headers, "Content-Type": content_type, "Accept-Encoding": "gzip", **headers}
         return self._whole(request("POST", url, sent, body))
 
-    def lines(self, url: str, *, idle: float, accept: str = "*/*") -> "Lines":
+    def lines(self, url: str, *, idle: float, accept: str = "*/*") -> Lines:
         """GET a stream of lines on a connection of its own; `idle` is the longest wait for a whole line, in seconds.
 
         The head of the answer has to come within the client's deadline. Raises as `get` does; the iterator too.
@@ -226,7 +226,7 @@ class Client:
         if not keep:
             self._hang_up(wire)
 
-    def _stream(self, asked: Request, idle: float) -> "Lines":
+    def _stream(self, asked: Request, idle: float) -> Lines:
         asked = self._authorized(asked)
         wire = self._open(asked, time.monotonic() + self.deadline)
         try:
@@ -239,7 +239,7 @@ class Client:
             raise
         finally:
             self._count(asked.url, 1, wire)
-        return Lines(self, asked.url, wire, response, idle)
+        return Lines(asked.url, wire, response, self.max_body, idle, self._count, self._hang_up)
 
     def _reuse(self, asked: Request, until: float) -> Wire | None:
         with self._lock:
@@ -298,55 +298,3 @@ class Client:
 
     def _has_new_token(self) -> bool:
         return self._authorization is not None and self._authorization.renew()
-
-
-class Lines(Iterator[bytes]):
-    """A stream read line by line, without line ends; blank lines are skipped. Look at `status` first.
-
-    For one thread, which also closes it; `Client.close` ends it from another.
-    """
-
-    def __init__(self, client: Client, url: str, wire: Wire, response: http.client.HTTPResponse, idle: float) -> None:
-        self.status = response.status
-        self.headers = fields(response)
-        self._client, self._url, self._wire, self._idle = client, url, wire, idle
-        self._lines = self._split(response, client.max_body)
-
-    def __next__(self) -> bytes:
-        try:
-            with Troubles(self._url, self._idle):
-                self._wire.until = time.monotonic() + self._idle
-                return next(self._lines)
-        except StopIteration:
-            self.close()
-            raise
-        except Trouble:
-            interrupted = self._wire.ended
-            self.close()
-            if interrupted:  # our own hanging up is an end, not a trouble
-                raise StopIteration from None
-            raise
-        finally:
-            self._client._count(self._url, 0, self._wire)  # noqa: SLF001  # as below
-
-    def close(self) -> None:
-        """Hang up."""
-        self._client._hang_up(self._wire)  # noqa: SLF001  # one idea in two classes: the client owns every connection
-
-    @staticmethod
-    def _split(response: http.client.HTTPResponse, limit: int) -> Iterator[bytes]:
-        pending = bytearray()
-        while piece := response.read1(CHUNK):
-            searched = len(pending)
-            pending += piece
-            while (end := pending.find(b"\n", searched)) >= 0:
-                line = bytes(pending[:end]).rstrip(b"\r")
-                del pending[: end + 1]
-                searched = 0
-                if line:
-                    yield line
-            if len(pending) > limit:
-                raise Trouble(Reason.TOO_LARGE, f"a line of the stream is longer than {limit} bytes")
-        refuse_cut(response)
-        if pending:
-            yield bytes(pending)

@@ -2,6 +2,7 @@
 """Answers like the one before on their connection, which are read without http.client: as it would read them."""
 
 import gzip
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -81,24 +82,38 @@ def _is_whole(sent: bytes) -> bool:
     return head.lower().endswith(b"content-length: %d" % len(body)) or b"Content-Length: %d\r\n" % len(body) in head
 
 
-def _outcome(asking: Client, peer: Peer) -> Response | tuple[Reason, str]:
+def _outcome(asking: Client, peer: Peer, *, ahead: bool = False) -> Response | tuple[Reason, str]:
     try:
-        return asking.get(peer.url())
+        return (_come(asking, peer) if ahead else None) or asking.get(peer.url())
     except Trouble as trouble:
         return trouble.reason, trouble.message.replace(str(peer.port), "PORT")
 
 
+def _come(asking: Client, peer: Peer) -> Response | None:
+    """Ask ahead, and take what comes as far as that goes."""
+    descriptor = asking.ask_ahead(peer.url())
+    if descriptor is None:
+        return None
+    while asking.is_prompt:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(5000)
+        if (response := asking.come()) is not None:
+            return response
+    return None
+
+
 @settings(max_examples=60, deadline=None)
-@given(_ANSWERS)
-def test_what_is_remembered_never_changes_what_is_read(answers: list[bytes]) -> None:
-    """After any answers on a connection the next one is read as by a client that has heard none before."""
+@given(_ANSWERS, st.booleans())
+def test_what_is_remembered_never_changes_what_is_read(answers: list[bytes], ahead: bool) -> None:  # drawn
+    """After any answers on a connection the next one is read as by a client that has heard none before; ahead, too."""
     expected = []
     for each in answers:
         with peer_with(_from(iter([each]))) as peer, client(max_body=1 << 16) as asking:
             expected.append(_outcome(asking, peer))
     turns = iter(answers)
     with peer_with(*[_from(turns)] * len(answers)) as peer, client(max_body=1 << 16) as asking:
-        assert [_outcome(asking, peer) for _ in answers] == expected
+        assert [_outcome(asking, peer, ahead=ahead) for _ in answers] == expected
 
 
 _LONG = b"a 1\n" * 50_000

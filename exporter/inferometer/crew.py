@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One thread that sees to many reads that need no waiting for: all are asked first, then the answers are read in a row."""
 
+import logging
 import select
 import threading
 import time
 from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 _PATIENCE = 0.1  # seconds after the last question in which all answers are there, or are waited for elsewhere
 
@@ -55,25 +58,31 @@ class Crew:
 
     def _work(self) -> None:
         while (batch := self._batches.get()) is not None:
-            _see_to(*batch)
-            del batch  # until the next tick nothing is held on to
+            began, left = batch[0], set(batch[1])
+            try:
+                _see_to(began, left)
+            except Exception:
+                log.exception("a defect of ours while reading many sources")
+            for seat in left:
+                seat.hand_over()
+            del batch, left  # until the next tick nothing is held on to
 
 
-def _see_to(began: float, seats: Sequence[Seat]) -> None:
+def _see_to(began: float, left: set[Seat]) -> None:
+    """Ask and read; take those out of `left` with whom nothing is left to be done."""
     poll, waiting = select.poll(), dict[int, Seat]()
-    for seat in sorted(seats, key=lambda each: each.moment):
+    for seat in sorted(left, key=lambda each: each.moment):
         time.sleep(max(0.0, began + seat.moment - time.monotonic()))
         descriptor = seat.ask()
-        if descriptor is None:
+        if descriptor is None or descriptor < 0:  # one that was closed meanwhile
+            left.remove(seat)
             seat.hand_over()
         else:
             poll.register(descriptor, select.POLLIN)
             waiting[descriptor] = seat
     until = time.monotonic() + _PATIENCE
-    while waiting and (left := until - time.monotonic()) > 0:
-        for descriptor, _ in poll.poll(left * 1000):
+    while waiting and (rest := until - time.monotonic()) > 0:
+        for descriptor, _ in poll.poll(rest * 1000):
             if waiting[descriptor].take():
                 poll.unregister(descriptor)
-                del waiting[descriptor]
-    for seat in waiting.values():
-        seat.hand_over()
+                left.remove(waiting.pop(descriptor))

@@ -97,6 +97,21 @@ def test_an_endless_answer_is_left_to_its_own_thread(crew: Crew, seats: list[Sea
     assert endless.handed_over.wait(10)
 
 
+def test_a_defect_leaves_everybody_to_their_own_threads(
+    crew: Crew, seats: list[Seat], caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of ours, that is, which no source can make; it is logged, and the crew goes on."""
+    seats[0].take = lambda: 1 / 0 > 0  # type: ignore[method-assign]
+    for seat in seats[:2]:
+        seat.theirs.send(b"1234")
+    crew.start(time.monotonic(), seats[:2])
+    assert all(seat.handed_over.wait(10) for seat in seats[:2])
+    seats[2].theirs.send(b"12345")
+    crew.start(time.monotonic(), seats[2:3])
+    assert seats[2].ended.wait(10)
+    assert "a defect of ours" in caplog.text
+
+
 def test_a_crew_that_is_closed_ends() -> None:
     """After what it has begun."""
     before = set(threading.enumerate())

@@ -101,7 +101,7 @@ def test_a_defect_leaves_everybody_to_their_own_threads(
     crew: Crew, seats: list[Seat], caplog: pytest.LogCaptureFixture
 ) -> None:
     """One of ours, that is, which no source can make; it is logged, and the crew goes on."""
-    seats[0].take = lambda: 1 / 0 > 0  # type: ignore[method-assign]
+    seats[0].take = lambda: 1 / 0 > 0  # type: ignore[method-assign]  # as above
     for seat in seats[:2]:
         seat.theirs.send(b"1234")
     crew.start(time.monotonic(), seats[:2])

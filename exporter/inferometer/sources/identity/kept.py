@@ -2,7 +2,6 @@
 """What containers held of claims when the kubelet last said so, while it leaves them bare."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import replace
 
 from inferometer.model import Allocation
@@ -20,18 +19,28 @@ class Kept:
     def __init__(self, grace: float) -> None:
         self._grace = grace
         self._last: dict[Container, tuple[float, tuple[Allocation, ...]]] = {}
+        self._answer: tuple[Allocation, ...] = ()
+        self._said: dict[Container, tuple[Allocation, ...]] = {}  # of claims, in that answer
 
-    def fill(self, allocations: Iterable[Allocation], bare: frozenset[Container], now: float) -> tuple[Allocation, ...]:
+    def fill(
+        self, allocations: tuple[Allocation, ...], bare: frozenset[Container], now: float
+    ) -> tuple[Allocation, ...]:
         """Take an answer of `now`, monotonic; give what stands in for what it leaves bare."""
-        said: dict[Container, list[Allocation]] = defaultdict(list)
-        for allocation in allocations:
-            if allocation.claim is not None:
-                said[allocation.namespace, allocation.pod, allocation.container].append(allocation)
+        if allocations is not self._answer:  # it is mostly the one before
+            self._answer, self._said = allocations, _claimed(allocations)
         self._last = {
             container: (at, held)
             for container, (at, held) in self._last.items()
             if container in bare and now - at <= self._grace
         }
         missing = tuple(replace(each, kept=True) for _, held in self._last.values() for each in held)
-        self._last |= {container: (now, tuple(held)) for container, held in said.items()}
+        self._last |= {container: (now, held) for container, held in self._said.items()}
         return missing
+
+
+def _claimed(allocations: tuple[Allocation, ...]) -> dict[Container, tuple[Allocation, ...]]:
+    said: dict[Container, list[Allocation]] = defaultdict(list)
+    for allocation in allocations:
+        if allocation.claim is not None:
+            said[allocation.namespace, allocation.pod, allocation.container].append(allocation)
+    return {container: tuple(held) for container, held in said.items()}

@@ -33,6 +33,7 @@ class KubeletSocket:
         self._remedies = remedies
         self._inode: tuple[int, int] | None = None
         self._channel: grpc.Channel | None = None
+        self._asking: tuple[grpc.Channel, str, Any] | None = None  # what asks a method on a channel, asked each period
 
     def ask(self, method: str, timeout: float) -> bytes:
         """Call a method with an empty request, and give the answer.
@@ -40,8 +41,12 @@ class KubeletSocket:
         Raises:
             Trouble: MISSING, PERMISSION, TIMEOUT, REFUSED, REJECTED, UNSUPPORTED, TOO_LARGE or MALFORMED.
         """
-        # Bytes in, bytes out: gRPC would log a message that it cannot parse with a traceback.
-        call: Any = self._connect().unary_unary(method, request_serializer=None, response_deserializer=None)
+        channel, asking = self._connect(), self._asking
+        if asking is None or asking[:2] != (channel, method):
+            # Bytes in, bytes out: gRPC would log a message that it cannot parse with a traceback.
+            made = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+            asking = self._asking = channel, method, made
+        call = asking[2]
         return next(self._answers(lambda: iter((call(b"", timeout=timeout),)), method, timeout))
 
     def follow(self, method: str, lasting: float) -> Iterator[bytes]:
@@ -55,7 +60,7 @@ class KubeletSocket:
 
     def close(self) -> None:
         """Close the channel; a call under way ends."""
-        channel, self._channel = self._channel, None
+        channel, self._channel, self._asking = self._channel, None, None
         if channel is not None:
             channel.close()
 

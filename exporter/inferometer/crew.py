@@ -11,7 +11,10 @@ from typing import Protocol
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 0.1  # seconds after the last question in which all answers are there, or are waited for elsewhere
+_PATIENCE = (
+    0.1  # seconds after the last question, or answer, in which the next answer comes, or is waited for elsewhere
+)
+_EACH = 0.01  # seconds that each answer may add to that in all, however they trickle in
 
 
 class Seat(Protocol):
@@ -81,8 +84,10 @@ def _see_to(began: float, left: set[Seat]) -> None:
             poll.register(descriptor, select.POLLIN)
             waiting[descriptor] = seat
     until = time.monotonic() + _PATIENCE
-    while waiting and (rest := until - time.monotonic()) > 0:
+    end = until + _EACH * len(waiting)
+    while waiting and (rest := min(until, end) - time.monotonic()) > 0:
         for descriptor, _ in poll.poll(rest * 1000):
             if waiting[descriptor].take():
                 poll.unregister(descriptor)
                 left.remove(waiting.pop(descriptor))
+                until = time.monotonic() + _PATIENCE

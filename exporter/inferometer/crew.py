@@ -85,9 +85,13 @@ def _see_to(began: float, left: set[Seat]) -> None:
             waiting[descriptor] = seat
     until = time.monotonic() + _PATIENCE
     end = until + _EACH * len(waiting)
-    while waiting and (rest := min(until, end) - time.monotonic()) > 0:
-        for descriptor, _ in poll.poll(rest * 1000):
-            if waiting[descriptor].take():
-                poll.unregister(descriptor)
-                left.remove(waiting.pop(descriptor))
-                until = time.monotonic() + _PATIENCE
+    while waiting:
+        rest = max(0.0, min(until, end) - time.monotonic())
+        done = [descriptor for descriptor, _ in poll.poll(rest * 1000) if waiting[descriptor].take()]
+        for descriptor in done:
+            poll.unregister(descriptor)
+            left.remove(waiting.pop(descriptor))
+        if done:
+            until = time.monotonic() + _PATIENCE
+        elif not rest:  # who was there when time was up has been read
+            return

@@ -15,7 +15,7 @@ from inferometer.model import Reason, Trouble
 class Prompt:
     """A source whose question is answered at once, unless it is told otherwise."""
 
-    name, period, deadline, moment = "prompt", 30.0, 0.4, 0.0
+    name, period, deadline, moment = "prompt", 30.0, 30.0, 0.0
 
     def __init__(self, instance: str, take: Callable[[], object] | None = None) -> None:
         self.instance = instance
@@ -47,6 +47,8 @@ class Prompt:
 
 class Deaf(Prompt):
     """A source that does not answer, neither promptly nor ever."""
+
+    deadline = 0.4
 
     def __init__(self, instance: str) -> None:
         super().__init__(instance)

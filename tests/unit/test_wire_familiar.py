@@ -146,8 +146,9 @@ def test_an_answer_that_never_ends_has_the_deadline_of_any(cut: int) -> None:
         connection.sendall(answer(b"a 1\n")[:cut])
         connection.recv(1)
 
-    with peer_with(run) as peer, client(deadline=0.3) as asking:
+    with peer_with(run) as peer, client() as asking:
         asking.get(peer.url())
+        asking.deadline = 0.3
         with pytest.raises(Trouble) as caught:
             asking.get(peer.url())
     assert caught.value.reason is Reason.TIMEOUT

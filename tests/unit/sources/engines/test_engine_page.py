@@ -231,3 +231,25 @@ def test_a_line_without_end_is_read_once_and_through(body: bytes) -> None:
     refused = trouble(body)
     assert refused.reason is Reason.TOO_LARGE
     assert len(refused.message) < 400
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*/*.txt")), ids=lambda path: path.stem)
+def test_a_recorded_page_whose_numbers_move_is_learned_once(path: Path) -> None:
+    """Whatever engine wrote it, and whichever of its numbers move: all, some, or those of its last line."""
+    parser, text = Parser(), path.read_text()
+    lines = text.split("\n")
+    samples = [i for i, line in enumerate(lines) if line and not line.startswith("#")]
+    parser.parse(text.encode())
+    learned = parser._replay
+    for turn in range(1, 7):
+        chosen = set(samples[:: turn % 3 + 1] if turn < 6 else samples[-1:])
+        moved = [_moved(line, turn) if i in chosen else line for i, line in enumerate(lines)]
+        page = parser.parse("\n".join(moved).encode())
+        assert parser._replay is learned
+        assert list(map(repr, page.values)) == list(map(repr, Parser().parse("\n".join(moved).encode()).values))
+
+
+def _moved(line: str, turn: int) -> str:
+    sample, mark, exemplar = line.partition(" # ")
+    key, _, _ = sample.rpartition(" ")
+    return f"{key} {turn * 1.5}{mark}{exemplar}"

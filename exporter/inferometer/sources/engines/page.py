@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from inferometer.model import Exemplar, Reason, Trouble
 from inferometer.sources.engines import syntax
 from inferometer.sources.engines.exemplars import NONE, Known, read_exemplar
-from inferometer.sources.engines.replay import Replay
+from inferometer.sources.engines.replay import Recipe, Replay
 
 _OPENMETRICS = "application/openmetrics-text"
 _LINES_PER_SAMPLE = 4  # HELP, TYPE, the sample and a blank line is the most that any exporter writes
@@ -45,6 +45,7 @@ class Layout:
     keys: list[str] = field(repr=False)  # per line: what precedes the value; empty for a line that has none
     slots: list[int] = field(repr=False)  # per line: the index of its value
     known: Mapping[str, Series] = field(default_factory=dict, repr=False)
+    recipes: list[Recipe] = field(default_factory=list, repr=False)  # how such pages were last read again; one at most
 
 
 # The layouts in use, by the hash of their keys: the replicas of one server have the same, and keep it once.
@@ -101,7 +102,7 @@ class Parser:
         except UnicodeDecodeError as error:
             raise malformed(f"the page is not UTF-8 (byte {error.start})") from None
         read = self._learn(lines, openmetrics=openmetrics)
-        self._replay = Replay(body, self._layout.keys, self._layout.slots, read)
+        self._replay = Replay(body, self._layout.keys, self._layout.slots, self._layout.recipes, read)
         return Page(self._layout, *read)
 
     def _learn(self, lines: list[str], *, openmetrics: bool) -> tuple[list[float], Known]:

@@ -15,7 +15,7 @@ Read = tuple[list[float], Known]
 _SEPARATORS = (b"\n# HELP ", b"\n# TYPE ", b"\n")
 
 
-class _Recipe(NamedTuple):
+class Recipe(NamedTuple):
     """How to read those blocks of a page that differ, put together."""
 
     differs: list[bool]  # which blocks these are
@@ -27,22 +27,34 @@ class _Recipe(NamedTuple):
     keys: tuple[bytes, ...]  # what precedes it
     fixed: int  # bytes of `known` and `keys`
     runs: tuple[tuple[slice, slice], ...]  # where the values go, and which of those that are read
-    slots: tuple[int, ...]
+
+    def fits(self, lines: list[bytes], text: bytes) -> bool:
+        """Tell whether nothing but what the samples say can differ in what is to be read."""
+        alike = len(lines) == self.lines and text.endswith(b"\n") is self.ends
+        return alike and self.comments(lines) == self.known
+
+    @property
+    def slots(self) -> list[int]:
+        """Where each of the values goes."""
+        return [slot for there, _ in self.runs for slot in range(there.start, there.stop)]
 
 
 class Replay:
     """A page as it was read, and how to read the next one if nothing has changed in it but values and exemplars.
 
     `keys` has, per line of the page, what precedes its value, and `slots` the index of that value. Between two pages of
-    an engine the same families move: how to read their blocks is worked out when others do.
+    an engine the same families move: how to read their blocks is worked out when others do. The newest such recipe for
+    pages of this layout is `shared`: replicas have the same.
     """
 
-    def __init__(self, body: bytes, keys: Sequence[str], slots: Sequence[int], read: Read) -> None:
+    def __init__(
+        self, body: bytes, keys: Sequence[str], slots: Sequence[int], shared: list[Recipe], read: Read
+    ) -> None:
         self._separator = next((each for each in _SEPARATORS if each in body), b"\n")
         self._blocks = body.split(self._separator)
-        self._keys, self._slots = keys, slots
+        self._keys, self._slots, self._shared = keys, slots, shared
         self._read = read
-        self._recipe: _Recipe | None = None
+        self._recipe: Recipe | None = None
 
     def next(self, body: bytes) -> Read | None:
         """Read the values and exemplars of the page that follows; None if it seems to have another layout."""
@@ -60,14 +72,10 @@ class Replay:
             self._blocks, self._read = blocks, read
         return read
 
-    def _follow(self, recipe: _Recipe, text: bytes) -> Read | None:
+    def _follow(self, recipe: Recipe, text: bytes) -> Read | None:
         """Read what differs. Each step goes through all the lines at once: a loop over them costs half as much again."""
         lines = BytesIO(text).readlines()
-        if (
-            len(lines) != recipe.lines
-            or text.endswith(b"\n") is not recipe.ends
-            or recipe.comments(lines) != recipe.known
-        ):
+        if not recipe.fits(lines, text):
             return None
         rests = list(map(bytes.removeprefix, recipe.samples(lines), recipe.keys))
         said = b"".join(rests)
@@ -90,12 +98,16 @@ class Replay:
             values[there] = found[here]
         return values, known
 
-    def _work_out(self, differs: list[bool]) -> _Recipe:
+    def _work_out(self, differs: list[bool]) -> Recipe:
         starts = accumulate((block.count(b"\n") + 1 for block in self._blocks), initial=0)
         spans = list(compress(pairwise(starts), differs))
         keys = [key.encode() for start, end in spans for key in self._keys[start:end]]
         text = self._separator.join(compress(self._blocks, differs))
         lines = BytesIO(text).readlines()
+        for recipe in self._shared:
+            alike = recipe.differs == differs and recipe.fits(lines, text)
+            if alike and all(map(bytes.startswith, recipe.samples(lines), recipe.keys)):
+                return recipe
         del keys[len(lines) :]  # after a page's last line end there is no line
         comments = [i for i, key in enumerate(keys) if not key]
         known = _picker(comments)(lines)
@@ -106,7 +118,7 @@ class Replay:
             first, last = self._slots[start], self._slots[end] if end < len(self._slots) else total
             runs.append((slice(first, last), slice(at, at + last - first)))
             at += last - first
-        return _Recipe(
+        recipe = Recipe(
             differs,
             len(lines),
             text.endswith(b"\n"),
@@ -116,8 +128,9 @@ class Replay:
             tuple(filter(None, keys)),
             sum(map(len, known)) + sum(map(len, keys)),
             tuple(runs),
-            tuple([slot for there, _ in runs for slot in range(there.start, there.stop)]),
         )
+        self._shared[:] = [recipe]
+        return recipe
 
 
 def _picker(indexes: Sequence[int]) -> Callable[[list[bytes]], tuple[bytes, ...]]:

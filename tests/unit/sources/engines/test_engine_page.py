@@ -249,6 +249,24 @@ def test_a_recorded_page_whose_numbers_move_is_learned_once(path: Path) -> None:
         assert list(map(repr, page.values)) == list(map(repr, Parser().parse("\n".join(moved).encode()).values))
 
 
+def test_replicas_share_how_their_pages_are_read_and_nothing_else() -> None:
+    """The same families move on both; where one has other comments it is read by its own."""
+    page = "# HELP a x\na 1\n# HELP b x\nb 1\nc 1\n"
+    other = "# HELP a x\na 1\nb 1\n# HELP c x\nc 1\n"  # the same samples in the same number of blocks
+    parsers = [Parser() for _ in range(3)]
+    for parser, text in zip(parsers, (page, page, other), strict=True):
+        parser.parse(text.encode())
+    for turn in range(2, 6):
+        for parser, text in zip(parsers, (page, page, other), strict=True):
+            body = text.replace("b 1", f"b {turn}").replace("c 1", f"c {turn}0").encode()
+            assert list(parser.parse(body).values) == [1, turn, 10 * turn]
+    first, second, _ = (parser._replay for parser in parsers)
+    assert first is not None
+    assert second is not None
+    assert first._recipe is second._recipe
+    assert len(parsers[0]._layout.recipes) == 1
+
+
 def _moved(line: str, turn: int) -> str:
     sample, mark, exemplar = line.partition(" # ")
     key, _, _ = sample.rpartition(" ")

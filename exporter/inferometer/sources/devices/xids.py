@@ -30,6 +30,7 @@ class Xids:
 
     def __init__(self, pause: float) -> None:
         self._newest: deque[Xid] = deque(maxlen=_KEPT)
+        self._given: tuple[Xid, ...] | None = ()  # as it was given, while nothing is new
         self._failed: tuple[Unsupported, ...] = ()
         self._asked = True
         self._began = self._looked = (
@@ -41,8 +42,10 @@ class Xids:
 
     @property
     def newest(self) -> tuple[Xid, ...]:
-        """The newest XIDs, by their numbers."""
-        return tuple(self._newest)
+        """The newest XIDs, by their numbers: the very same while there is no new one."""
+        if self._given is None:
+            self._given = tuple(self._newest)
+        return self._given
 
     def begin(self) -> bool:
         """Begin a sample; tell whether it is to take events."""
@@ -76,6 +79,7 @@ class Xids:
                     late=max(0.0, now - self._looked),
                 )
                 self._newest.append(xid)
+                self._given = None
             self._failed = report.complaints(frame["failed"])
         except (KeyError, TypeError, ValueError) as error:
             raise troubles.malformed(error) from error

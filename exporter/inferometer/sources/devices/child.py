@@ -2,7 +2,6 @@
 """The agent's end of one sampler process: start, ask, take frames, see where it is, end or kill it without waiting."""
 
 import contextlib
-import json
 import logging
 import os
 import select
@@ -16,12 +15,11 @@ from types import MappingProxyType
 from typing import IO, Any, cast
 
 from inferometer.model import Reason, Trouble
-from inferometer.sources.devices import whereabouts
+from inferometer.sources.devices import frames, whereabouts
 from inferometer.sources.devices.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
-MAX_FRAME = 1 << 20  # a GPU with 64 instances needs 30 KiB
 _MAX_STDERR = 64 * 1024  # kept in the pipe between two reads; what the child writes beyond is lost, and never blocks it
 _MAX_LINES = 20  # logged of one call of `frames`, however much the child complains meanwhile
 
@@ -133,21 +131,18 @@ class Child:
         if len(self._received) < 4:
             return None
         length = int.from_bytes(self._received[:4], "big")
-        if length > MAX_FRAME:
+        if length > frames.MAX:
             raise Trouble(
-                Reason.TOO_LARGE, f"the sampler sent a frame of {length} bytes; at most {MAX_FRAME} are taken"
+                Reason.TOO_LARGE, f"the sampler sent a frame of {length} bytes; at most {frames.MAX} are taken"
             )
         if len(self._received) < 4 + length:
             return None
         body = bytes(self._received[4 : 4 + length])
         del self._received[: 4 + length]
         try:
-            frame = _DECODER.decode(body.decode())
-        except (ValueError, RecursionError) as error:
-            raise Trouble(Reason.MALFORMED, f"the sampler sent a frame that is not JSON: {error}") from error
-        if not isinstance(frame, dict):
-            raise Trouble(Reason.MALFORMED, "the sampler sent a frame that is no object")
-        return frame
+            return frames.read(body)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise Trouble(Reason.MALFORMED, f"the sampler sent what is no frame: {error}") from error
 
     def _drain_errors(self) -> bool:
         """Log what the child wrote to standard error, a bounded part of it; tell whether more may come."""
@@ -207,14 +202,6 @@ class Child:
         self._frames.close()
         os.close(self._errors)
         self._page.close()
-
-
-def _refuse(constant: str) -> None:
-    """Take no NaN and no Infinity, which JSON has not. Raises ValueError."""
-    raise ValueError(f"{constant} is no number")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)  # json.loads would make one for each frame
 
 
 class Departures:

@@ -48,7 +48,6 @@ class Gpu:
         self._asks_mig = True
         self._mig: bool | None = None
         self._described = False
-        self._about: dict[str, Any] = {}  # as it was told last
         self._details: dict[str, str] = {}
         self._refused_facts: set[calls.Fact] = set()
         self._owed: dict[calls.Fact, None] = {}  # to be read, in their order
@@ -58,8 +57,6 @@ class Gpu:
 
     def read(self) -> dict[str, Any]:
         """Read the GPU and its instances; of a GPU that is left out, only which one it is, once.
-
-        What it is `about`, which is most of a frame and hardly changes, is told when it differs from what was told last.
 
         Raises LostError where the GPU is lost, GoneError where the driver is, and what the binding raises where not even
         a handle can be had.
@@ -103,27 +100,21 @@ class Gpu:
             self._details.get("gpu.virtualization_mode") == "host_vgpu",
             tuple(self._instances.handles) if mig else ((uuid, handle),),
         )
-        frame = {
+        return {
             "gpu": self._index,
-            "uuid": uuid,
             "tiers": list(self._subject.tiers),
             "values": values,
             "instances": [told for _, told in instances],
             "failed": failed,
             "latencies": list(self._subject.latencies.items()),
+            "about": {
+                "uuid": uuid,
+                "mig": bool(mig),
+                "details": self._details.copy(),
+                "instances": [facts for facts, _ in instances],
+                "unsupported": self._subject.unsupported + self._instances.unsupported + refused,
+            },
         }
-        about = {
-            "uuid": uuid,
-            "mig": bool(mig),
-            "details": self._details.copy(),
-            "instances": [facts for facts, _ in instances],
-            "unsupported": self._subject.unsupported + self._instances.unsupported + refused,
-        }
-        return frame if about == self._about else {**frame, "about": self._tell(about)}
-
-    def _tell(self, about: dict[str, Any]) -> dict[str, Any]:
-        self._about = about
-        return about
 
     def close(self) -> None:
         """Let go of what it holds in the driver."""

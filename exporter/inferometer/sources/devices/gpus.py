@@ -170,6 +170,7 @@ class Gpus:
         if path and not os.path.exists(path):  # noqa: PTH110  # a look, before a process is started
             raise Trouble(Reason.MISSING, f"{path} was not found", self._words.install)
         self._child, self._mute_since = self._samplers.start(), None
+        self._told.roll.renew()
         return self._child
 
     def _sample(self) -> tuple[Child, set[int], bool]:
@@ -237,14 +238,12 @@ class Gpus:
                 self._told.forget()
                 raise self._words.gave_up(str(frame["fatal"]))
             try:
-                self._told.take(frame)
-                if frame.get("n") != self._number:
-                    continue
-                if "done" in frame:
+                newest = frame.get("n") == self._number
+                if (index := self._told.take(frame, newest=newest)) is not None:
+                    answered.add(index)
+                elif newest and "done" in frame:
                     self._quarantine.forget(self._told.end(frame))
                     return answered, True
-                if "users" not in frame and self._told.roll.take(int(frame["gpu"]), frame):
-                    answered.add(int(frame["gpu"]))
             except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 raise troubles.malformed(error, self._words.api) from error
         return answered, False

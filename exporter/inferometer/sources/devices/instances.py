@@ -54,7 +54,7 @@ class Instances:
             else:
                 values = subject.read(handle, due, failed, parent)
                 self.unsupported += subject.unsupported
-            result.append((facts, {"uuid": subject.uuid, "tiers": list(subject.tiers), "values": values}))
+            result.append((facts, {"tiers": list(subject.tiers), "values": values}))
         return result
 
     def close(self) -> None:

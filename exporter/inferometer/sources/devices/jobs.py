@@ -6,7 +6,6 @@ other GPUs: a GPU that hangs costs only itself, and a list of its users that han
 """
 
 import contextlib
-import json
 import os
 import signal
 import threading
@@ -15,9 +14,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from inferometer.sources.devices import codes
+from inferometer.sources.devices import codes, frames
 from inferometer.sources.devices.meter import Meter, Spent, add
 from inferometer.sources.devices.subject import Mark
+from inferometer.sources.devices.telling import DriverTelling, Telling
 from inferometer.sources.devices.vendor import Device, Users, Vendor
 from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, MAX_GPUS, UNBIND, USERS
 
@@ -44,6 +44,8 @@ class Sampler:
         self._output = output
         self._writing = threading.Lock()
         self._unsent: list[bytes] = []
+        self._tellings: dict[int, Telling] = {}  # of each GPU: never forgotten, as the agent does not forget either
+        self._driver_telling = DriverTelling()
         self._changed = threading.Condition()
         self._wanted = 0  # the newest sample
         self._asked_at = 0.0
@@ -175,9 +177,8 @@ class Sampler:
         return {
             "n": self._wanted,
             "done": self._count,
-            "driver": self._driver,
-            "excluded": self._excluded,
-            "calls": [(call, *cost) for call, cost in spent.items()],
+            "spent": spent,
+            "about": {"driver": self._driver, "excluded": self._excluded},
         }
 
     def _count_gpus(self) -> dict[str, Any] | None:
@@ -295,16 +296,22 @@ class Sampler:
 
     def _write(self, frame: dict[str, Any] | None = None, *, at_once: bool = True) -> None:
         """Send a frame, with those that were not sent yet; or leave it to the next time."""
-        body = b"" if frame is None else _ENCODE(frame).encode()
+        data = b"" if frame is None else self._tell(frame)
         with self._writing:
-            if body:
-                self._unsent.append(len(body).to_bytes(4, "big") + body)
+            if data:
+                self._unsent.append(data)
             if not at_once:
                 return
-            data = memoryview(b"".join(self._unsent))
+            rest = memoryview(b"".join(self._unsent))
             self._unsent = []
-            while data:
-                data = data[os.write(self._output, data) :]
+            while rest:
+                rest = rest[os.write(self._output, rest) :]
 
-
-_ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+    def _tell(self, frame: dict[str, Any]) -> bytes:
+        """Give a frame as it is sent; of what does not change at each sample, what was not told before."""
+        if "values" in frame:
+            # One job at a time reads a GPU, and tells it: what it tells comes in order.
+            return self._tellings.setdefault(frame["gpu"], Telling()).tell(frame)
+        if "done" in frame:
+            return self._driver_telling.tell(frame["n"], frame["done"], frame["spent"], frame["about"])
+        return frames.write(frame)

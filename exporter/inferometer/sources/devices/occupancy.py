@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who uses the GPUs, as the sampler told: kept between its reads; and how long a list that hangs the driver is spared."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ class Occupancy:
         self._life = life
         self._pause = max(pause, _SHORTEST)
         self._told: dict[str, _Told] = {}  # by UUID: an index may become another GPU's
+        # As it was given: of which devices, and until when that is the same if nothing is told.
+        self._given: tuple[Collection[str], float, Occupied] | None = None
         self._failed: list[Unsupported] = []
         self._blamed: dict[int, tuple[Backoff, str]] = {}
 
@@ -72,17 +75,26 @@ class Occupancy:
         refused = report.complaints(frame["unsupported"])
         failed = report.complaints(frame["failed"])
         self._told[gpu] = _Told(at, tuple(running), tuple(carried), tuple(counts), refused)
+        self._given = None
         self._failed += failed
         self._blamed.pop(index, None)
 
     def forget(self) -> None:
         """Forget who was there: the driver may be another one."""
-        self._told = {}
+        self._told, self._given = {}, None
 
     def of(self, devices: Collection[str], now: float) -> "Occupied":
-        """Give what still counts of some devices; forget what does not count any more."""
-        self._told = {gpu: told for gpu, told in self._told.items() if now - told.at < self._life}
+        """Give what still counts of some devices, the very same while that does not change; forget what does not count."""
+        if self._given is None or devices is not self._given[0] or now >= self._given[1]:
+            self._told = {gpu: told for gpu, told in self._told.items() if now - told.at < self._life}
+            until = min((told.at for told in self._told.values()), default=math.inf) + self._life
+            self._given = devices, until, self._find(devices)
+        return self._given[2]
+
+    def _find(self, devices: Collection[str]) -> "Occupied":
         told = [self._told[device] for device in devices if device in self._told]
+        if not told:
+            return NOBODY
         return Occupied(
             processes=tuple(process for each in told for process in each.processes if process.device in devices),
             vgpus=tuple(vgpu for each in told for vgpu in each.vgpus),
@@ -115,6 +127,9 @@ class Occupied(NamedTuple):
     vgpus: tuple[Vgpu, ...]
     readings: tuple[Reading, ...]
     unsupported: tuple[Unsupported, ...]
+
+
+NOBODY = Occupied((), (), (), ())
 
 
 def _process(device: str, row: Any, stamp: float) -> Process:

@@ -4,13 +4,16 @@
 import logging
 import time
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Any
 
 from inferometer.model import Unsupported
-from inferometer.sources.devices import report, troubles
-from inferometer.sources.devices.report import About, Answer
-from inferometer.sources.devices.whereabouts import LIBRARY
+from inferometer.sources.devices import troubles
+from inferometer.sources.devices.heard import Heard
+from inferometer.sources.devices.layout import Layout, say
+from inferometer.sources.devices.report import Answer
+from inferometer.sources.devices.whereabouts import LIBRARY, MAX_GPUS
 from inferometer.sources.devices.words import Words
 from inferometer.sources.devices.xids import UnderWay
 
@@ -22,39 +25,57 @@ class Roll:
 
     def __init__(self, words: Words) -> None:
         self._words = words
-        self._about: dict[int, About] = {}  # what each is, as its sampler told last
+        self._heard: dict[int, Heard] = {}  # what the sampler has told of each
         self._answers: dict[int, Answer] = {}  # the last good one of each
         self._left_out: dict[int, tuple[str, str]] = {}  # UUID and model of those that the configuration excludes
         self._unseen: tuple[str, ...] = ()  # those that the driver excludes
         self._count = 0  # of all GPUs, by the driver's own word
         self._why_silent: dict[int, str] = {}
         self._silent: frozenset[int] = frozenset()  # as it was logged
+        self._excluded: Mapping[str, str] = MappingProxyType({})  # as it was given
 
-    def hear(self, frame: Mapping[str, Any]) -> None:
-        """Take what a GPU's frame says of what it is, which it does when that has changed. Raises as `take`."""
-        if "about" in frame:
-            self._about[int(frame["gpu"])] = report.about(frame)
+    def renew(self) -> None:
+        """Forget what a sampler has told once: the next one tells it anew."""
+        self._heard = {}
 
-    def take(self, index: int, frame: Mapping[str, Any]) -> bool:
-        """Take a GPU's frame; tell whether the GPU has answered.
+    def hear(self, frame: Mapping[str, Any]) -> Heard:
+        """Take what a GPU's frame tells once, of whichever sample; give all that it has told. Raises as `Heard.take`."""
+        index = int(frame["gpu"])
+        if not 0 <= index < MAX_GPUS:
+            raise ValueError(f"{index} is no GPU")
+        heard = self._heard.setdefault(index, Heard())
+        heard.take(frame)
+        return heard
 
-        Raises KeyError, IndexError, TypeError or ValueError for what the sampler would never send.
-        """
+    def heard(self, index: int) -> Heard:
+        """Give what a GPU has told once. Raises KeyError where it has told nothing."""
+        return self._heard[index]
+
+    def take(self, frame: Mapping[str, Any]) -> None:
+        """Take the frame of a GPU that has not answered: it is lost, or left out. Raises as `Heard.take`."""
+        index = int(frame["gpu"])
         if "lost" in frame:
             self._why_silent[index] = str(frame["lost"])
-            return False
-        self._why_silent.pop(index, None)
-        if "excluded" in frame:
+        elif "excluded" in frame:
+            self._why_silent.pop(index, None)
             self._left_out[index] = str(frame["uuid"]), str(frame["excluded"])
             self._answers.pop(index, None)
-            return False
-        self._answers[index] = report.answer(frame, self._about[index], time.monotonic(), self._answers.get(index))
-        self._left_out.pop(index, None)
-        return True
 
-    def end(self, count: int, excluded: Collection[str]) -> None:
+    def answer(self, index: int, heard: Heard, layout: Layout, numbers: list[float]) -> None:
+        """Take what a GPU has answered."""
+        before = self._answers.get(index)
+        said = say(layout.fast, numbers, before and before.said)
+        self._answers[index] = Answer(time.monotonic(), heard.about, said, heard.failed)
+        self._why_silent.pop(index, None)
+        self._left_out.pop(index, None)
+
+    def exclude(self, unseen: Collection[str]) -> None:
+        """Take which GPUs the driver excludes."""
+        self._unseen = tuple(map(str, unseen))
+
+    def end(self, count: int) -> None:
         """Take the end of a sample: there are `count` GPUs, without those that the driver excludes; forget all others."""
-        self._unseen, self._count = tuple(map(str, excluded)), count
+        self._count = count
         self._answers = {index: answer for index, answer in self._answers.items() if index < count}
         self._why_silent = {index: why for index, why in self._why_silent.items() if index < count}
         self._left_out = {index: gpu for index, gpu in self._left_out.items() if index < count}
@@ -63,8 +84,10 @@ class Roll:
         """Forget what was answered: whatever GPUs and instances there are from now on are found anew."""
         self._answers, self._left_out, self._count = {}, {}, 0
 
-    def known(self, answered: Collection[int]) -> dict[int, Answer]:
+    def known(self, answered: AbstractSet[int]) -> dict[int, Answer]:
         """Give the last answer of each GPU; one whose index changed has answered under its new one."""
+        if answered >= self._answers.keys():
+            return dict(sorted(self._answers.items()))
         fresh = {self._answers[index].uuid for index in answered if index in self._answers}
         return {i: a for i, a in sorted(self._answers.items()) if i in answered or a.uuid not in fresh}
 
@@ -76,7 +99,10 @@ class Roll:
     @property
     def excluded(self) -> Mapping[str, str]:
         """The GPUs that are left out: by UUID, or by PCI address where that is all there is, the model or nothing."""
-        return MappingProxyType({**dict.fromkeys(self._unseen, ""), **dict(self._left_out.values())})
+        found = {**dict.fromkeys(self._unseen, ""), **dict(self._left_out.values())}
+        if found != self._excluded:
+            self._excluded = MappingProxyType(found)
+        return self._excluded
 
     def nameless(self, known: Collection[int], under_way: UnderWay) -> list[Unsupported]:
         """Give the GPUs that never told their UUID: with the answer that each gave instead, or the call that it hangs in."""

@@ -5,8 +5,9 @@ Run as `python -I -m inferometer.sources.devices.sampler KEY VALUE ...`, with th
 only. It never outlives its agent: the end of its standard input ends it, hung or not.
 
 - Standard input, lines: `sample N`, `sample N skip I J`, `sample N only I`. The newest command counts.
-- Standard output, frames of a 4-byte big-endian length and JSON: one for each GPU (`gpu.Gpu.read`, or `lost` with a
-  reason) with its sample's number `n`; `users` where it was time for them (`users.Users.read`); `events` where there were
+- Standard output, frames of a 4-byte big-endian length and JSON or numbers (see `frames`), with their sample's number `n`:
+  for each GPU its numbers, before them what it has not told before or what has changed of it (see `telling`), or `lost`
+  with a reason; `users` where it was time for them (`users.Users.read`); `events` where there were
   any (`events.Events.take`), which are told once; then `done` with the count of GPUs, those that the driver leaves out,
   and what the calls have cost since the last one. `fatal` says that the driver is no use, `released` that it is being
   unbound from a GPU: then the process lets go of the driver and ends.

@@ -1,22 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the slower tiers said: kept between their reads, until two of their periods after it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from inferometer.model import Reading
-from inferometer.sources.devices import calls, report
+from inferometer.sources.devices import calls
+from inferometer.sources.devices.layout import Layout, Said, say_at
 
 
 class _Told(NamedTuple):
-    """What a device said in one read of a tier, at a monotonic time."""
+    """What a device said in one read of a tier, until a monotonic time."""
 
-    at: float
-    readings: Sequence[Reading]
+    until: float
+    said: Said
 
 
-_NOTHING = _Told(0.0, ())
+class _Given(NamedTuple):
+    """What counts of some devices before a monotonic time, if nothing is taken."""
+
+    devices: Collection[str]
+    until: float
+    readings: tuple[Reading, ...]
+
+
+_NOTHING = _Given((), 0.0, ())
 
 
 class Slower:
@@ -25,25 +34,26 @@ class Slower:
     def __init__(self, periods: Mapping[str, float]) -> None:
         self._lives = {tier: 2 * period for tier, period in periods.items()}
         self._told: dict[tuple[str, str], _Told] = {}
+        self._given = _NOTHING
 
-    def take(self, frame: Mapping[str, Any], at: float, stamp: float) -> None:
-        """Take a GPU's frame, read at a monotonic time and at Unix seconds `stamp`; one that came late is as good.
+    def take(self, layout: Layout, numbers: list[float], at: float, stamp: float) -> None:
+        """Take a GPU's numbers, read at a monotonic time and at Unix seconds `stamp`; what came late is as good."""
+        for key, part in layout.slower.items():
+            if life := self._lives.get(key[1]):
+                before = self._told.get(key)
+                self._told[key] = _Told(at + life, say_at(part, numbers, stamp, before and before.said))
+                self._given = _NOTHING
 
-        Raises KeyError, IndexError, TypeError or ValueError for what the sampler would never send.
-        """
-        for told in (frame, *frame["instances"]):
-            for tier in told["tiers"]:
-                if tier in self._lives:
-                    device = str(told["uuid"])
-                    before = self._told.get((device, tier), _NOTHING).readings
-                    self._told[device, tier] = _Told(at, report.readings(device, told["values"], tier, stamp, before))
-
-    def readings(self, devices: Collection[str], now: float) -> Iterable[Reading]:
-        """Give what still counts of some devices; forget what does not count any more."""
-        self._told = {key: told for key, told in self._told.items() if now - told.at < self._lives[key[1]]}
-        there = (self._told.get((device, tier)) for tier in calls.TIERS for device in devices)
-        return chain.from_iterable(told.readings for told in there if told)
+    def readings(self, devices: Collection[str], now: float) -> tuple[Reading, ...]:
+        """Give what still counts of some devices, the very same while that does not change; forget what does not count."""
+        if devices is not self._given.devices or now >= self._given.until:
+            self._told = {key: told for key, told in self._told.items() if now < told.until}
+            until = min((told.until for told in self._told.values()), default=now)
+            there = (self._told.get((device, tier)) for tier in calls.TIERS for device in devices)
+            readings = tuple(chain.from_iterable(told.said.readings for told in there if told))
+            self._given = _Given(devices, until, readings)
+        return self._given.readings
 
     def forget(self) -> None:
         """Forget everything: the driver may be another one."""
-        self._told = {}
+        self._told, self._given = {}, _NOTHING

@@ -2,22 +2,43 @@
 """All that the samplers of one vendor have told, and the report that is made of it. It outlives every one of them."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from inferometer import config as configuration
-from inferometer.model import EMPTY, DeviceReport, Reason, Trouble, Unsupported
+from inferometer.model import EMPTY, SAID_AGAIN, Device, DeviceReport, Reading, Reason, Trouble, Unsupported
 from inferometer.sources.devices import calls
 from inferometer.sources.devices.costs import Costs
 from inferometer.sources.devices.linked import Linked
-from inferometer.sources.devices.occupancy import Occupancy
+from inferometer.sources.devices.occupancy import NOBODY, Occupancy, Occupied
+from inferometer.sources.devices.report import About, Answer
 from inferometer.sources.devices.roll import Roll
 from inferometer.sources.devices.sums import Sums
 from inferometer.sources.devices.tiers import Slower
 from inferometer.sources.devices.words import Words
 from inferometer.sources.devices.xids import UnderWay, Xids
+
+_NONE: Mapping[str, float] = MappingProxyType({})
+
+
+class _There(NamedTuple):
+    """The GPUs that are known, and those of them that answer, as they describe themselves; and what is made of that.
+
+    `uuids` are the devices that answer, and `unsupported` has what those do not tell who use them.
+    """
+
+    known: Sequence[About]
+    answering: Sequence[About]
+    devices: tuple[Device, ...]
+    uuids: Collection[str]
+    occupied: Occupied
+    unsupported: tuple[Unsupported, ...]
+
+
+_NOTHING = _There((), (), (), (), NOBODY, ())
 
 
 class Told:
@@ -37,32 +58,56 @@ class Told:
         self._words = words
         self._deadline = config.deadline
         self._slower = Slower({tier: max(period, seconds) for tier, seconds in periods.items()})
-        self._costs = Costs(lives)
+        self._costs = Costs(lives, min(periods.get(calls.MEDIUM, period), SAID_AGAIN))
         self._linked = Linked()
         self._sums = Sums()
         self._driver: Mapping[str, str] = EMPTY
+        self._restarts: Mapping[str, int] = MappingProxyType({})
+        self._failed: tuple[Unsupported, ...] = ()
+        self._there = _NOTHING
 
-    def take(self, frame: dict[str, Any]) -> None:
-        """Take what counts of whichever sample: the slower tiers, users, costs. An earlier one's may end late.
+    def take(self, frame: dict[str, Any], *, newest: bool) -> int | None:
+        """Take a frame; give the index of the GPU that has answered with it, if one has.
+
+        What is told once counts of whichever sample, as do the slower tiers, users and costs: an earlier one may end late.
+        Whether a GPU answers counts of the `newest` sample only.
 
         Raises LookupError, TypeError, ValueError, AttributeError or OverflowError for what the sampler would never send.
         """
-        if "users" in frame:
-            self.occupancy.take(frame)
-        elif "done" in frame:
+        if "numbers" in frame:
+            return self._take_numbers(frame, newest=newest)
+        if "done" in frame:
             self._costs.add(frame["calls"])
-        elif "values" in frame:
-            self._sums.take(frame)
-            self.roll.hear(frame)
-            self._slower.take(frame, time.monotonic(), time.time())
-            self._linked.take(frame)
-            self._costs.take(str(frame["uuid"]), frame["latencies"], time.monotonic())
+        elif "driver" in frame:
+            self._driver = MappingProxyType(frame["driver"])
+            self.roll.exclude(frame["excluded"])
+        elif "users" in frame:
+            self.occupancy.take(frame)
+        elif "lost" in frame or "excluded" in frame:
+            if newest:
+                self.roll.take(frame)
+        else:
+            heard = self.roll.hear(frame)
+            self._costs.take(heard.about.devices[0].uuid, frame.get("latencies", ()), time.monotonic())
+        return None
+
+    def _take_numbers(self, frame: Mapping[str, Any], *, newest: bool) -> int | None:
+        index, numbers = frame["gpu"], frame["numbers"]
+        heard = self.roll.heard(index)
+        layout, uuid = heard.layout(frame), heard.about.devices[0].uuid
+        self._sums.add(uuid, layout, numbers)
+        if layout.slower:
+            self._slower.take(layout, numbers, time.monotonic(), time.time())
+            self._linked.take(uuid, layout, numbers)
+        if not newest:
+            return None
+        self.roll.answer(index, heard, layout, numbers)
+        return int(index)
 
     def end(self, frame: Mapping[str, Any]) -> int:
         """Take the end of the newest sample; give how many GPUs there are. Raises as `take`."""
         count = int(frame["done"])
-        self._driver = MappingProxyType(frame["driver"])
-        self.roll.end(count, frame["excluded"])
+        self.roll.end(count)
         return count
 
     def forget(self) -> None:
@@ -73,7 +118,7 @@ class Told:
 
     def report(
         self,
-        answered: Collection[int],
+        answered: AbstractSet[int],
         under_way: UnderWay,
         *,
         complete: bool,
@@ -97,37 +142,65 @@ class Told:
             )
         self.roll.tell(silent, now, under_way)
         answers = [known[index] for index in known if index in answered]
-        present = dict.fromkeys(device.uuid for answer in answers for device in answer.about.devices).keys()
-        occupied = self.occupancy.of(present, now)
+        there = self._look(known.values(), answers, now)
         gpus = {index: known[index].uuid for index in known if index in answered}
         nameless = self.roll.nameless(known, under_way)
+        readings: list[Reading] = []
+        for part in (
+            *(answer.said.readings for answer in answers),
+            self._slower.readings(there.uuids, now),
+            there.occupied.readings,
+        ):
+            readings += part
+        failed = (
+            *chain.from_iterable(answer.failed for answer in answers),
+            *nameless,
+            *paused({index: answer.uuid for index, answer in silent.items()}),
+            *self.occupancy.failed(under_way, gpus),
+            *self.xids.failed(under_way, complete=complete),
+        )
+        if failed != self._failed:
+            self._failed = failed
+        if restarts != self._restarts:
+            self._restarts = MappingProxyType(dict(restarts))
         return DeviceReport(
-            devices=tuple(chain.from_iterable(answer.about.devices for answer in known.values())),
-            readings=(
-                *chain.from_iterable(readings for answer in answers for readings in answer.readings),
-                *self._slower.readings(present, now),
-                *occupied.readings,
-            ),
-            unsupported=(
-                *chain.from_iterable(answer.about.unsupported for answer in known.values()),
-                *occupied.unsupported,
-            ),
-            unresponsive=MappingProxyType({answer.uuid: now - answer.at for answer in silent.values()}),
+            devices=there.devices,
+            readings=tuple(readings),
+            unsupported=there.unsupported,
+            unresponsive=MappingProxyType({answer.uuid: now - answer.at for answer in silent.values()})
+            if silent
+            else _NONE,
             nameless=len(nameless),
             details=self._driver,
-            failed=(
-                *(complaint for answer in answers for complaint in answer.failed),
-                *nameless,
-                *paused({index: answer.uuid for index, answer in silent.items()}),
-                *self.occupancy.failed(under_way, gpus),
-                *self.xids.failed(under_way, complete=complete),
-            ),
+            failed=self._failed,
             events=self.xids.newest,
-            processes=occupied.processes,
-            vgpus=occupied.vgpus,
+            processes=there.occupied.processes,
+            vgpus=there.occupied.vgpus,
             excluded=self.roll.excluded,
-            calls=self._costs.calls,
-            restarts=MappingProxyType(dict(restarts)),
+            calls=self._costs.calls(now),
+            restarts=self._restarts,
             fields=self._costs.fields(gpus.values(), now),
             linked=self._linked.now,
         )
+
+    def _look(self, known: Collection[Answer], answers: Collection[Answer], now: float) -> _There:
+        """Give what there is: the very same, and every part of it, while that does not change."""
+        before = self._there
+        abouts, answering = [answer.about for answer in known], [answer.about for answer in answers]
+        same = abouts == before.known and answering == before.answering
+        uuids = before.uuids if same else dict.fromkeys(d.uuid for about in answering for d in about.devices).keys()
+        occupied = self.occupancy.of(uuids, now)
+        if not same or occupied is not before.occupied:
+            devices = tuple(chain.from_iterable(about.devices for about in abouts))
+            unsupported = (*chain.from_iterable(about.unsupported for about in abouts), *occupied.unsupported)
+            self._there = _There(
+                abouts,
+                answering,
+                before.devices if devices == before.devices else devices,
+                uuids,
+                occupied,
+                before.unsupported if unsupported == before.unsupported else unsupported,
+            )
+        else:
+            self._there = before._replace(known=abouts, answering=answering)  # equal, and from now on the same
+        return self._there

@@ -308,7 +308,7 @@ def test_a_library_that_does_not_fit_the_package_says_so(
 def test_costs_are_counted_by_amd_smis_own_names(node: Callable[..., None], opened: Open) -> None:
     """The calls that were made are counted, each by its name in the package."""
     node(FIRST, SECOND)
-    source = opened()
+    source = opened(medium_period=1e-6)
     source.read()
 
     report = source.read()

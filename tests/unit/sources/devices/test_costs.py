@@ -42,7 +42,7 @@ def test_a_meter_counts_from_mark_to_mark() -> None:
 def test_every_call_is_counted(driver: Driver, tuned: Tuned) -> None:
     """What the report says of a call is what the library was asked, and it never falls."""
     driver.is_now(Node((Gpu("GPU-0"), Gpu("GPU-1", mig=1, instances=(Instance("MIG-1"),))), trace=True))
-    source = tuned()
+    source = tuned(medium_period=1e-6)
 
     reports = [source.read() for _ in range(3)]
 
@@ -86,22 +86,47 @@ def test_a_field_has_the_latency_of_the_slowest_gpu(driver: Driver, tuned: Tuned
 
 
 def test_latencies_lapse() -> None:
-    """A latency counts for as long as the readings of its tier do, and only for GPUs that answer."""
-    costs = Costs(LIVES)
-    costs.take("GPU-0", [[186, 5]], 100.0)  # fast
-    costs.take("GPU-1", [[186, 9], [189, 7]], 100.0)  # and slow
-    costs.take("GPU-0", [[123456, 1]], 100.0)  # a field that nobody asks
+    """A latency counts for as long as the readings of the tier that it is told with do, and only for GPUs that answer."""
+    costs = Costs(LIVES, 1000.0)
+    costs.take("GPU-0", [(186, 5)], 100.0)  # fast
+    costs.take("GPU-1", [(186, 9), (189, 7)], 100.0)  # and slow
+    costs.take("GPU-0", [(123456, 1)], 100.0)  # a field that nobody asks
 
     assert dict(costs.fields(["GPU-0"], 101.0)) == {"NVML_FI_DEV_POWER_INSTANT": 5e-6}
     assert dict(costs.fields(["GPU-0", "GPU-1"], 101.0)) == {
         "NVML_FI_DEV_POWER_INSTANT": 9e-6,
         "NVML_FI_DEV_POWER_DEFAULT_LIMIT": 7e-6,
     }
-    assert dict(costs.fields(["GPU-0", "GPU-1"], 110.0)) == {"NVML_FI_DEV_POWER_DEFAULT_LIMIT": 7e-6}
+    assert dict(costs.fields(["GPU-0", "GPU-1"], 130.0)) == {"NVML_FI_DEV_POWER_DEFAULT_LIMIT": 7e-6}
+    assert dict(costs.fields(["GPU-0", "GPU-1"], 220.0)) == {}
+
+
+def test_what_was_given_stands_for_a_period() -> None:
+    """What was told meanwhile is given with the next period, all of it; until then the values are the very same."""
+    costs = Costs(LIVES, 10.0)
+    costs.add([[1, 1, 10]])
+    costs.take("GPU-0", [(186, 5)], 100.0)
+    calls_, fields = costs.calls(100.0), costs.fields(["GPU-0"], 100.0)
+
+    for _ in range(3):
+        costs.add([[1, 2, 20]])
+    costs.take("GPU-0", [(186, 7)], 101.0)
+
+    assert costs.calls(109.0) is calls_
+    assert costs.fields(["GPU-0"], 109.0) is fields
+    assert list(costs.calls(110.0).values()) == [(7, 70e-6)]
+    assert list(costs.fields(["GPU-0"], 110.0).values()) == [7e-6]
+
+
+@pytest.mark.parametrize("told", [[(186, "x")], [(186,)], [7], [([], 1.0)], [(186, float("inf"))]])
+def test_latencies_that_make_no_sense_are_refused(told: list[tuple[int, float]]) -> None:
+    """By one of the errors that the source knows as such."""
+    with pytest.raises((TypeError, ValueError)):
+        Costs(LIVES, 1.0).take("GPU-0", told, 100.0)
 
 
 @pytest.mark.parametrize("told", [[[255, 1, 1]], [[-1, 1, 1]], [[1, -1, 1]], [[1, 1]], [["1", 1, 1]], [None]])
 def test_costs_that_make_no_sense_are_refused(told: list[list[int]]) -> None:
     """What no sampler would send is an error, and never makes a counter fall."""
     with pytest.raises((IndexError, TypeError, ValueError)):
-        Costs(LIVES).add(told)
+        Costs(LIVES, 1.0).add(told)

@@ -13,6 +13,8 @@ from fakenvml.driver import Driver, Tuned, read_until
 from fakenvml.fakenvml import Gpu, Node
 from inferometer import catalog
 from inferometer.model import DeviceReport
+from inferometer.sources.devices import calls
+from inferometer.sources.devices.layout import lay_out
 from inferometer.sources.devices.linked import Linked
 
 
@@ -60,25 +62,16 @@ def test_what_was_up_is_remembered_when_the_sampler_is_another(driver: Driver, t
 def test_the_memory_of_links_is_bounded() -> None:
     """GPUs that are replaced again and again are forgotten in the end."""
     linked = Linked()
-    slot = next(i for i in range(10_000) if _is_up(i))
+    slot = next(i for i, (quantity, _) in enumerate(calls.QUANTITIES) if quantity.metric == catalog.NVLINK_UP.name)
+    layout = lay_out([(["fast", "medium"], [(slot, 0), (slot, 1)])], ["GPU"])
     for number in range(300):
-        linked.take({"uuid": f"GPU-{number}", "tiers": ["fast", "medium"], "values": [[slot, 1.0, 0]]})
+        linked.take(f"GPU-{number}", layout, [1.0, 0.0])
 
     assert len(linked.now) == 256
-    assert "GPU-299" in linked.now and "GPU-0" not in linked.now
-
-
-def _is_up(slot: int) -> bool:
-    linked = Linked()
-    linked.take({"uuid": "GPU-0", "tiers": ["medium"], "values": [[slot, 1.0, 0]]})
-    return bool(linked.now)
-
-
-@pytest.mark.parametrize("values", [[["x"]], [[1]], 7])
-def test_a_frame_without_sense_is_refused(values: object) -> None:
-    """By one of the errors that the source knows as such."""
-    with pytest.raises((KeyError, IndexError, TypeError, ValueError)):
-        Linked().take({"uuid": "GPU-0", "tiers": ["medium"], "values": values})
+    assert linked.now["GPU-299"] == frozenset({"0"}) and "GPU-0" not in linked.now
+    known = linked.now
+    linked.take("GPU-299", layout, [0.0, 0.0])
+    assert linked.now is known
 
 
 def errors(report: DeviceReport) -> set[str]:

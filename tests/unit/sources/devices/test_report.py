@@ -1,64 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A GPU's frames: what it is is told when that changes, and what it said before is not made again."""
+"""What the source reports: the parts of which nothing has changed are the very same from one report to the next."""
 
-from typing import Any
+from fakenvml.driver import Driver, Open, Tuned
+from fakenvml.fakenvml import Fault, Gpu, Instance, Node
 
-import pytest
-
-from fakenvml.driver import Driver, Open
-from fakenvml.fakenvml import Gpu, Instance, Node
-from inferometer.sources.devices import calls, report
-from inferometer.sources.devices.report import About, Answer
-
-ABOUT = {
-    "gpu": 0,
-    "about": {"uuid": "GPU-0", "mig": False, "details": {"gpu.minor": "3"}, "instances": [], "unsupported": []},
-}
-
-
-def slot(metric: str) -> int:
-    """Give the place of a metric's first quantity in the table."""
-    return next(i for i, (quantity, _) in enumerate(calls.QUANTITIES) if quantity.metric == metric)
-
-
-POWER, ENERGY, FAN = slot("hw.power"), slot("hw.energy"), slot("gpu.fan.speed")
-
-
-def answer(values: list[list[Any]], about: About, before: Answer | None = None) -> Answer:
-    return report.answer({"values": values, "instances": [], "failed": []}, about, 1.0, before)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        [[POWER, 300.0], [ENERGY, 7.0]],
-        [[POWER, 301.0], [ENERGY, 7.0]],
-        [[ENERGY, 7.0], [POWER, 300.0]],
-        [[ENERGY, 7.0]],
-        [[POWER, 300.0], [FAN, 0.5, 0]],
-        [[POWER, 300.0], [ENERGY, 7.0], [FAN, 0.5, 0]],
-        [],
-    ],
+STABLE = (
+    "devices",
+    "unsupported",
+    "unresponsive",
+    "details",
+    "failed",
+    "excluded",
+    "calls",
+    "fields",
+    "restarts",
+    "linked",
 )
-def test_an_answer_does_not_depend_on_the_one_before(values: list[list[Any]]) -> None:
-    """Whatever the answer before, and whichever tiers are read with the fast one, the readings are those of the frame."""
-    about = report.about(ABOUT)
-    alone = answer(values, about)
-
-    for first in ([[POWER, 300.0], [ENERGY, 7.0]], [[POWER, 300.0], [FAN, 0.5, 0]], []):
-        assert answer(values, about, answer(first, about)).readings == alone.readings
-
-
-def test_a_reading_that_says_the_same_is_the_same() -> None:
-    """Of two values of which one has moved the other's reading is not made again; another GPU's are."""
-    about = report.about(ABOUT)
-    before = answer([[POWER, 300.0], [ENERGY, 7.0]], about)
-
-    (after,) = answer([[POWER, 300.0], [ENERGY, 8.0]], about, before).readings
-    (other,) = answer([[POWER, 300.0], [ENERGY, 8.0]], report.about(ABOUT), before).readings
-
-    assert (after[0] is before.readings[0][0], after[1].value) == (True, 8.0)
-    assert other[0] is not before.readings[0][0]
 
 
 def test_what_a_gpu_is_is_told_when_it_changes(driver: Driver, opened: Open) -> None:
@@ -73,3 +30,28 @@ def test_what_a_gpu_is_is_told_when_it_changes(driver: Driver, opened: Open) -> 
     assert first.unsupported == second.unsupported
     assert [device.uuid for device in third.devices] == ["GPU-0", "MIG-1"]
     assert third.devices[0].mig_enabled
+
+
+def test_what_does_not_change_is_the_very_same(driver: Driver, opened: Open) -> None:
+    """Two reports of GPUs of which nothing but numbers moves share all their other parts, and the readings that stand."""
+    driver.is_now(Node((Gpu("GPU-0"), Gpu("GPU-1", mig=1, instances=(Instance("MIG-1"),)))))
+    source = opened()
+    source.read()
+    first, second = source.read(), source.read()
+
+    for part in (*STABLE, "processes", "vgpus", "events"):
+        assert getattr(first, part) is getattr(second, part), part
+    stand = {id(reading) for reading in first.readings} & {id(reading) for reading in second.readings}
+    assert len(stand) > len(first.readings) / 2
+
+
+def test_a_call_that_fails_for_a_while_is_told_while_it_fails(driver: Driver, tuned: Tuned) -> None:
+    """What failed is told when that changes, and is in every report between."""
+    sound = Node((Gpu("GPU-0"),))
+    driver.is_now(Node(sound.gpus, faults=(Fault("error", "gpu0", "nvmlDeviceGetTotalEnergyConsumption", 999),)))
+    source = tuned()
+    failing = [{u.metric for u in source.read().failed} for _ in range(3)]
+    driver.is_now(sound)
+
+    assert failing == [{"hw.energy"}] * 3
+    assert [source.read().failed for _ in range(2)] == [(), ()]

@@ -13,6 +13,7 @@ from fakenvml.driver import Driver, Open, read_until
 from fakenvml.fakenvml import Fault, Gpu, Instance, Node
 from inferometer.model import DeviceReport
 from inferometer.sources.devices import calls
+from inferometer.sources.devices.layout import lay_out
 from inferometer.sources.devices.nvidia import Nvidia
 from inferometer.sources.devices.sums import Sums
 
@@ -85,10 +86,11 @@ def test_the_sums_are_bounded() -> None:
     """GPUs that come and go, each with another name, leave only the newest behind."""
     sums = Sums()
     slot = next(i for i, (quantity, _) in enumerate(calls.QUANTITIES) if quantity.metric == "gpu.context_switches")
+    layout = lay_out([(["fast"], [(slot,)])], ["GPU"])
     for i in range(1000):
-        sums.take({"uuid": f"GPU-{i}", "values": [[slot, 1.0]]})
+        sums.add(f"GPU-{i}", layout, [1.0])
 
-    newest, oldest = {"uuid": "GPU-999", "values": [[slot, 1.0]]}, {"uuid": "GPU-0", "values": [[slot, 1.0]]}
-    sums.take(newest)
-    sums.take(oldest)
-    assert (newest["values"], oldest["values"]) == ([[slot, 2.0]], [[slot, 1.0]])
+    newest, oldest = [1.0], [1.0]
+    sums.add("GPU-999", layout, newest)
+    sums.add("GPU-0", layout, oldest)
+    assert (newest, oldest) == ([2.0], [1.0])

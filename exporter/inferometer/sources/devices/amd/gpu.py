@@ -55,7 +55,6 @@ class Gpu:
         self._turns.have_read(due)
         return {
             "gpu": self._index,
-            "uuid": uuid,
             "tiers": list(self._subject.tiers),
             "values": values,
             "instances": [],

@@ -10,16 +10,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 from inferometer.sources.devices import codes, frames
-from inferometer.sources.devices.meter import Meter, Spent, add
+from inferometer.sources.devices.meter import Meter, Spent, add, told
 from inferometer.sources.devices.subject import Mark
 from inferometer.sources.devices.telling import DriverTelling, Telling
 from inferometer.sources.devices.vendor import Device, Users, Vendor
-from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, MAX_GPUS, UNBIND, USERS
+from inferometer.sources.devices.whereabouts import EVENTS, LIBRARY, MAX_GPUS, UNBIND, USERS, Whereabouts
 
 GRACE = 3  # seconds for closing the library before the process ends itself
 _UNBIND_GRACE = 0.3  # and where somebody waits for it
@@ -51,7 +49,8 @@ class Sampler:
         self._asked_at = 0.0
         self._skip: frozenset[int] = frozenset()
         self._only: int | None = None
-        self._done: dict[int, int] = {}  # job -> the newest sample it was done for
+        self._counted = 0  # the newest sample that the GPUs were counted for
+        self._left: list[int] = []  # the jobs of that sample that are not done, in order
         self._under_way: dict[int, float] = {}  # job -> when it began
         self._finished = 0  # the newest sample whose `done` was written
         self._workers = 0
@@ -64,7 +63,8 @@ class Sampler:
         self._excluded: list[str] = []  # by the driver
         self._spent: Spent = {}  # since the last `done`
         self._events = vendor.events(self._marks(EVENTS))
-        self._unbind = vendor.unbind(self._marks(UNBIND), lambda: page.leave(UNBIND), self._let_go)
+        mark = Whereabouts.marks(page, UNBIND, vendor.numbers)  # what that costs is not told: nobody takes it
+        self._unbind = vendor.unbind(mark, lambda: page.leave(UNBIND), self._let_go)
 
     def ask(self, number: int, skip: frozenset[int], only: int | None) -> None:
         """Start a sample; the one before is no longer of interest."""
@@ -103,19 +103,16 @@ class Sampler:
             with contextlib.suppress(Exception):
                 self._vendor.shut_down(self._marks(LIBRARY))
 
-    def _jobs(self) -> Iterator[int]:
-        """Give what the newest sample wants: its GPUs, then the events, then who uses the GPUs that it has read. Condition held.
-
-        Whether users are due is looked at when it comes to them: this is asked twice for every job.
-        """
+    def _jobs(self) -> list[int]:
+        """Give what the newest sample wants: its GPUs, then the events; see `_finish` for who uses them. Condition held."""
         if self._only is not None:
-            yield from (self._only,) if self._only < self._count else ()
-            return
-        users = (_USERS + i for i in range(self._count) if self._done.get(i) == self._wanted and self._are_due(i))
-        yield from (i for i in chain(range(self._count), (_EVENTS,), users) if i not in self._skip)
+            return [self._only] if self._only < self._count else []
+        return [job for job in (*range(self._count), _EVENTS) if job not in self._skip]
 
     def _are_due(self, index: int) -> bool:
-        """Tell whether a GPU's users are to be read."""
+        """Tell whether a GPU's users are to be read, now that it was read itself."""
+        if self._only is not None or _USERS + index in self._skip:
+            return False
         gpu, users = self._gpus.get(index), self._users.get(index)
         return gpu is not None and users is not None and users.is_due(gpu.seen)
 
@@ -123,9 +120,9 @@ class Sampler:
         """Give a job that is to be done and that nobody does. Condition held."""
         if not self._wanted or _COUNT in self._under_way:
             return None
-        if self._done.get(_COUNT) != self._wanted:
+        if self._counted != self._wanted:
             return _COUNT
-        return next((i for i in self._jobs() if self._done.get(i) != self._wanted and i not in self._under_way), None)
+        return next((job for job in self._left if job not in self._under_way), None)
 
     def _work(self) -> None:
         while True:
@@ -144,18 +141,29 @@ class Sampler:
                 self._write()
                 continue
             frame = self._do(job)
-            spent = self._page.take(job + 1)
+            passed = self._page.take(job + 1)
             if frame is not None:
                 # One of a GPU waits for the next, so that the agent is woken once for all; not what is told only once.
                 self._write({"n": number, **frame}, at_once="values" not in frame)
             with self._changed:
-                add(self._spent, spent)
-                self._done[job] = number
+                add(self._spent, passed)
                 del self._under_way[job]
+                if number == self._wanted:
+                    self._finish(job)
                 done = self._done_frame()
                 self._changed.notify_all()
             if done is not None:
                 self._write(done)
+
+    def _finish(self, job: int) -> None:
+        """Note that a job of the newest sample is done, and what is to be done now that it is. Condition held."""
+        if job == _COUNT:
+            self._counted = self._wanted
+            self._left = self._jobs()
+            return
+        self._left.remove(job)
+        if job < self._count and self._are_due(job):
+            self._left.append(_USERS + job)
 
     def _do(self, job: int) -> dict[str, Any] | None:
         """Do a job; give its frame, if there is something to tell."""
@@ -167,17 +175,16 @@ class Sampler:
 
     def _done_frame(self) -> dict[str, Any] | None:
         """Give the frame that ends the newest sample, once. A GPU that hangs since before it is not waited for. Condition held."""
-        if self._finished == self._wanted or self._done.get(_COUNT) != self._wanted:
+        if self._finished == self._wanted or self._counted != self._wanted:
             return None
-        for job in self._jobs():
-            if self._done.get(job) != self._wanted and self._under_way.get(job, self._asked_at) >= self._asked_at:
-                return None
+        if any(self._under_way.get(job, self._asked_at) >= self._asked_at for job in self._left):
+            return None
         self._finished = self._wanted
         spent, self._spent = self._spent, {}
         return {
             "n": self._wanted,
             "done": self._count,
-            "spent": spent,
+            "spent": told(spent),
             "about": {"driver": self._driver, "excluded": self._excluded},
         }
 
@@ -262,10 +269,10 @@ class Sampler:
         """Give a GPU's frame. One that says that the driver is gone has lost only itself, unless no other GPU tells more."""
         why = codes.says_gone(frame)
         with self._changed:
-            if why or "excluded" in frame:
-                self._no_witness.add(index)
-            else:
+            if not why and "excluded" not in frame:
                 self._no_witness.discard(index)
+                return frame
+            self._no_witness.add(index)
             asked = set(range(self._count)) - self._skip if self._only is None else {self._only}
             alone = asked <= self._no_witness
         if not why:
@@ -286,13 +293,8 @@ class Sampler:
             self._page.leave(USERS + index)
 
     def _marks(self, word: int) -> Mark:
-        """Give what marks the calls of a word: made before each of them, and so kept short."""
-        enter, numbers = self._page.enter, self._vendor.numbers
-
-        def mark(call: str) -> None:
-            enter(word, numbers[call])
-
-        return mark
+        """Give what marks the calls of a word."""
+        return self._page.marks(word, self._vendor.numbers)
 
     def _write(self, frame: dict[str, Any] | None = None, *, at_once: bool = True) -> None:
         """Send a frame, with those that were not sent yet; or leave it to the next time."""

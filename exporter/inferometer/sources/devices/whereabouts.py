@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the sampler child is: one shared page with two words per GPU, written before each NVML call and read by the agent.
 
-A word is `microseconds << 8 | call number`, and 0 outside of calls. An aligned 8-byte store is atomic on every platform
-that NVIDIA's driver runs on, so neither side locks; a mark costs a fraction of a microsecond and no system call.
-CLOCK_MONOTONIC is the same in both processes.
+A word is the nanoseconds when the call began, with the call's number instead of their last byte, and 0 outside of calls. An
+aligned 8-byte store is atomic on every platform that NVIDIA's driver runs on, so neither side locks; a mark costs a
+fraction of a microsecond and no system call. CLOCK_MONOTONIC is the same in both processes.
 """
 
 import mmap
 import os
 import time
+from collections.abc import Callable, Mapping
 
 SIZE = 4096
 LIBRARY = 0  # the word of calls that concern no single GPU; GPU i has word i + 1
@@ -27,9 +28,18 @@ class Whereabouts:
         self._page = mmap.mmap(descriptor, SIZE)
         self._words = memoryview(self._page).cast("Q")
 
+    def marks(self, word: int, numbers: Mapping[str, int]) -> Callable[[str], None]:
+        """Give what says that a call of a word begins: made before each, and so kept short. `numbers` are those of the calls."""
+        words, clock = self._words, time.monotonic_ns
+
+        def mark(call: str) -> None:
+            words[word] = clock() >> 8 << 8 | numbers[call]
+
+        return mark
+
     def enter(self, word: int, call: int) -> None:
         """Say that a call begins."""
-        self._words[word] = time.monotonic_ns() // 1000 << 8 | call
+        self._words[word] = time.monotonic_ns() >> 8 << 8 | call
 
     def leave(self, word: int) -> None:
         """Say that the thread is in no call of this word any more."""
@@ -38,7 +48,7 @@ class Whereabouts:
     def busy(self) -> dict[int, tuple[int, float]]:
         """Give each word with a call under way: the call's number, and the monotonic second when it began."""
         return {
-            word: (value & 0xFF, (value >> 8) / 1e6)
+            word: (value & 0xFF, (value >> 8 << 8) / 1e9)
             for first in range(0, SIZE // 8, _BLOCK)
             if self._page[8 * first : 8 * (first + _BLOCK)] != _IDLE  # most are, and looking at each word takes time
             for word in range(first, first + _BLOCK)

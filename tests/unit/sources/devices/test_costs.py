@@ -6,14 +6,17 @@ import os
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakenvml.driver import Driver, Tuned
 from fakenvml.fakenvml import Fault, Gpu, Instance, Node
 from inferometer.sources.devices import calls, whereabouts
 from inferometer.sources.devices.costs import Costs
-from inferometer.sources.devices.meter import Meter, add
+from inferometer.sources.devices.meter import Meter, Passed, Spent, add, told
 
 LIVES = {"fast": 2.0, "medium": 30.0, "slow": 120.0}
+NUMBERS = {"three": 3, "four": 4, "nine": 9}
 ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
 
 
@@ -23,20 +26,38 @@ def test_a_meter_counts_from_mark_to_mark() -> None:
     meter = Meter(descriptor)
     os.close(descriptor)
 
-    for call in (3, 4, 3):
-        meter.enter(1, call)
-    meter.enter(2, 9)
+    mark, other = meter.marks(1, NUMBERS), meter.marks(2, NUMBERS)
+    for call in ("three", "four", "three"):
+        mark(call)
+    other("nine")
     meter.leave(1)
 
-    spent = meter.take(1)
-    assert {call: count for call, (count, _) in spent.items()} == {3: 2, 4: 1}
-    assert all(microseconds >= 0 for _, microseconds in spent.values())
-    assert meter.take(1) == meter.take(2) == {}
+    total: Spent = {}
+    add(total, meter.take(1))
+    assert {call: count for call, (count, _) in total.items()} == {3: 2, 4: 1}
+    add(total, meter.take(1))  # nothing
+    mark("three")
+    meter.leave(1)
+    meter.leave(1)
+    add(total, meter.take(1))
+    assert {call: count for call, (count, _) in total.items()} == {3: 3, 4: 1}
     meter.leave(2)
-    total = {3: [1, 10]}
-    add(total, {3: [2, 5], 9: [1, 1]})
-    assert total == {3: [3, 15], 9: [1, 1]}
     meter.close()
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 1 << 40))))
+def test_what_has_passed_is_added_up(steps: list[tuple[int, int]]) -> None:
+    """Whatever the order of calls and ends, each call has the time until the next of either."""
+    times = list(itertools.accumulate((wait for _, wait in steps), initial=0))[1:]
+    total: Spent = {7: [1, 5_000]}
+
+    add(total, Passed([call for call, _ in steps], times))
+
+    expected = Counter(call for call, _ in steps[:-1] if call)
+    assert {call: count for call, (count, _) in total.items()} == expected + Counter({7: 1})
+    ends = sum(wait for (call, _), (_, wait) in itertools.pairwise(steps) if call)
+    assert sum(spent for _, spent in total.values()) == 5_000 + ends
+    assert told({7: [2, 5_999]}) == {7: [2, 5]}
 
 
 def test_every_call_is_counted(driver: Driver, tuned: Tuned) -> None:

@@ -5,12 +5,13 @@ Source: the comments of `nvmlReturn_t` in `nvml.h` (CUDA 13.3).
 """
 
 from collections.abc import Mapping
-from ctypes import Array
+from ctypes import Array, sizeof
+from functools import lru_cache
 from math import isfinite
 from struct import Struct
 from typing import Any
 
-from inferometer.sources.devices.columns import columns
+from inferometer.sources.devices.columns import row
 
 NAMES = {
     1: "uninitialized",
@@ -70,11 +71,14 @@ class FieldError(Exception):
 # Answers that mean "no value" in NVML: all bits set, in 32 and in 64; and what that is as a signed number.
 NO_VALUE = 0xFFFF_FFFF
 _NO_VALUE = frozenset({NO_VALUE, 0xFFFF_FFFF_FFFF_FFFF, -1})
-# Reads a member of a structure ten times as fast as the binding's own way, which looks for texts to decode.
+# Reads a member of a structure ten times as fast as the binding's own way, which looks for texts to decode; and sets one.
 member = object.__getattribute__
+put = object.__setattr__
 # The members of the union `nvmlValue_t`, by `nvmlValueType_t`.
 _MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
-_LAYOUTS = tuple(map(Struct, ("d", "I", "L", "Q", "q", "i", "H")))  # C's own sizes: a long is as long as it is there
+_LETTERS = ("d", "I", "L", "Q", "q", "i", "H")
+_LAYOUTS = tuple(map(Struct, _LETTERS))  # C's own sizes: a long is as long as it is there
+_FIELD = ("latencyUsec", "valueType", "nvmlReturn", "value")  # of `nvmlFieldValue_t`, in their order
 
 
 def is_value(raw: float) -> bool:
@@ -89,12 +93,27 @@ def value_of(answer: Any) -> float | str:
     return union_of(int(member(answer, "valueType")), member(answer, "value"))
 
 
-def values_of(told: Any) -> list[tuple[float | str, float]]:
-    """Give each field's value, or the name of its return code, and the microseconds that it took the driver."""
-    if isinstance(told, Array):
-        rows = columns(told, ("latencyUsec", "valueType", "nvmlReturn", "value"))
-        return [(name(code) if code else _number(kind, value), float(spent)) for spent, kind, code, value in rows]
-    return [(value_of(answer), float(member(answer, "latencyUsec"))) for answer in told]
+def values_of(told: Any) -> tuple[list[float | str], list[float]]:
+    """Give each field's value, or the name of its return code; and the microseconds that each took the driver."""
+    if not isinstance(told, Array):
+        return [value_of(answer) for answer in told], [float(member(answer, "latencyUsec")) for answer in told]
+    structure: Any = told._type_
+    members = row(told, _FIELD, len(told))
+    spent, kinds, returned = list(map(float, members[::4])), members[1::4], members[2::4]
+    if not any(returned) and (numbers := _numbers(structure, "value", kinds)):  # nearly always
+        return list(map(float, numbers.unpack_from(told))), spent
+    values = zip(kinds, returned, members[3::4], strict=True)
+    return [name(code) if code else _number(kind, value) for kind, code, value in values], spent
+
+
+@lru_cache(64)
+def _numbers(structure: Any, member: str, kinds: tuple[int, ...]) -> Struct | None:
+    """Give the layout of the numbers in structures with a `nvmlValue_t` of each of these types; None where one is unknown."""
+    if not all(0 <= kind < len(_LAYOUTS) for kind in kinds):
+        return None
+    before, size = getattr(structure, member).offset, sizeof(structure)
+    parts = ((_LETTERS[kind], size - before - _LAYOUTS[kind].size) for kind in kinds)
+    return Struct("@" + "".join(f"{before}x{letter}{behind}x" for letter, behind in parts))
 
 
 def _number(kind: int, value: bytes) -> float | str:
@@ -110,6 +129,15 @@ def union_of(kind: int, value: Any) -> float | str:
     return float(member(value, _MEMBERS[kind])) if 0 <= kind < len(_MEMBERS) else f"malformed: value type {kind}"
 
 
+def samples_of(kind: int, samples: Any) -> list[tuple[int, float | str]]:
+    """Give the time stamp and the value of each sample (`nvmlSample_t`): there may be a hundred of them."""
+    structure: Any = samples._type_ if isinstance(samples, Array) else None
+    if structure is not None and (number := _numbers(structure, "sampleValue", (kind,))):
+        times = row(samples, ("timeStamp",), len(samples))
+        return [(at, float(value)) for at, (value,) in zip(times, number.iter_unpack(samples), strict=True)]
+    return [(int(member(sample, "timeStamp")), union_of(kind, member(sample, "sampleValue"))) for sample in samples]
+
+
 def text(answer: str) -> str:
     """Keep a text, or nothing. Raises ValueError for one with control characters."""
     if not answer.isprintable():
@@ -117,6 +145,7 @@ def text(answer: str) -> str:
     return answer
 
 
+@lru_cache(256)  # the same few are asked for at each read
 def identity(answer: str) -> str:
     """Keep what a device is called. Raises ValueError for nothing, too."""
     if not answer:

@@ -2,7 +2,6 @@
 """Members of many equal structures at once, in the sampler child: read one by one through ctypes, each costs ten times as much."""
 
 import ctypes
-from collections.abc import Iterator
 from functools import lru_cache
 from struct import Struct
 from typing import Any
@@ -10,26 +9,24 @@ from typing import Any
 _SIGNED, _UNSIGNED = "bhilq", "BHILQ"  # ctypes' own letters, of which some have another width in each machine
 
 
-def columns(array: Any, names: tuple[str, ...], first: int | None = None) -> Iterator[tuple[Any, ...]]:
-    """Give the members of each structure of a ctypes array, or of the first so many; `names` are in their order in memory.
+def row(array: Any, names: tuple[str, ...], first: int) -> tuple[Any, ...]:
+    """Give the members of the first so many structures of a ctypes array, in one row: those of one, those of the next, ...
 
-    A member that is no plain number, as a union, is given as its bytes.
+    `names` are in their order in memory. A member that is no plain number, as a union, is given as its bytes.
     """
-    structure = array._type_
-    size = ctypes.sizeof(structure)
-    length = len(array) if first is None else first
-    return _layout(structure, names).iter_unpack(memoryview(array).cast("B")[: length * size])
+    values: tuple[Any, ...] = _layout(array._type_, names, first).unpack_from(array)
+    return values
 
 
-@lru_cache(16)
-def _layout(structure: type[ctypes.Structure], names: tuple[str, ...]) -> Struct:
+@lru_cache(64)
+def _layout(structure: type[ctypes.Structure], names: tuple[str, ...], length: int) -> Struct:
     kinds = {field[0]: field[1] for field in structure._fields_}
-    layout, at = "=", 0
+    layout, at = "", 0
     for name in names:
         member = getattr(structure, name)
         layout += f"{member.offset - at}x{_letter(getattr(kinds[name], '_type_', ''), member.size)}"
         at = member.offset + member.size
-    return Struct(f"{layout}{ctypes.sizeof(structure) - at}x")
+    return Struct("=" + f"{layout}{ctypes.sizeof(structure) - at}x" * length)
 
 
 def _letter(kind: Any, size: int) -> str:

@@ -6,9 +6,10 @@ a GPU was registered is not told, and after a failed registration a set may be o
 """
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
-from inferometer.sources.devices import calls, codes, library
+from inferometer.sources.devices import calls, codes, direct, library
 from inferometer.sources.devices.subject import Complaint, Mark
 
 METRIC = "gpu.xid.errors"
@@ -30,7 +31,7 @@ class Events:
     def __init__(self, nvml: calls.Nvml, mark: Mark) -> None:
         self._nvml = nvml
         self._mark = mark
-        self._sets: dict[str, Any] = {}  # by GPU UUID
+        self._sets: dict[str, tuple[Any, Callable[[], Any]]] = {}  # by GPU UUID: the set, and what takes its next event
         self._refused: dict[str, Complaint] = {}
 
     def watch(self, uuid: str, handle: calls.Handle, mark: Mark, failed: list[Complaint]) -> list[Complaint]:
@@ -51,7 +52,7 @@ class Events:
                 events = self._nvml.nvmlEventSetCreate()
                 mark(call := "nvmlDeviceRegisterEvents")
                 self._nvml.nvmlDeviceRegisterEvents(handle, wanted, events)
-                self._sets[uuid] = events
+                self._sets[uuid] = events, direct.takes(self._nvml, events)
                 return []
             # Not refused: an answer without the bit may have been a slip, and asking again costs little.
             return [(uuid, METRIC, call, "not_supported")]
@@ -74,11 +75,13 @@ class Events:
         counts: dict[tuple[str, int, int | None, int | None], int] = {}
         failed: list[Complaint] = []
         share = max(1, MOST // max(1, len(self._sets)))
-        for uuid, events in list(self._sets.items()):
+        for uuid, (_, take) in list(self._sets.items()):
             for _ in range(share):
                 self._mark(_WAIT)
                 try:
-                    event = self._nvml.nvmlEventSetWait_v2(events, 0)
+                    event = take()
+                    if event is None:  # the usual answer
+                        break
                     _check(self._nvml, event)
                     row = (
                         uuid,
@@ -87,9 +90,7 @@ class Events:
                         _instance(event.computeInstanceId),
                     )
                 except Exception as error:
-                    reason = library.reason(self._nvml, error)
-                    if reason != "timeout":  # there is no more: the usual answer
-                        self._fail(uuid, reason, failed)
+                    self._fail(uuid, library.reason(self._nvml, error), failed)
                     break
                 counts[row] = counts.get(row, 0) + 1
         if not counts and not failed:
@@ -99,7 +100,7 @@ class Events:
     def close(self) -> None:
         """Let go of all sets, before the library is closed or the GPUs are others."""
         sets, self._sets, self._refused = self._sets, {}, {}
-        for events in sets.values():
+        for events, _ in sets.values():
             self._free(events, self._mark)
 
     def _fail(self, uuid: str, reason: str, failed: list[Complaint]) -> None:
@@ -110,7 +111,7 @@ class Events:
         else:
             failed.append(complaint)
         if reason != codes.LOST:
-            self._free(self._sets.pop(uuid), self._mark)
+            self._free(self._sets.pop(uuid)[0], self._mark)
 
     def _free(self, events: Any, mark: Mark) -> None:
         mark("nvmlEventSetFree")

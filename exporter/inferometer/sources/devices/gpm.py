@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from inferometer.sources.devices import calls, codes
 from inferometer.sources.devices.calls import Handle, Nvml
-from inferometer.sources.devices.columns import columns
+from inferometer.sources.devices.columns import row
 
 Mark = Callable[[str], None]  # says which call is entered
 Take = Callable[[Handle, Any], None]  # takes a sample of a device
@@ -32,9 +32,11 @@ class _Query(NamedTuple):
     metrics: Any
 
 
-# Those that nobody uses now: one has 19 KB, too much to keep one for every device, and takes long to write.
-_spare: list[_Query] = []
+# One that nobody uses now for each choice of ids: one has 19 KB, too much to keep one for every device, and takes long to
+# write.
+_spare: dict[tuple[int, ...], _Query] = {}
 _MOST_SPARE = 8
+_ANSWER = ("nvmlReturn", "value")
 Wanted = tuple[tuple[int, ...], ...]  # ids of metrics, those of one generation together
 
 
@@ -114,7 +116,8 @@ class Gpm:
     def _query(self, ids: tuple[int, ...]) -> dict[int, float | str]:
         """Ask for metrics of one generation between the two samples."""
         query = self._borrow(ids)
-        query.question.sample1, query.question.sample2 = self._newer, self._older
+        codes.put(query.question, "sample1", self._newer)
+        codes.put(query.question, "sample2", self._older)
         self._mark(calls.GPM_CALL)
         try:
             self._nvml.nvmlGpmMetricsGet(query.question)
@@ -123,20 +126,21 @@ class Gpm:
             # The first ids are as old as GPM: what is wrong with their call is not that they are unknown, and may pass.
             unknown = reason == "invalid_argument" and ids[0] >= _GENERATIONS[0]
             return dict.fromkeys(ids, "not_supported" if unknown else reason)
-        told = columns(query.metrics, ("nvmlReturn", "value"), len(ids))
-        values = {number: _answer(code, value) for number, (code, value) in zip(ids, told, strict=True)}
-        if len(_spare) < _MOST_SPARE:
-            _spare.append(query)
-        return values
+        told = row(query.metrics, _ANSWER, len(ids))
+        if len(_spare) >= _MOST_SPARE:  # most of them are of devices that are no more
+            _spare.clear()
+        _spare[ids] = query
+        returned, numbers = told[::2], told[1::2]
+        if not any(returned):
+            return dict(zip(ids, numbers, strict=True))
+        return {number: _answer(code, value) for number, code, value in zip(ids, returned, numbers, strict=True)}
 
     def _borrow(self, ids: tuple[int, ...]) -> _Query:
         """Give a query for metrics that no other thread uses; one that fails is not given back."""
         structure = self._nvml.c_nvmlGpmMetricsGet_t
-        for query in _spare:
-            if query.ids == ids and type(query.question) is structure:
-                with contextlib.suppress(ValueError):  # another thread was faster
-                    _spare.remove(query)
-                    return query
+        query = _spare.pop(ids, None)
+        if query is not None and type(query.question) is structure:
+            return query
         question = structure()
         question.version = self._nvml.NVML_GPM_METRICS_GET_VERSION
         question.numMetrics = len(ids)

@@ -91,7 +91,7 @@ class Gpu:
         if mig and self._uncounted:
             self._count_instances(handle, failed)
         values = self._subject.read(handle, due, failed)
-        instances = self._instances.read(handle, due, failed)
+        instances = self._instances.read(handle, due, failed) if mig else []
         self._turns.have_read(due)
         self.seen = Seen(
             uuid,

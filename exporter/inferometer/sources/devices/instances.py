@@ -7,7 +7,8 @@ from typing import Any
 
 from inferometer.sources.devices import calls, codes
 from inferometer.sources.devices.gpm import Gpm
-from inferometer.sources.devices.subject import Complaint, Mark, Subject, Value
+from inferometer.sources.devices.items import Value
+from inferometer.sources.devices.subject import Complaint, Mark, Subject
 
 Facts = dict[str, Any]
 

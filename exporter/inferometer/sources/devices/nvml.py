@@ -5,7 +5,7 @@ import importlib
 import os
 from collections.abc import Callable, Mapping
 
-from inferometer.sources.devices import calls, exclusion, library
+from inferometer.sources.devices import calls, direct, exclusion, library
 from inferometer.sources.devices.events import Events
 from inferometer.sources.devices.gpu import Gpu
 from inferometer.sources.devices.subject import Mark
@@ -22,9 +22,10 @@ class Nvml:
     """NVML: a `Vendor`. `path` is the library's, empty for the usual places."""
 
     def __init__(self, module: str, argument: str, path: str, options: Options) -> None:
-        self._nvml: calls.Nvml = importlib.import_module(module)
+        binding: calls.Nvml = importlib.import_module(module)
         if argument:
-            self._nvml.configure(argument)
+            binding.configure(argument)
+        self._nvml = direct.prepared(binding)
         self._paths = (path,) if path else ()
         self._options = options
         self._events: Events | None = None

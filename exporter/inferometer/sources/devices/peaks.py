@@ -5,8 +5,6 @@ Source: `nvmlDeviceGetSamples` in `nvml.h` (CUDA 13.3): it gives the samples tha
 and NOT_FOUND where there are none.
 """
 
-from typing import Any
-
 from inferometer.sources.devices import codes
 from inferometer.sources.devices.calls import Handle, Nvml
 
@@ -32,15 +30,11 @@ class Peaks:
             if codes.name(error.value) != "not_found":
                 raise
             return None
-        times = [int(codes.member(sample, "timeStamp")) for sample in samples]  # a hundred of them, maybe
-        self._seen[constant] = max((at for at in times if at < _LATEST), default=seen or 0)
+        told = codes.samples_of(int(kind), samples)
+        self._seen[constant] = max((at for at, _ in told if at < _LATEST), default=seen or 0)
         if seen is None:
             return None
-        return self._highest(int(kind), [x for x, at in zip(samples, times, strict=True) if seen < at < _LATEST])
-
-    @staticmethod
-    def _highest(kind: int, samples: Any) -> float | None:
-        values = [codes.union_of(kind, codes.member(sample, "sampleValue")) for sample in samples]
+        values = [value for at, value in told if seen < at < _LATEST]
         for value in values:
             if isinstance(value, str):
                 raise codes.FieldError(value)

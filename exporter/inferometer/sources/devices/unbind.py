@@ -13,10 +13,10 @@ Source: the comments of `nvmlSystemEventSetCreate`, `nvmlSystemRegisterEvents` a
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from inferometer.sources.devices import calls, codes, library
+from inferometer.sources.devices import calls, codes, direct, library
 from inferometer.sources.devices.subject import Mark
 
 _GLANCE = 0.6  # seconds between two questions; each wakes a processor
@@ -37,6 +37,7 @@ class Unbind:
         self._asking = threading.Lock()
         self._open = False
         self._events: Any = None
+        self._look: Callable[[], Collection[int]] = tuple
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
@@ -83,20 +84,18 @@ class Unbind:
             if self._events is None:
                 self._register()
             self._mark("nvmlSystemEventSetWait")
-            room = (nvml.c_nvmlSystemEventData_v1_t * 1)()
-            version = nvml.nvmlSystemEventSetWaitRequest_v1
-            told = nvml.nvmlSystemEventSetWait(version, self._events, 0, room, 1)
+            told = self._look()
         except Exception as error:
             return library.reason(nvml, error)
         # An event is of one type: one that is of all of them is garbage.
-        wanted = any(event["eventType"] == nvml.nvmlSystemEventTypeGpuDriverUnbind for event in told)
-        return "" if wanted else "timeout"
+        return "" if told and nvml.nvmlSystemEventTypeGpuDriverUnbind in told else "timeout"
 
     def _register(self) -> None:
         nvml = self._nvml
         self._mark("nvmlSystemEventSetCreate")
         events = nvml.nvmlSystemEventSetCreate(nvml.nvmlSystemEventSetCreateRequest_v1)
         self._events = events
+        self._look = direct.looks(nvml, events)
         self._mark("nvmlSystemRegisterEvents")
         nvml.nvmlSystemRegisterEvents(
             nvml.nvmlSystemRegisterEventRequest_v1, nvml.nvmlSystemEventTypeGpuDriverUnbind, events

@@ -7,6 +7,7 @@ Facts are NVIDIA's, from the comments of `nvml.h` (CUDA 13.3) unless a line says
 
 from inferometer.sources.devices.calls import compute, facts, links, memory, power
 from inferometer.sources.devices.calls.shapes import (
+    DIVISIONS,
     FAST,
     MEDIUM,
     SLOW,
@@ -20,10 +21,12 @@ from inferometer.sources.devices.calls.shapes import (
     Raw,
     Row,
     Way,
+    first,
 )
 
 __all__ = [
     "CALLS",
+    "DIVISIONS",
     "DRIVER_FACTS",
     "EVENTS",
     "FAST",
@@ -56,6 +59,7 @@ __all__ = [
     "Raw",
     "Row",
     "Way",
+    "first",
 ]
 
 GPU_FACTS = facts.GPU_FACTS

@@ -24,7 +24,7 @@ from inferometer.sources.devices.calls.shapes import (
 
 def _memory_v2(nvml: Nvml, handle: Handle) -> Raw:
     memory = nvml.nvmlDeviceGetMemoryInfo(handle, nvml.nvmlMemory_v2)
-    return memory.used, memory.total, memory.reserved
+    return codes.member(memory, "used"), codes.member(memory, "total"), codes.member(memory, "reserved")
 
 
 def _memory_v1(nvml: Nvml, handle: Handle) -> Raw:

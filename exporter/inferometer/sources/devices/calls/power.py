@@ -2,6 +2,7 @@
 """A GPU's power, energy, heat, fans and clocks, and what lowers the clocks."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from inferometer.sources.devices.calls.shapes import (
     FAST,
@@ -72,12 +73,16 @@ _REASONS = (
 
 def _reasons(function: str) -> Way:
     def read(nvml: Nvml, handle: Handle) -> Raw:
-        mask = int(getattr(nvml, function)(handle))
-        if mask >> 32:
-            raise ValueError(f"{mask:#x} is no set of reasons")
-        return tuple(float(mask >> bit & 1) for bit in range(len(_REASONS)))
+        return _bits(int(getattr(nvml, function)(handle)))
 
     return Way(function, read)
+
+
+@lru_cache(64)
+def _bits(mask: int) -> Raw:
+    if mask >> 32:
+        raise ValueError(f"{mask:#x} is no set of reasons")
+    return tuple(float(mask >> bit & 1) for bit in range(len(_REASONS)))
 
 
 def _time(reason: str) -> Quantity:

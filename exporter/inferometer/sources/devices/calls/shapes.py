@@ -2,6 +2,7 @@
 """The shape of the table of calls: rows, what they give, and the ways to read them."""
 
 from collections.abc import Callable, Sequence
+from math import nextafter
 from typing import Any, NamedTuple
 
 Nvml = Any  # the module `pynvml`, or what stands in for it
@@ -39,6 +40,7 @@ class Way(NamedTuple):
     read for each link or fan; `field` is then one id, with the index as its scope, or one id for each index. `samples` names
     the constant of a kind of the driver's own samples: the way gives the highest since the read before. What is read is a
     number, which `decode` turns into the raw numbers of the row's quantities, in their order; None where there is none.
+    `arguments` are those of a function that answers one number, behind the handle: see `call`.
     """
 
     call: str
@@ -47,6 +49,7 @@ class Way(NamedTuple):
     gpm: int = 0
     samples: str = ""
     decode: Callable[[float], Raw] | None = None
+    arguments: tuple[str | int, ...] | None = None
 
 
 class Each(NamedTuple):
@@ -148,6 +151,21 @@ def kibi(raw: float) -> Raw:
     return (raw * 1024,)
 
 
+# The decoders and scales that only divide a number within bounds, which is all but always what they are given: the highest such
+# number, and by what. Zero is the lowest. The sampler does that without a call.
+DIVISIONS: dict[tuple[Callable[[float], Raw] | None, Callable[[float], float]], tuple[float, float]] = {
+    (None, count): (nextafter(1 << 62, 0), 1.0),
+    (None, small): (nextafter(1 << 30, 0), 1.0),
+    (None, watts): (nextafter(1e8, 0), 1e3),
+    (None, milli): (nextafter(1 << 62, 0), 1e3),
+    (None, micro): (nextafter(1 << 62, 0), 1e6),
+    (None, nano): (nextafter(1 << 62, 0), 1e9),
+    (None, celsius): (300.0, 1.0),
+    (None, percent): (100.0, 100.0),
+    (kibi, count): (nextafter(1 << 52, 0), 1 / 1024),
+}
+
+
 def one_of(count: int, first: int = 0) -> Callable[[float], Raw]:
     """Give a decoder of an enumeration: 1 for the state that it is in, 0 for the others. Raises ValueError for a state unknown here."""
 
@@ -168,11 +186,15 @@ def call(function: str, *arguments: str | int) -> Way:
 
     def read(nvml: Nvml, handle: Handle) -> Raw:
         given = [getattr(nvml, a) if isinstance(a, str) else a for a in arguments]
-        answer = getattr(nvml, function)(handle, *given)
-        # The calls for encoders and the like answer [utilization, sampling period].
-        return (answer[0] if isinstance(answer, list) else answer,)
+        return (first(getattr(nvml, function)(handle, *given)),)
 
-    return Way(function, read)
+    return Way(function, read, arguments=arguments)
+
+
+def first(answer: Any) -> float:
+    """Give the number in an answer: the calls for encoders and the like answer [utilization, sampling period]."""
+    number: float = answer[0] if answer.__class__ is list else answer
+    return number
 
 
 def field(number: int | tuple[int, ...], name: str, decode: Callable[[float], Raw] | None = None) -> Way:

@@ -4,6 +4,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from inferometer import config as configuration
@@ -22,16 +23,17 @@ class Pause:
     """A time for which the driver is left alone, because somebody asked once. It outlives the source that obeys it."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._waiting: list[Callable[[], None]] = []
         self._asked = ("", 0.0, 0.0)  # why, until when (monotonic), for how many seconds
 
     def begin(self, why: str, seconds: float) -> None:
         """Begin a pause, or begin it anew; whoever waits is woken. A later end that was asked for before stays."""
         until = time.monotonic() + seconds
-        with self._changed:
+        with self._lock:
             if until >= self._asked[1]:
                 self._asked = why, until, seconds
-            self._changed.notify_all()
+        self.wake()
 
     def now(self) -> Will | None:
         """Give why there is a pause now."""
@@ -42,13 +44,20 @@ class Pause:
 
     def wake(self) -> None:
         """Wake whoever waits, to look again."""
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            waiting = tuple(self._waiting)
+        for wake in waiting:
+            wake()
 
-    def wait(self, timeout: float) -> None:
-        """Wait until one is asked for, or until woken, or the timeout."""
-        with self._changed:
-            self._changed.wait(timeout)
+    def add(self, wake: Callable[[], None]) -> None:
+        """Have somebody who waits woken, from now on."""
+        with self._lock:
+            self._waiting.append(wake)
+
+    def remove(self, wake: Callable[[], None]) -> None:
+        """Wake somebody no more."""
+        with self._lock:
+            self._waiting.remove(wake)
 
 
 class Release:
@@ -62,10 +71,15 @@ class Release:
         if not settings.annotation:
             self._heard.set()
 
+    @property
+    def file(self) -> str:
+        """The file that an operator makes; empty: none."""
+        return self._settings.file
+
     def now(self) -> Will | None:
         """Give why the driver is to be left alone now; None: it is not."""
         file, annotation = self._settings.file, self._settings.annotation
-        if file and os.path.exists(file):  # noqa: PTH110  # twice a second: Path costs three times as much
+        if file and os.path.exists(file):  # noqa: PTH110  # at each read: Path costs three times as much
             return Will(f"the file {file} is there", "Remove it, and the GPUs are read again")
         wanted, until = self._annotated
         if wanted and time.monotonic() < until:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 
 from inferometer.sources.devices.child import Child
 from inferometer.sources.devices.release import Release, Will
+from inferometer.sources.devices.watch import Watch
 from inferometer.sources.devices.words import Words
 
 log = logging.getLogger(__name__)
 
-# Together below a second, from the wish to closed handles.
-_GLANCE = 0.5  # seconds between two looks at the file; each wakes a processor
+# Together below a second with `watch.GLANCE`, from the wish to closed handles.
 ASKED = 0.4  # seconds for nvmlShutdown
 _KILLED = 0.3  # seconds that a killed process may take before it counts as stuck
 
@@ -33,7 +33,7 @@ class Samplers:
         self._living: list[Child] = []
         self._ended: list[Child] = []  # the last time
         self._stuck: list[Child] = []
-        self._thread: threading.Thread | None = None
+        self._watch: Watch | None = None
         self._closed = False
 
     def start(self) -> Child:
@@ -41,11 +41,14 @@ class Samplers:
         child = self._make()
         with self._lock:
             self._living = [*_alive(self._living), child]
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name=f"{self._source} release", daemon=True)
-                self._thread.start()
+            if self._watch is None:
+                self._watch = Watch(self._release.file)
+                self._release.pause.add(self._watch.wake)
+                name = f"{self._source} release"
+                threading.Thread(target=self._obey, args=[self._watch], name=name, daemon=True).start()
         if self._release.now() is not None:  # asked for meanwhile: it has opened nothing yet
             child.end()
+            self._watch.wake()
         return child
 
     def has_ended(self, child: Child) -> bool:
@@ -63,12 +66,17 @@ class Samplers:
     def close(self) -> None:
         """Look no more. The samplers are their owners' to end."""
         self._closed = True
+        if self._watch is not None:
+            self._watch.wake()
 
-    def _watch(self) -> None:
+    def _obey(self, watch: Watch) -> None:
         while not self._closed:
+            watch.begin()
             if (will := self._release.now()) is not None:
                 self._end_all(will)
-            self._release.pause.wait(_GLANCE)
+            watch.wait()
+        self._release.pause.remove(watch.wake)
+        watch.close()
 
     def _end_all(self, will: Will) -> None:
         """End whatever lives, within a second."""

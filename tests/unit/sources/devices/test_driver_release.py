@@ -16,7 +16,7 @@ from inferometer.config import Nvidia as Settings
 from inferometer.config import Release as ReleaseSettings
 from inferometer.config import Seconds
 from inferometer.model import DeviceReport, Reason, Trouble
-from inferometer.sources.devices import samplers
+from inferometer.sources.devices import samplers, watch
 from inferometer.sources.devices.child import Child
 from inferometer.sources.devices.nvidia import Nvidia
 from inferometer.sources.devices.release import Pause, Release
@@ -72,7 +72,7 @@ def whole(report: DeviceReport) -> bool:
 def test_what_is_waited_for_is_less_than_a_second() -> None:
     """From a signal or a file to closed handles: the looks at both, and the time for nvmlShutdown before it is killed."""
     assert foreground._GLANCE + samplers.ASKED < 1
-    assert samplers._GLANCE + samplers.ASKED < 1
+    assert watch.GLANCE + samplers.ASKED < 1
 
 
 def test_while_the_file_is_there_nobody_holds_the_driver(driver: Driver, opened: OpenOne, file: Path) -> None:

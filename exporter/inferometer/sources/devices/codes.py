@@ -4,7 +4,7 @@
 Source: the comments of `nvmlReturn_t` in `nvml.h` (CUDA 13.3).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ctypes import Array, sizeof
 from functools import lru_cache
 from math import isfinite
@@ -93,13 +93,13 @@ def value_of(answer: Any) -> float | str:
     return union_of(int(member(answer, "valueType")), member(answer, "value"))
 
 
-def values_of(told: Any) -> tuple[list[float | str], list[float]]:
+def values_of(told: Any) -> tuple[list[float | str], Sequence[int]]:
     """Give each field's value, or the name of its return code; and the microseconds that each took the driver."""
     if not isinstance(told, Array):
-        return [value_of(answer) for answer in told], [float(member(answer, "latencyUsec")) for answer in told]
+        return [value_of(answer) for answer in told], tuple(member(answer, "latencyUsec") for answer in told)
     structure: Any = told._type_
     members = row(told, _FIELD, len(told))
-    spent, kinds, returned = list(map(float, members[::4])), members[1::4], members[2::4]
+    spent, kinds, returned = members[::4], members[1::4], members[2::4]
     if not any(returned) and (numbers := _numbers(structure, "value", kinds)):  # nearly always
         return list(map(float, numbers.unpack_from(told))), spent
     values = zip(kinds, returned, members[3::4], strict=True)

@@ -20,7 +20,7 @@ class Item:
 
     __slots__ = (
         *("decode", "divisor", "function", "given", "index", "key", "left_out", "most"),
-        *("pairs", "raw", "refusals", "row", "scale", "slot", "ways"),
+        *("refusals", "row", "scale", "seen", "slot", "values", "ways"),
     )
 
     def __init__(self, slot: int, row: calls.Row, index: int | None) -> None:
@@ -28,13 +28,15 @@ class Item:
         self.row = row
         self.index = index
         self.ways = row.ways  # tuples, which most items share: there are thousands
+        self.seen: object = (
+            None  # by the way in use: what was answered last, or the raw numbers of a call; not of a division
+        )
+        self.values: Sequence[Value] = ()  # and what that told
         self.function: Callable[..., Any] | None = None
         self.given: Sequence[Any] = ()  # behind the handle
         self._choose()
         self.refusals: tuple[tuple[str, str], ...] = ()  # call and reason
         self.left_out: tuple[int, ...] = ()  # quantities that the way in use does not tell
-        self.raw: calls.Raw | None = None  # what was read last by itself
-        self.pairs: list[tuple[int, float]] = []  # and what that says
 
     def missing(self) -> Iterable[str]:
         """Give the metrics that no way tells."""
@@ -57,15 +59,13 @@ class Item:
         if None not in given:
             self.function, self.given = getattr(nvml, way.call, None), given
 
-    def told(self, raw: calls.Raw) -> list[tuple[int, float]]:
-        """Give the places of the quantities that raw numbers tell, and their values; most often those of the last time."""
-        if raw != self.raw:
-            gives, slot = self.row.gives, self.slot
-            self.pairs = [
-                (slot + i, gives[i].scale(x)) for i, x in enumerate(raw) if x is not None and codes.is_value(x)
-            ]
-            self.raw = raw
-        return self.pairs
+    def tell(self, seen: object, raw: calls.Raw) -> Sequence[Value]:
+        """Give the values that raw numbers tell, and remember for what they were read: the same tells the same again."""
+        gives, slot, index = self.row.gives, self.slot, self.index
+        pairs = [(slot + i, gives[i].scale(x)) for i, x in enumerate(raw) if x is not None and codes.is_value(x)]
+        self.values = pairs if index is None else [(*pair, index) for pair in pairs]
+        self.seen = seen
+        return self.values
 
     def _choose(self) -> None:
         """Note how the way in use is read: its key among what is asked together, and how one number of it becomes the value."""
@@ -77,6 +77,7 @@ class Item:
         if self.key and self.scale is not None:
             self.most, self.divisor = calls.DIVISIONS.get((self.decode, self.scale), _NO_DIVISION)
         self.function = None
+        self.seen = None
 
     def _key(self, way: calls.Way) -> Key:
         if isinstance(way.field, int):

@@ -27,7 +27,7 @@ class Subject:
     ) -> None:
         self.uuid = uuid
         self.tiers: Collection[str] = ()  # that were read last
-        self.latencies: dict[int, float] = {}  # of each field, in microseconds, the slowest of the last read
+        self.latencies: dict[int, int] = {}  # of each field, in microseconds, the slowest of the last read
         self._nvml = nvml
         self._mark = mark
         self._gpm = gpm
@@ -157,6 +157,9 @@ class Subject:
                 value = answer / item.divisor
                 values.append((item.slot, value) if item.index is None else (item.slot, value, item.index))
                 continue
+            if answer is not None and answer == item.seen:
+                values += item.values
+                continue
             error: Exception | None = None
             if item.function is not None and item.scale is not None:
                 self._mark(item.ways[0].call)
@@ -197,11 +200,12 @@ class Subject:
                     return False
                 else:
                     raw = self._answered(item, way, handle, answers)
-                pairs = item.told(raw)
+                seen = raw if way.read is not None else answers.get(item.key, raw)
+                told = item.values if seen == item.seen else item.tell(seen, raw)
             except Exception as caught:
                 error, reason = None, codes.explain(self._nvml, caught)
             else:
-                values += pairs if index is None else [(*pair, index) for pair in pairs]
+                values += told
                 if item.refusals and raw and item.left_out != (left_out := tuple(_absent(raw))):
                     item.left_out = left_out
                     self._unsupported = None
@@ -242,7 +246,7 @@ class Subject:
                 answers.update(zip(part, values, strict=True))
                 for field, value, took in zip(part, values, spent, strict=True):
                     if value.__class__ is not str:
-                        if took >= latencies.get(field[0], 0.0):
+                        if took >= latencies.get(field[0], 0):
                             latencies[field[0]] = took
                     elif value == "invalid_argument":  # what a driver calls a field that it does not know
                         answers[field] = "not_supported"

@@ -67,29 +67,28 @@ def _errors(counter: str, places: tuple[tuple[str, str], ...]) -> Callable[[Nvml
 
     A place that the device does not count is None; if it counts none, or no SRAM where that is asked for, the first refusal is raised.
     """
+    pairs = enumerate(product(_TYPES, _PLACES))
+    wanted = [(i, kind[1], place[1]) for i, (kind, place) in pairs if place in places]
 
     def read(nvml: Nvml, handle: Handle) -> Raw:
-        counts: list[float | None] = []
+        counts: list[float | None] = [None] * (len(_TYPES) * len(_PLACES))
         refusal: Exception | None = None
-        for _, kind in _TYPES:
-            for place in _PLACES:
-                if place not in places:
-                    counts.append(None)
-                    continue
-                try:
-                    which = (getattr(nvml, kind), getattr(nvml, counter), getattr(nvml, place[1]))
-                    counts.append(nvml.nvmlDeviceGetMemoryErrorCounter(handle, *which))
-                except nvml.NVMLError as error:
-                    if codes.name(error.value) not in codes.REFUSED:
-                        raise
-                    refusal = refusal or error
-                    counts.append(None)
+        for i, kind, place in wanted:
+            try:
+                which = (getattr(nvml, kind), getattr(nvml, counter), getattr(nvml, place))
+                counts[i] = nvml.nvmlDeviceGetMemoryErrorCounter(handle, *which)
+            except nvml.NVMLError as error:
+                if codes.name(error.value) not in codes.REFUSED:
+                    raise
+                refusal = refusal or error
+        if refusal is None:
+            return counts
         # An older GPU counts no SRAM: the next way asks for its parts. An instance counts what is uncorrected only.
         decisive = {_SRAM} & set(places) or set(places)
         counted = (
             count for count, (_, place) in zip(counts, product(_TYPES, _PLACES), strict=True) if place in decisive
         )
-        if refusal is not None and all(count is None for count in counted):
+        if all(count is None for count in counted):
             raise refusal
         return counts
 

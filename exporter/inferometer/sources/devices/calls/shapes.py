@@ -162,6 +162,7 @@ DIVISIONS: dict[tuple[Callable[[float], Raw] | None, Callable[[float], float]], 
     (None, nano): (nextafter(1 << 62, 0), 1e9),
     (None, celsius): (300.0, 1.0),
     (None, percent): (100.0, 100.0),
+    (None, mebi): (nextafter(1 << 42, 0), 1 / (1 << 20)),
     (kibi, count): (nextafter(1 << 52, 0), 1 / 1024),
 }
 

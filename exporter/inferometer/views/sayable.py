@@ -87,10 +87,9 @@ def _rise(several: Sequence[tuple[float, ...]]) -> bool:
     return True
 
 
-_known: dict[
-    int, tuple[float, ...]
-] = {}  # bounds that can be said, by identity: to look them up by value takes as long
-_MOST_KNOWN = 1024  # as to look at them
+# Bounds that can be said, by identity: to look one up by its value takes as long as to look at it.
+_known: dict[int, tuple[float, ...]] = {}
+_MOST_KNOWN = 1024
 
 
 @lru_cache(256)  # the same few tuples at every tick

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from example import GPU, SNAPSHOT, point, snapshot
 from inferometer import catalog
 from inferometer.model import Aggregation, Histogram, Instrument, Metric, Point, Resource, Snapshot, Stability
-from inferometer.views import prometheus
+from inferometer.views import prometheus, prometheus_layout
 from inferometer.views.prometheus import Exposition
 from inferometer.views.prometheus_text import boundary
 
@@ -185,7 +185,7 @@ def _written(exposition: Exposition, of: Snapshot) -> list[tuple[int, bytes]]:
 
 def test_a_part_has_its_stamp_as_long_as_it_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """A number that moved changes the stamp of its own part only; one that was read again, and is the same, none."""
-    monkeypatch.setattr(prometheus, "_LEAST", 100)
+    monkeypatch.setattr(prometheus_layout, "_LEAST", 100)
     exposition = Exposition()
     first = _written(exposition, SNAPSHOT)
     again = tuple(p._replace(value=float(repr(p.value))) if isinstance(p.value, float) else p for p in SNAPSHOT.points)
@@ -198,6 +198,51 @@ def test_a_part_has_its_stamp_as_long_as_it_says_the_same(monkeypatch: pytest.Mo
     assert [new != old for new, old in zip(other, first, strict=True)] == [True, *[False] * (len(first) - 1)]
     assert other[0][0] not in {stamp for stamp, _ in first}
     assert b"".join(text for _, text in other) == Exposition().render(replace(SNAPSHOT, points=moved), openmetrics=True)
+
+
+def test_of_a_long_page_the_first_numbers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as fit: a part of which all are keeps its stamp, any other has a new one, and the text is the same."""
+    monkeypatch.setattr(prometheus_layout, "_LEAST", 100)
+    monkeypatch.setattr(prometheus, "_MOST", 12)
+    exposition = Exposition()
+
+    first, again = _written(exposition, SNAPSHOT), _written(exposition, SNAPSHOT)
+
+    kept = [new == old for new, old in zip(again, first, strict=True)]
+    assert kept == sorted(kept, reverse=True)
+    assert {True, False} == set(kept)
+    assert [text for _, text in again] == [text for _, text in first]
+    assert sum(len(family.words) for family in exposition._newest[1]) <= 12
+
+
+@pytest.mark.parametrize("values", [(0.0, -0.0), (3.0, 3), (3, 3.0), (1.0, True), (2.0, math.nan)])
+def test_what_only_seems_equal_is_written_as_if_nothing_had_been_before(values: tuple[float, float]) -> None:
+    """A page is a function of its snapshot alone, of whatever type its numbers are."""
+    exposition = Exposition()
+    other = point(catalog.POWER, {"hw.id": "GPU-2", "hw.type": "gpu"}, 5.0)
+    for value in values:
+        shown = snapshot(point(catalog.POWER, {**GPU}, value), other)
+        assert exposition.render(shown, openmetrics=True) == Exposition().render(shown, openmetrics=True)
+
+
+def test_a_histogram_that_moved_is_written_in_its_place() -> None:
+    """Those beside it stay, whatever their bounds are; so does one whose number of buckets changes."""
+    exposition = Exposition()
+    first = [Histogram((1.0, 2.0), (1, 0, 3), 4.5), Histogram((1.0,), (0, 0), 0.0), Histogram((), (7,), 7.0)]
+    steps = [
+        first,
+        [first[0], Histogram((1.0,), (0, 2), 3.0), first[2]],
+        [Histogram((1.0, 2.0), (1, 1, 3), 6.5), Histogram((1.0,), (0, 2), 3.0), Histogram((), (8,), 8.0)],
+        [Histogram((1.0,), (1, 4), 6.5), Histogram((1.0,), (0, 2), 3.0), Histogram((), (8,), 8.0)],
+        [Histogram((1.0,), (1, -4), 6.5), Histogram((1.0,), (0, 2), 3.0), Histogram((), (9,), 8.0)],
+    ]
+    for histograms in steps:
+        points = [
+            point(catalog.REQUEST_DURATION, {"gen_ai.request.model": f"m{i}"}, each)
+            for i, each in enumerate(histograms)
+        ]
+        shown = snapshot(*points)
+        assert exposition.render(shown, openmetrics=True) == Exposition().render(shown, openmetrics=True)
 
 
 def test_unsayable_points_are_left_out() -> None:

@@ -8,7 +8,8 @@ import pytest
 from example import SNAPSHOT, point
 from inferometer import catalog
 from inferometer.model import Histogram, Value
-from inferometer.views.sayable import sayable
+from inferometer.views import sayable as sayable_values
+from inferometer.views.sayable import are_sayable, sayable
 
 
 def test_sayable_points_are_given_back_untouched() -> None:
@@ -48,3 +49,12 @@ def test_numbers_that_are_none_are_left_out(value: float) -> None:
 def test_histograms_that_contradict_themselves_are_left_out(value: Value) -> None:
     """Counts without bounds, bounds out of order, negative or impossible counts: nothing of it is said."""
     assert list(sayable([point(catalog.REQUEST_DURATION, {}, value)])) == []
+
+
+def test_bounds_are_looked_at_once_and_no_more_of_them_are_remembered_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The very same tuple is known again; another one, however like it, is looked at, and old ones are forgotten."""
+    monkeypatch.setattr(sayable_values, "_MOST_KNOWN", 3)
+    for i in range(20):
+        good, bad = Histogram((float(i), i + 1.0), (1, 2, 3), 1.0), Histogram((float(i), float(i)), (1, 2, 3), 1.0)
+        assert [are_sayable([good]), are_sayable([good, good]), are_sayable([bad])] == [True, True, False]
+        assert len(sayable_values._known) <= 4

@@ -20,7 +20,7 @@ import psutil
 
 from bench import densenode, scraper
 from bench.densenode import Places
-from bench.measure import MissingPartError
+from bench.measure import MissingPartError, cpu_seconds
 from bench.memory import held
 
 _PATIENCE = 30.0
@@ -51,8 +51,7 @@ class Cost(NamedTuple):
 
 def spent(processes: Iterable[psutil.Process]) -> Cost:
     """Give what processes have used until now."""
-    times = [process.cpu_times() for process in processes]
-    return Cost(sum(each.user + each.system for each in times), time.monotonic())
+    return Cost(sum(cpu_seconds(process.pid) for process in processes), time.monotonic())
 
 
 class Running:

@@ -18,7 +18,7 @@ import psutil
 
 from bench import densenode
 from bench.agent import running
-from bench.measure import MissingPartError, Row
+from bench.measure import MissingPartError, Row, cpu_seconds
 from bench.memory import held
 from bench.nvitop import NAME, PROGRAM, nvitop
 from fakenvml.build import build
@@ -26,7 +26,7 @@ from fakenvml.fakenvml import Gpu, Node, Process
 
 PROCESSES = 16  # on each GPU
 PERIODS = (1, 5)
-_WARM = 15.0  # seconds
+_WARM = 75.0  # seconds: every tier, in every company, has been read by then
 _MEASURED = 60.0  # seconds: the slow tier is read once in it
 
 
@@ -129,8 +129,7 @@ def _scrape(all_of: Sequence[Mapping[int, Exporter]], seconds: float) -> float:
 def _spent(exporters: Mapping[int, Exporter]) -> dict[int, list[float]]:
     """Give the CPU seconds that each process of each exporter has used; ours is the agent, then the sampler."""
     return {
-        period: [sum(process.cpu_times()[:2]) for process in exporter.processes()]
-        for period, exporter in exporters.items()
+        period: [cpu_seconds(process.pid) for process in exporter.processes()] for period, exporter in exporters.items()
     }
 
 

@@ -2,13 +2,14 @@
 """CPU of reading a recorded vLLM page, alone and all the way to both outputs."""
 
 from collections.abc import Iterator
-from itertools import cycle
+from dataclasses import replace
+from itertools import count, cycle
 from pathlib import Path
 
 import frames
 from bench.measure import Row, Work, cpu
 from inferometer.accounting import Rules, State, account
-from inferometer.join import join
+from inferometer.join import Context, Memo, join
 from inferometer.model import Snapshot, Target
 from inferometer.sources.engines.reader import Reader
 from inferometer.views.otlp import Encoder
@@ -46,7 +47,7 @@ def measure_to_outputs() -> Iterator[Row]:
 
     pages = _pages()
     text = pages[0].decode()
-    points = _snapshot(Reader(TARGET), pages[0], State())[1].points
+    points = _snapshot(Reader(TARGET), pages[0], State(), frames.CONTEXT)[1].points
     ours, theirs = cpu(_to_outputs(pages), lambda: (list(text_string_to_metric_families(text)), sdk_encoded(points)))
     yield Row(
         "page.to_outputs", ours, "s", theirs, "prometheus_client.parser, opentelemetry-sdk encoder", least_ratio=10.0
@@ -71,17 +72,19 @@ def _warm(pages: list[bytes]) -> Work:
 
 def _to_outputs(pages: list[bytes]) -> Work:
     reader, exposition, encoder, turns = Reader(TARGET), Exposition(), Encoder(), cycle(pages)
-    state = State()
+    state, context, seconds = State(), replace(frames.CONTEXT, memo=Memo()), count()
 
     def work() -> None:
         nonlocal state
-        state, snapshot = _snapshot(reader, next(turns), state)
+        state, snapshot = _snapshot(reader, next(turns), state, context, float(next(seconds)))
         exposition.render(snapshot, openmetrics=False)
         encoder.requests(snapshot, max_bytes=MAX_BYTES)
 
     return work
 
 
-def _snapshot(reader: Reader, page: bytes, state: State) -> tuple[State, Snapshot]:
-    joined = join(frames.frames(engines=[reader.read(page)]), frames.CONTEXT)
+def _snapshot(
+    reader: Reader, page: bytes, state: State, context: Context, passed: float = 0.0
+) -> tuple[State, Snapshot]:
+    joined = join(frames.frames(engines=[reader.read(page)], passed=passed), context)
     return account(state, joined, RULES)

@@ -6,8 +6,10 @@ import pytest
 from inferometer.sources.devices.turns import Turns
 
 
-def medium_reads(turns: Turns, now: list[float], period: float, samples: int, *, took: float = 0.05) -> list[int]:
-    """Take samples at a period, each of which takes a while; give when the medium tier was read."""
+def medium_reads(
+    turns: Turns, now: list[float], period: float, samples: int, *, took: float = 0.05, tier: str = "medium"
+) -> list[int]:
+    """Take samples at a period, each of which takes a while; give when the medium tier, or another, was read."""
     times = []
     for number in range(samples):
         # The agent's clock and the driver's load make a sample come a little early or late.
@@ -15,7 +17,7 @@ def medium_reads(turns: Turns, now: list[float], period: float, samples: int, *,
         due = turns.due()
         now[0] += took
         turns.have_read(due)
-        if "medium" in due:
+        if tier in due:
             times.append(round(began))
     return times
 
@@ -30,14 +32,21 @@ def test_a_tiers_period_that_is_a_multiple_of_the_agents_is_kept(period: float) 
 
 
 def test_gpus_take_turns() -> None:
-    """The GPUs of a node are not all read as a whole in one sample: their first wait differs."""
+    """The GPUs of a node are not all read as a whole in one sample: the slow tier's first wait differs."""
     now = [0.0]
     firsts = []
     for index in range(8):
-        turns = Turns({"medium": 16.0}, index, lambda: now[0])
-        firsts.append(medium_reads(turns, now, 1.0, 20)[1])
+        turns = Turns({"medium": 4.0, "slow": 16.0}, index, lambda: now[0])
+        firsts.append(medium_reads(turns, now, 1.0, 20, tier="slow")[1])
 
     assert firsts == [16, 15, 14, 13, 12, 11, 10, 9]
+
+
+def test_the_medium_tier_of_all_gpus_is_read_together() -> None:
+    """A metric's points then change once a period, and not with every GPU."""
+    now = [0.0]
+
+    assert [medium_reads(Turns({"medium": 4.0}, i, lambda: now[0]), now, 1.0, 9) for i in range(8)] == [[0, 4, 8]] * 8
 
 
 def test_another_gpu_is_read_as_a_whole() -> None:

@@ -41,6 +41,7 @@ static int fill_all(const Out *outs, int pattern) {
 }
 
 int spoil(const char *call, const Subject *subject, const Out *outs) {
+    if (!fault_count) return 0;
     pthread_mutex_lock(&lock);
     const Fault *found = fault_of(call, subject);
     int pattern = found && found->kind == 'a' ? found->number : -1;

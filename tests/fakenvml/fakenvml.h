@@ -30,7 +30,7 @@ typedef struct { UL type; U gpu; int number; } SystemEvent;
 extern Subject gpus[MAX_GPUS], migs[MAX_GPUS][MAX_MIGS], machine;
 extern const Xid *xids;
 extern const SystemEvent *system_events;
-extern int gpu_count, xid_count, system_event_count, tracing;
+extern int gpu_count, xid_count, system_event_count, tracing, fault_count;
 extern UL loaded;  // when the text was read, in microseconds: it rises by 1000 at least from one text to the next
 extern pthread_mutex_t lock;
 

@@ -33,6 +33,7 @@ static void put(Field *f, const char *value) {
 }
 
 static int failure(const char *name, const Subject *d) {
+    if (!fault_count) return OK;
     pthread_mutex_lock(&lock);
     const Fault *fault = fault_of(name, d);
     int code = fault && fault->kind == 'e' ? fault->number : OK;

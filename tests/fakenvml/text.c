@@ -56,7 +56,7 @@
 enum { MAX_FAULTS = 256, MAX_XIDS = 8192, MAX_SYSTEM_EVENTS = 64 };
 
 Subject gpus[MAX_GPUS], migs[MAX_GPUS][MAX_MIGS], machine = {.name = "system", .gpu = -1, .mig = -1};
-int gpu_count, xid_count, system_event_count, tracing;
+int gpu_count, xid_count, system_event_count, tracing, fault_count;
 UL loaded;
 pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Fault faults[MAX_FAULTS];
@@ -64,7 +64,6 @@ static Xid said_xids[MAX_XIDS];
 static SystemEvent said_events[MAX_SYSTEM_EVENTS];
 const Xid *xids = said_xids;
 const SystemEvent *system_events = said_events;
-static int fault_count;
 static struct stat seen;
 
 UL microseconds(void) {

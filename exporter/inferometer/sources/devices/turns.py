@@ -30,8 +30,13 @@ class Turns:
         return [tier for tier in calls.TIERS if now >= self._next.get(tier, 0.0)]
 
     def have_read(self, tiers: Collection[str]) -> None:
-        """Say when tiers that were read are due again. The first time is shorter, so that the GPUs take turns."""
+        """Say when tiers that were read are due again.
+
+        Of the slow tier the first time is shorter, so that the GPUs take turns: one such read may take long. The medium tier
+        of all GPUs is read together: whoever has to do with a metric is then bothered once a period, and not once for each GPU.
+        """
         for tier, period in self._periods.items():
             if tier in tiers:
-                wait = period if tier in self._next else period * (1 - self._index % 8 / 16)
+                first = tier == calls.SLOW and tier not in self._next
+                wait = period * (1 - self._index % 8 / 16) if first else period
                 self._next[tier] = self._began + wait - min(_SLACK, _MOST_SLACK * period)

@@ -42,7 +42,7 @@ def _link(metric: str, function: str, tier: str) -> Row:
 
 
 def _pcie_error(kind: str, number: int, name: str) -> Row:
-    return Row((Quantity("gpu.pcie.errors", (("error.type", kind),)),), (field(number, name),), MEDIUM)
+    return Row((Quantity("gpu.pcie.errors", (("error.type", kind),)),), (field(number, name),), SLOW)
 
 
 # Bytes come from counters only: nvmlDeviceGetPcieThroughput blocks for 20 ms.
@@ -57,9 +57,9 @@ PCIE: tuple[Row, ...] = (
     Row(
         (Quantity("gpu.pcie.replays", scale=small),),
         (field(94, "PCIE_REPLAY_COUNTER"), call("nvmlDeviceGetPcieReplayCounter")),
-        MEDIUM,
+        SLOW,
     ),
-    Row((Quantity("gpu.pcie.recoveries"),), (field(169, "PCIE_L0_TO_RECOVERY_COUNTER"),), MEDIUM),
+    Row((Quantity("gpu.pcie.recoveries"),), (field(169, "PCIE_L0_TO_RECOVERY_COUNTER"),), SLOW),
     _pcie_error("nak_received", 174, "PCIE_COUNT_NAKS_RECEIVED"),
     _pcie_error("receiver", 175, "PCIE_COUNT_RECEIVER_ERROR"),
     _pcie_error("bad_tlp", 176, "PCIE_COUNT_BAD_TLP"),

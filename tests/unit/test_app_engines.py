@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from inferometer import catalog, config
 from inferometer.app.engines import Engines
 from inferometer.app.pipeline import Pipeline
 from inferometer.board import Board, Poller
-from inferometer.model import EngineReport, Pod, Port
+from inferometer.model import EngineReport, Frame, Pod, Port
 from peer import Peer, answer, in_turn, peer_with
 
 PAGE = b'# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine="0",model_name="m"} 1\n'
@@ -167,3 +168,23 @@ def test_the_pipeline_keeps_to_the_limit_on_models() -> None:
     model = catalog.REQUESTS_RUNNING.keys.index(catalog.MODEL.key)
     running = {p.attributes[model]: p.value for p in snapshot.points if p.metric is catalog.REQUESTS_RUNNING}
     assert running == {"m": 1, "other": 2}
+
+
+def test_an_engine_that_ended_is_not_in_the_snapshot_that_sees_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its pod the page goes too: else it would stand there once more, without what the pod said of it."""
+    with peer_with(in_turn(*[answer(PAGE)] * 3)) as peer:
+        listed: Frame[object] = Frame("pods", "", 1, 0.0, 0.0, 5.0, (pod(peer.port),))
+        devices = config.Devices(nvidia=config.Nvidia(enabled=False))
+        identity = config.Identity(podresources=config.PodResources(enabled=False), pods=config.Pods(source="off"))
+        pipeline = Pipeline(config.Config(devices=devices, identity=identity), {})
+        read = pipeline._board.frames
+        monkeypatch.setattr(pipeline._board, "frames", lambda: replace(read(), good=(*read().good, listed)))
+        try:
+            assert [engine.target.pod for engine in pipeline.step(patience=10).engines] == ["chat-0"]
+            listed = replace(listed, value=())
+            snapshot = pipeline.step(patience=10)
+        finally:
+            pipeline.close()
+
+    assert snapshot.engines == ()
+    assert not [p for p in snapshot.points if p.metric is catalog.REQUESTS_RUNNING]

@@ -154,6 +154,7 @@ class Pipeline:
         seen = self._board.frames()
         pods = _newest(seen, "pods")
         self._company.look(pods)
+        polled = self._engines.targets
         came = (
             self._engines.follow(pods),
             self._dra.follow(seen),
@@ -161,6 +162,7 @@ class Pipeline:
         )
         if any(came):
             self._read(patience)
+        if any(came) or self._engines.targets is not polled:  # what those that went said is forgotten
             seen = self._board.frames()
         limits = {
             "targets": self._engines.dropped,

@@ -117,6 +117,18 @@ def test_what_changed_is_said_at_once(metric: Metric, change: Mapping[str, Any])
     assert {point.at for point in groups[3] if point not in groups[2]} <= {NOW + 3.0}
 
 
+def test_what_changed_without_a_newer_read_is_said_again_with_the_next() -> None:
+    """A change that another source brought while the driver's frame stood twice gets a newer time as soon as there is one."""
+    context = fresh()
+    ats = []
+    for passed, age, others in ((0.0, 0.0, {}), (1.0, 1.0, {"allocations": []}), (2.0, 0.0, {"allocations": []})):
+        made = frames(**{**WORLD, "passed": passed, **others})
+        good = tuple(replace(each, at=each.at - age) if each.source == "nvidia" else each for each in made.good)
+        ats.append({p.at for p in group(join(replace(made, good=good), context), catalog.GPU_DEVICES)})
+
+    assert ats == [{NOW}, {NOW}, {NOW + 2.0}]
+
+
 def test_a_clock_that_was_set_back_leaves_nothing_in_the_future() -> None:
     """What was said at a time that is still to come is said again now."""
     context = fresh()

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
+from math import inf
 from operator import is_
 from typing import TypeVarTuple
 
@@ -17,7 +18,9 @@ from inferometer.model import SAID_AGAIN, Group, Metric, Points, count_series
 Ts = TypeVarTuple("Ts")
 
 
-Spoken = tuple[object, float, Part]  # of what a part was put, when (Unix seconds), and the part
+Spoken = tuple[
+    object, float, float, Part
+]  # of what a part was put, when it was said and read (Unix seconds), and the part
 
 
 class Draft:
@@ -51,14 +54,15 @@ class Draft:
         """
         known: Spoken | None = self.recall.before(key)
         at = self.now if at is None else at
-        before, said, part = known or (None, self.now, None)
+        before, said, read, part = known or (None, self.now, None, None)
         if part is None or before != told or (part.timed and not self._holds(said)):
             sheet = Sheet(at, self.common, self.node)
             put(sheet, *told)
-            said, part = self.now, sheet.part(part)
-        elif not self._holds(said):
-            said, part = self.now, part.retold(at)
-        self.recall.note(key, (told, said, part))
+            # A change that came without a newer read is missed by whoever looks for newer points: the next read says it again.
+            said, read, part = self.now if at != read else -inf, at, sheet.part(part)
+        elif at != read and not self._holds(said):
+            said, read, part = self.now, at, part.retold(at)
+        self.recall.note(key, (told, said, read, part))
         self._add(part.columns, part.repeated)
 
     def say_column(

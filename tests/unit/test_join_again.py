@@ -137,6 +137,17 @@ def test_a_clock_that_was_set_back_leaves_nothing_in_the_future() -> None:
     assert max(point.at for point in seen(context, 0.0).points) == NOW
 
 
+def test_a_clock_that_was_set_back_a_little_leaves_nothing_in_the_future() -> None:
+    """What changed last of what was said together does not lie ahead either, though the rest was said before."""
+    context = fresh()
+    for passed, trouble in ((0.0, []), (9.0, [failed("slices", Reason.TIMEOUT)])):
+        seen(context, passed, troubles=trouble)
+    for passed in (10.0, 5.0):
+        snapshot = seen(context, passed)
+
+    assert max(point.at for point in snapshot.points) == NOW + 5.0
+
+
 def test_what_ended_and_came_back_is_said_anew() -> None:
     """What a tick did not say is forgotten: a device that was away has infos of its return, not of before."""
     context = fresh()

@@ -36,6 +36,8 @@ class Draft:
         self._context = context
         self._memo = context.memo or Memo()
         self.recall = self._memo.begin(context)
+        self._is_back = now < (self.recall.before("now") or now)
+        self.recall.note("now", now)
         self._columns: dict[Metric, list[Column]] = {}
         self._apart: dict[Metric, tuple[Names, ...]] = self.recall.before("apart") or {}
         self.series = 0
@@ -115,8 +117,11 @@ class Draft:
         return points
 
     def _holds(self, said: float) -> bool:
-        """Tell whether what was said then need not be said again; a clock that was set back proves nothing."""
-        return 0 <= self.now - said < SAID_AGAIN
+        """Tell whether what was said then need not be said again.
+
+        When the clock is set back nothing holds: some of it may have been said later than it was begun, and so lie ahead.
+        """
+        return not self._is_back and self.now - said < SAID_AGAIN
 
     def _add(self, columns: Mapping[Metric, Column], repeated: int = 0) -> None:
         self.repeated += repeated

@@ -121,7 +121,8 @@ def test_what_changed_without_a_newer_read_is_said_again_with_the_next() -> None
     """A change that another source brought while the driver's frame stood twice gets a newer time as soon as there is one."""
     context = fresh()
     ats = []
-    for passed, age, others in ((0.0, 0.0, {}), (1.0, 1.0, {"allocations": []}), (2.0, 0.0, {"allocations": []})):
+    nobody: Mapping[str, Any] = {"allocations": []}
+    for passed, age, others in ((0.0, 0.0, WORLD), (1.0, 1.0, nobody), (2.0, 0.0, nobody)):
         made = frames(**{**WORLD, "passed": passed, **others})
         good = tuple(replace(each, at=each.at - age) if each.source == "nvidia" else each for each in made.good)
         ats.append({p.at for p in group(join(replace(made, good=good), context), catalog.GPU_DEVICES)})

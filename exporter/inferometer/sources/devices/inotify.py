@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's word that something has come into a directory, or that a directory has gone: `inotify(7)`, through libc."""
+"""The kernel's word that something has come into a directory or left it, or that a directory has gone: `inotify(7)`, through libc."""
 
 import ctypes
 import os
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 CAME = 0x80 | 0x100  # IN_MOVED_TO | IN_CREATE, of what is in the directory
+LEFT = 0x40 | 0x200  # IN_MOVED_FROM | IN_DELETE, of what was in it
 GONE = 0x400 | 0x800  # IN_DELETE_SELF | IN_MOVE_SELF
 _LOST = (
     GONE | 0x2000 | 0x4000 | 0x8000
@@ -39,7 +40,7 @@ class Inotify:
         self._checked(self._libc.inotify_add_watch(self.descriptor, os.fsencode(directory), mask | _ONLY_DIRECTORIES))
 
     def events(self) -> Iterator[tuple[bool, str]]:
-        """Give what has happened since the last time: whether what is watched is not known any more; and what has come."""
+        """Give what has happened since the last time: whether what is watched is not known any more; and what came or left."""
         try:
             told = os.read(self.descriptor, 1 << 16)
         except BlockingIOError:

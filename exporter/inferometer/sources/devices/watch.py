@@ -10,9 +10,10 @@ import select
 import threading
 import time
 
-from inferometer.sources.devices.inotify import CAME, GONE, Inotify
+from inferometer.sources.devices.inotify import CAME, GONE, LEFT, Inotify
 
 GLANCE = 0.5  # seconds between two looks; each wakes a processor
+CALM = 0.5  # seconds before a look that others, who come and go there, have caused
 _AGAIN = 30.0  # seconds after the kernel could not be asked to tell
 
 
@@ -22,7 +23,9 @@ class Watch:
     def __init__(self, path: str) -> None:
         self._path = os.path.abspath(path) if path else ""  # noqa: PTH100  # of a name only
         self._inotify: Inotify | None = None
-        self._awaited = ""  # the name that is to come first, while the way to the file is watched
+        self._awaited: frozenset[str] = (
+            frozenset()
+        )  # the names on the way, while it is watched: to leave, or to come first
         self._again = 0.0  # monotonic
         self._lock = threading.Lock()  # of the descriptor: none is written to when it is another's by now
         try:
@@ -51,9 +54,7 @@ class Watch:
         is_told = bool(self._awaited) or not self._path
         told = self._poll(None if is_told and self._woken >= 0 else GLANCE)
         if told and not self._has_come():
-            self._poll(
-                GLANCE, only_woken=True
-            )  # others, who come and go there, wake nobody more often than looking does
+            self._poll(CALM, only_woken=True)  # they wake nobody more often than looking does
             self._has_come()
 
     def close(self) -> None:
@@ -64,8 +65,8 @@ class Watch:
                 os.close(self._woken)
             self._woken = -1
 
-    def _follow(self, inotify: Inotify) -> str:
-        """Watch all directories on the way, as far as there are any; give what is to come into the last. Raises OSError."""
+    def _follow(self, inotify: Inotify) -> frozenset[str]:
+        """Watch all directories on the way, as far as there are any; give the names of which news is to come. Raises OSError."""
         self._inotify = inotify
         directory, *names = "/", *self._path.strip("/").split("/")
         for i, name in enumerate(names):
@@ -77,8 +78,9 @@ class Watch:
                 inotify.watch(directory, CAME | GONE)
                 if is_way and os.path.isdir(below):  # noqa: PTH112  # as above
                     raise OSError(f"{below} came between the two")
-                return name
-            inotify.watch(directory, GONE)
+                return frozenset(names[: i + 1])
+            # A directory that somebody is still in says only when they leave that it was removed; the one above says it at once.
+            inotify.watch(directory, GONE | LEFT)
             directory = below
         raise OSError(f"{self._path} is no file")
 
@@ -87,13 +89,13 @@ class Watch:
         if self._inotify is None:
             return False
         told = list(self._inotify.events())
-        if not any(lost or name == self._awaited for lost, name in told):
+        if not any(lost or name in self._awaited for lost, name in told):
             return False
         self._forget()
         return True
 
     def _forget(self) -> None:
-        self._awaited = ""
+        self._awaited = frozenset()
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None

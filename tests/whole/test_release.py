@@ -28,7 +28,7 @@ from fakenvml.fakenvml import Gpu, Instance, Node, Xid
 from kubelet.api import ApiServer
 from kubelet.certificates import issue
 from whole.pages import Page, scrape, values
-from whole.test_reload import free_port, line_with
+from whole.test_reload import line_with
 
 KEY = "example.com/release-gpus"
 TWO = Node((Gpu("GPU-0"), Gpu("GPU-1", minor=1)))
@@ -88,7 +88,7 @@ def agent_on(
         pytest.skip("gcc is missing: the C library cannot be built")
     driver = Driver(folder, build(folder))
     driver.is_now(TWO)
-    port, file = free_port(), folder / "release"
+    file = folder / "release"
     certificates = issue(folder)
     (folder / "token").write_text("a-token")
     with ExitStack() as stack:
@@ -103,7 +103,7 @@ def agent_on(
         release = {"file": str(file), "annotation": KEY if annotations else "", "pause": pause}
         config = {
             "period": "200ms",
-            "server": {"listen": f"127.0.0.1:{port}"},
+            "server": {"listen": "127.0.0.1:0"},
             "devices": {"nvidia": {"library": str(driver.library), "release": release}},
             "identity": {
                 "podresources": {"enabled": False},
@@ -117,8 +117,10 @@ def agent_on(
         process = stack.enter_context(
             started(("run", "--config", str(settings)), env=variables, stdout=subprocess.DEVNULL)
         )
-        line_with(process, "listening on")
-        yield Running(f"http://127.0.0.1:{port}", process, driver, file, api)
+        url = line_with(process, "listening on").split()[
+            -1
+        ]  # a port that was looked for before may be another's by now
+        yield Running(url, process, driver, file, api)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
 

@@ -31,10 +31,12 @@ def answers(port: int) -> bool:
 def line_with(process: subprocess.Popen[str], *wanted: str) -> str:
     """Read standard error up to a line that holds one of the texts; the agent's end fails the test."""
     assert process.stderr is not None
+    said = []
     while line := process.stderr.readline():
         if any(text in line for text in wanted):
             return line
-    raise AssertionError("the agent ended")
+        said.append(line)
+    raise AssertionError(f"the agent ended with {process.wait(timeout=10)}: {''.join(said[-20:])}")
 
 
 @pytest.fixture

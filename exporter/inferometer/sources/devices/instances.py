@@ -34,6 +34,7 @@ class Instances:
         # The key is UUID and name: an identifier may be used again for another shape, and the name has the profile.
         self._known: dict[tuple[str, str], tuple[Subject, Facts | None]] = {}
         self._groups: dict[str, int | None] = {}  # the GPU instance's id, by UUID
+        self._sharing: set[str] = set()  # those that were not alone in their GPU instance at the last read, by UUID
 
     def read(self, parent: calls.Handle, due: Collection[str], failed: list[Complaint]) -> list[tuple[Facts, Facts]]:
         """Give each instance's facts, and its `values` of the tiers that are due, in the order of the MIG indexes."""
@@ -41,10 +42,14 @@ class Instances:
         self.handles = [(subject.uuid, handle) for handle, subject, _ in found]
         groups = Counter(facts["gi"] for _, _, facts in found)
         self.unsupported = []
+        sharing: set[str] = set()
         result = []
         for handle, subject, facts in found:
             values: list[Value] = []
             if groups[facts["gi"]] > 1:
+                # What it told while it was alone is taken back at once: all tiers were read, and tell nothing.
+                tiers = due if subject.uuid in self._sharing else calls.TIERS
+                sharing.add(subject.uuid)
                 # Memory is the GPU instance's: copied onto each of its compute instances it would count more than once.
                 shared = [
                     (subject.uuid, quantity.metric, row.ways[0].call, _SHARED)
@@ -54,8 +59,10 @@ class Instances:
                 self.unsupported += dict.fromkeys(shared)
             else:
                 values = subject.read(handle, due, failed, parent)
+                tiers = subject.tiers
                 self.unsupported += subject.unsupported
-            result.append((facts, {"tiers": list(subject.tiers), "values": values}))
+            result.append((facts, {"tiers": list(tiers), "values": values}))
+        self._sharing = sharing
         return result
 
     def close(self) -> None:

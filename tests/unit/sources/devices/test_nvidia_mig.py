@@ -89,6 +89,18 @@ def test_memory_that_compute_instances_share_is_nobodys_alone(driver: Driver, op
     assert values(source.read(), "MIG-1111")["gpu.mig.memory.usage"] == 1.0 * GIB
 
 
+def test_what_an_instance_told_while_it_was_alone_is_taken_back(driver: Driver, opened: Open) -> None:
+    """A second compute instance comes into its GPU instance between two reads of the medium tier: nothing is told on."""
+    twins = (Instance("MIG-1111", gi=2, ci=0), Instance("MIG-2222", gi=2, ci=1))
+    driver.is_now(Node((replace(SHARED, instances=twins[:1]),)))
+    source = opened()
+    for _ in range(2):  # the second time of the fast tier alone
+        assert "gpu.mig.memory.bar1.usage" in values(source.read(), "MIG-1111")
+
+    driver.is_now(Node((replace(SHARED, instances=twins),)))
+    assert values(source.read(), "MIG-1111") == NO_PROCESSES
+
+
 def test_the_same_identifier_with_another_shape_is_described_anew(driver: Driver, opened: Open) -> None:
     """An instance that was made anew under the same UUID is not taken for the one before."""
     driver.is_now(Node((SHARED,)))

@@ -74,8 +74,10 @@ class Exposition:
             families = _with_exemplars(families, snapshot.exemplars)
         ends = (*layout.cuts[1:], (len(families), len(page)))
         for (first, begin), (last, end) in zip(layout.cuts, ends, strict=True):
-            stamp = max((family.stamp for family in families[first:last]), default=0)
-            yield Part(stamp, partial(_joined, page, begin, end, families[first:last]))
+            own = families[first:last]
+            # A page without families is its node's word alone, which nothing here tells apart: it is always a new one.
+            stamp = max([family.stamp for family in own]) if own else next(stamps)
+            yield Part(stamp, partial(_joined, page, begin, end, own))
 
 
 def _kept(families: Sequence[Family]) -> tuple[Family, ...]:

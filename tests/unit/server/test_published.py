@@ -12,7 +12,7 @@ from inferometer import compression
 from inferometer.model import Resource, Snapshot
 from inferometer.server import Published
 from inferometer.server import published as published_pages
-from inferometer.views.prometheus import Part
+from inferometer.views.prometheus import Exposition, Part
 
 
 def snapshot(at: float) -> Snapshot:
@@ -133,3 +133,19 @@ def test_a_renderer_that_fails_fails_alone_and_is_tried_again() -> None:
     assert published.page("html") == b"html"
     fails = False
     assert published.page("text") == b"text"
+
+
+def test_an_empty_page_says_the_newest_node() -> None:
+    """Compressed, too: where no series is, the node's name alone tells one page from the one before."""
+    exposition = Exposition()
+    published = Published({"text": lambda snapshot: exposition.parts(snapshot, openmetrics=False)})
+    for name in ("a", "b"):
+        published.publish(Snapshot(at=1.0, steady=1.0, node=Resource.of({"service.name": name, "host.name": name})))
+        packed = published.page("text", gzipped=True)
+        assert packed is not None
+        assert gzip.decompress(packed) == published.page("text") == _plain(published)
+
+
+def _plain(published: Published) -> bytes:
+    assert published.newest is not None
+    return Exposition().render(published.newest, openmetrics=False)

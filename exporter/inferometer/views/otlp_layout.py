@@ -28,8 +28,10 @@ def _resource(part: _Part) -> Resource:
     return part[0].resource
 
 
-def _name(part: _Part) -> str:
-    return part[0].metric.name
+def _name(part: _Part) -> tuple[str, Instrument]:
+    """Give what the points of one Metric share: points of another instrument have other fields."""
+    metric = part[0].metric
+    return metric.name, metric.instrument
 
 
 def lay_out(told: Sequence[Filled], max_bytes: int) -> tuple[tuple[bytes, ...], int]:
@@ -70,7 +72,7 @@ def marks(
 
 
 def _by_resource(told: Sequence[Filled]) -> list[list[_Part]]:
-    """Put blocks in order: by resource and then by metric's name, each as it first appears; no name is there twice."""
+    """Put blocks in order: by resource and then by metric, each as it first appears; none is there twice."""
     parts = [part for blocks, pieces in told for part in zip(blocks, repeat(pieces))]
     found: dict[object, list[_Part]] = defaultdict(list)
     for part in parts:
@@ -86,8 +88,8 @@ def _by_resource(told: Sequence[Filled]) -> list[list[_Part]]:
 
 
 def _joined(parts: Iterable[_Part]) -> list[_Part]:
-    """Make one of the parts of a resource that have one name."""
-    names: dict[str, list[_Part]] = {}
+    """Make one of the parts of a resource that are one metric by name and instrument."""
+    names: dict[tuple[str, Instrument], list[_Part]] = {}
     for part in parts:
         names.setdefault(_name(part), []).append(part)
     return [several[0] if len(several) == 1 else _one(several) for several in names.values()]

@@ -193,3 +193,23 @@ def test_a_delta_has_the_exemplars_of_its_own_time() -> None:
             (body,) = Encoder().requests(said, max_bytes=HUGE, deltas=deltas)
             (metric,) = parsed(body).resource_metrics[0].scope_metrics[0].metrics
             assert len(metric.sum.data_points[0].exemplars) == expected
+
+
+def test_metrics_of_one_name_and_different_kinds_stay_apart() -> None:
+    """The ends of a family that has changed its type may be owed together: each kind has a Metric that a receiver can read."""
+    gauge, histogram = (catalog.verbatim("my:a", kind, ()) for kind in (Instrument.GAUGE, Instrument.HISTOGRAM))
+    names = ("e",) * len(gauge.keys)
+    ended = (
+        Point(gauge, names, 1.0, AT, None, NODE),
+        Point(histogram, names, Histogram((1.0,), (1, 2), 3.0), AT, None, NODE),
+    )
+
+    for max_bytes in (HUGE, 700):
+        requests = Encoder().requests(snapshot(), max_bytes=max_bytes, ended=ended)
+        kinds = [
+            m.WhichOneof("data")
+            for r in requests
+            for b in parsed(r).resource_metrics
+            for m in b.scope_metrics[0].metrics
+        ]
+        assert kinds == ["gauge", "histogram"]

@@ -38,12 +38,21 @@ def texts(metric: Metric, attributes: Sequence[str | None], bounds: Sequence[flo
     )
 
 
-@lru_cache(256)  # the same few tuples in all series
 def edges(bounds: tuple[float, ...] | None) -> tuple[str, ...]:
     """Write the edges of a histogram's buckets; its sum and count, and any other number, have none."""
     if bounds is None:
         return ("",)
+    return _known_edges(bounds) if len(bounds) <= _FEW else _edges(bounds)
+
+
+def _edges(bounds: tuple[float, ...]) -> tuple[str, ...]:
     return (*(f"{label('le', edge)}}} " for edge in (*map(boundary, bounds), "+Inf")), "", "")
+
+
+_FEW = (
+    128  # edges that are worth being kept, more than any engine has; a hostile one's thousands may be others every time
+)
+_known_edges = lru_cache(256)(_edges)  # the same few tuples in all series
 
 
 def _labels(metric: Metric, attributes: Sequence[str | None]) -> list[str]:

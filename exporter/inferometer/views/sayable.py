@@ -2,7 +2,6 @@
 """What an output may say of a snapshot: finite numbers and histograms whose parts agree."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import pairwise
 from math import isfinite
 from operator import is_, itemgetter, sub
@@ -79,9 +78,9 @@ def _rise(several: Sequence[tuple[float, ...]]) -> bool:
     """Tell whether all of several bounds can be said. Those of a series are the very same tuple from tick to tick."""
     if all(map(is_, map(_known.get, map(id, several)), several)):
         return True
-    if not all(map(_are_bounds, several)):
+    if not all(_are_bounds(bounds) for bounds in several if _known.get(id(bounds)) is not bounds):
         return False
-    if len(_known) > _MOST_KNOWN:
+    if len(_known) + sum(map(len, _known.values())) > _MOST_KNOWN:
         _known.clear()
     _known.update(zip(map(id, several), several, strict=True))
     return True
@@ -89,10 +88,9 @@ def _rise(several: Sequence[tuple[float, ...]]) -> bool:
 
 # Bounds that can be said, by identity: to look one up by its value takes as long as to look at it.
 _known: dict[int, tuple[float, ...]] = {}
-_MOST_KNOWN = 1024
+_MOST_KNOWN = 1 << 17  # with the edges of all: a hostile engine's page has thousands, and others every time
 
 
-@lru_cache(256)  # the same few tuples at every tick
 def _are_bounds(bounds: tuple[float, ...]) -> bool:
     """Tell whether bounds are finite and rise."""
     return all(map(_is_finite, bounds)) and all(low < high for low, high in pairwise(bounds))

@@ -8,6 +8,7 @@ import pytest
 from example import SNAPSHOT, point
 from inferometer import catalog
 from inferometer.model import Histogram, Value
+from inferometer.views import prometheus_text
 from inferometer.views import sayable as sayable_values
 from inferometer.views.sayable import are_sayable, sayable
 
@@ -58,3 +59,18 @@ def test_bounds_are_looked_at_once_and_no_more_of_them_are_remembered_than_fit(m
         good, bad = Histogram((float(i), i + 1.0), (1, 2, 3), 1.0), Histogram((float(i), float(i)), (1, 2, 3), 1.0)
         assert [are_sayable([good]), are_sayable([good, good]), are_sayable([bad])] == [True, True, False]
         assert len(sayable_values._known) <= 4
+
+
+def test_bounds_that_are_others_every_time_are_forgotten() -> None:
+    """An engine whose pages have thousands of edges, and others each time, takes no memory for those that are gone."""
+    for i in range(40):
+        bounds = tuple(float(edge * 100 + i) for edge in range(10_000))
+        assert are_sayable([Histogram(bounds, (0,) * 10_001, 0.0)])
+        assert prometheus_text.edges(bounds)[1] == f'le="{100.0 + i}"}} '
+
+    assert sum(map(len, sayable_values._known.values())) < 200_000
+    assert prometheus_text._known_edges.cache_info().currsize <= 256
+    assert prometheus_text.edges((1.0, 2.0)) is prometheus_text.edges((1.0, 2.0))
+    before = prometheus_text._known_edges.cache_info().currsize
+    prometheus_text.edges(tuple(map(float, range(10_000))))
+    assert prometheus_text._known_edges.cache_info().currsize == before

@@ -63,35 +63,38 @@ class Crew:
         while (batch := self._batches.get()) is not None:
             began, left = batch[0], set(batch[1])
             try:
-                _see_to(began, left)
+                self._see_to(began, left)
             except Exception:
                 log.exception("a defect of ours while reading many sources")
             for seat in left:
                 seat.hand_over()
             del batch, left  # until the next tick nothing is held on to
 
-
-def _see_to(began: float, left: set[Seat]) -> None:
-    """Ask and read; take those out of `left` with whom nothing is left to be done."""
-    poll, waiting = select.poll(), dict[int, Seat]()
-    for seat in sorted(left, key=lambda each: each.moment):
-        time.sleep(max(0.0, began + seat.moment - time.monotonic()))
-        descriptor = seat.ask()
-        if descriptor is None or descriptor < 0:  # one that was closed meanwhile
-            left.remove(seat)
-            seat.hand_over()
-        else:
-            poll.register(descriptor, select.POLLIN)
-            waiting[descriptor] = seat
-    until = time.monotonic() + _PATIENCE
-    end = until + _EACH * len(waiting)
-    while waiting:
-        rest = max(0.0, min(until, end) - time.monotonic())
-        done = [descriptor for descriptor, _ in poll.poll(rest * 1000) if waiting[descriptor].take()]
-        for descriptor in done:
-            poll.unregister(descriptor)
-            left.remove(waiting.pop(descriptor))
-        if done:
-            until = time.monotonic() + _PATIENCE
-        elif not rest:  # who was there when time was up has been read
-            return
+    def _see_to(self, began: float, left: set[Seat]) -> None:
+        """Ask and read; take those out of `left` with whom nothing is left to be done."""
+        poll, waiting = select.poll(), dict[int, Seat]()
+        for seat in sorted(left, key=lambda each: each.moment):
+            time.sleep(max(0.0, began + seat.moment - time.monotonic()))
+            descriptor = seat.ask()
+            if descriptor is None or descriptor < 0:  # one that was closed meanwhile
+                left.remove(seat)
+                seat.hand_over()
+            else:
+                poll.register(descriptor, select.POLLIN)
+                waiting[descriptor] = seat
+        until = time.monotonic() + _PATIENCE
+        end = until + _EACH * len(waiting)
+        while waiting:
+            # Who is due at the next tick does not wait for the answers of this one.
+            rest = max(0.0, min(until, end) - time.monotonic()) if self._batches.empty() else 0.0
+            done = False
+            for descriptor, _ in poll.poll(rest * 1000):
+                seat = waiting[descriptor]
+                if seat.take():  # after a defect in another it must not be read once more
+                    done = True
+                    poll.unregister(descriptor)
+                    left.remove(waiting.pop(descriptor))
+            if done:
+                until = time.monotonic() + _PATIENCE
+            elif not rest:  # who was there when time was up has been read
+                return

@@ -112,6 +112,37 @@ def test_a_defect_leaves_everybody_to_their_own_threads(
     assert "a defect of ours" in caplog.text
 
 
+def test_a_defect_has_nothing_read_again_that_was_read(crew: Crew, seats: list[Seat]) -> None:
+    """Two threads would read one source at once, at the next tick."""
+    sound, defect = seats[:2]
+    for seat in seats[:2]:
+        seat.moment = 0.0
+        seat.theirs.send(b"5")
+    sound.answered = b"1234"
+    defect.take = lambda: sound.ended.is_set() and 1 / 0 > 0  # type: ignore[method-assign]  # as above
+    crew.start(time.monotonic(), seats[:2])
+    assert defect.handed_over.wait(10)
+    with closing(Seat(asks=False)) as after:
+        crew.start(time.monotonic(), [after])
+        assert after.handed_over.wait(10)
+    assert sound.ended.is_set()
+    assert not sound.handed_over.is_set()
+
+
+def test_the_next_tick_waits_for_no_answer(crew: Crew, seats: list[Seat], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever still makes others wait when it begins is handed over, and those who are due then are asked."""
+    monkeypatch.setattr("inferometer.crew._PATIENCE", 3600.0)
+    monkeypatch.setattr("inferometer.crew._EACH", 3600.0)
+    endless, quick = seats[1], seats[2]
+    endless.take = lambda: False  # type: ignore[method-assign]  # there is always more
+    endless.theirs.send(b"1")
+    quick.theirs.send(b"12345")
+    crew.start(time.monotonic(), [endless])
+    crew.start(time.monotonic(), [quick])
+    assert endless.handed_over.wait(10)
+    assert quick.ended.wait(10)
+
+
 def test_a_crew_that_is_closed_ends() -> None:
     """After what it has begun."""
     before = set(threading.enumerate())

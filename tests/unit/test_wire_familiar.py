@@ -219,3 +219,11 @@ def test_all_that_comes_is_told() -> None:
         for _ in range(3):
             asking.get(peer.url())
     assert told == [len(usual)] * 3
+
+
+def test_an_interim_answer_is_not_taken_for_the_answer() -> None:
+    """Even one that says how long it is, which it must not: what stands behind it is the answer, each time."""
+    sent = answer(b"a 1\n")
+    both = b"HTTP/1.1 100 Continue\r\nContent-Length: %d\r\n\r\n" % len(sent) + sent
+    with peer_with(in_turn(both, both)) as peer, client() as asking:
+        assert [asking.get(peer.url()).body for _ in range(2)] == [b"a 1\n"] * 2

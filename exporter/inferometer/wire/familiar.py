@@ -102,9 +102,8 @@ def learn(head: bytes, response: http.client.HTTPResponse) -> Familiar | None:
     if end < 0 or response.status != http.HTTPStatus.OK or response.will_close or is_compressed(response):
         return None
     lines = head[:end].split(b"\r\n")
-    if lines[0].split()[1:2] != [
-        b"200"
-    ]:  # what came first is no answer: an interim one went before it (RFC 9110 section 15.2)
+    # Before the answer an interim one may have come (RFC 9110 section 15.2), whose head is then what came first.
+    if lines[0].split()[1:2] != [b"200"]:
         return None
     names = [line.partition(b":")[0].lower() for line in lines]
     unusual = any(not name or name[:1].isspace() or b"\n" in line for name, line in zip(names, lines, strict=True))

@@ -129,13 +129,15 @@ class _Reader:
         """Take what the source has answered so far; tell whether nothing is left to be done here."""
         if self._prompt is None:
             return True
+        began = time.monotonic()
         value, trouble = self._attempt(self._prompt.take)
         if value is None and trouble is None:
             if self._prompt.is_prompt:
                 return False
             self.hand_over()
         else:
-            self._end(value, trouble, self._asked_at)
+            # Neither the time until it was asked counts nor the time that its answer lay there.
+            self._end(value, trouble, self._prompt.took + time.monotonic() - began, self._asked_at)
         return True
 
     def hand_over(self) -> None:
@@ -170,7 +172,8 @@ class _Reader:
             self._go.acquire()
             if self._stopped:
                 break
-            self._end(*self._attempt(self.source.read))
+            value, trouble = self._attempt(self.source.read)
+            self._end(value, trouble, time.monotonic() - self._began)
         with contextlib.suppress(Exception):
             self.source.close()
 
@@ -185,10 +188,10 @@ class _Reader:
             what = repr(error)[:_LONGEST_DEFECT]
             return None, Trouble(Reason.INTERNAL, f"{self._label()}: {what}", "Please report this with the log.")
 
-    def _end(self, value: object, trouble: Trouble | None, at: float | None = None) -> None:
+    def _end(self, value: object, trouble: Trouble | None, took: float, at: float | None = None) -> None:
         with self._round.over:
             if not self._stopped:
-                self._report(time.monotonic() - self._began, value, trouble, at)
+                self._report(took, value, trouble, at)
             self.busy = False
             self._round.answered(self)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All outgoing HTTP: total deadlines, bounded bodies, trust, credentials, one kept connection, no secret in any message."""
 
+import contextlib
 import http.client
 import ssl
 import threading
@@ -75,6 +76,7 @@ class Client:
         self._wires: set[Wire] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self.took = 0.0  # seconds, of what `come` gave last
 
     def get(self, url: str, *, accept: str = "*/*", headers: Mapping[str, str] = EMPTY) -> Response:
         """GET a page. Any status but a redirect's is the caller's to judge.
@@ -121,6 +123,8 @@ class Client:
         if found is None:
             self._put_ahead(*ahead)
             return None
+        with contextlib.suppress(OSError):  # it may be closed meanwhile
+            self.took = ahead[1].took()
         self._settle(*ahead, keep=True)
         return Response(http.HTTPStatus.OK, *found)
 

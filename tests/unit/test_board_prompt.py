@@ -15,7 +15,7 @@ from inferometer.model import Reason, Trouble
 class Prompt:
     """A source whose question is answered at once, unless it is told otherwise."""
 
-    name, period, deadline, moment = "prompt", 30.0, 30.0, 0.0
+    name, period, deadline, moment, took = "prompt", 30.0, 30.0, 0.0, 0.0
 
     def __init__(self, instance: str, take: Callable[[], object] | None = None) -> None:
         self.instance = instance
@@ -158,3 +158,15 @@ def test_a_prompt_source_that_is_removed_while_it_is_asked_is_forgotten(board: B
     poller.tick(patience=10)
     assert quick.readers[-1] == "crew"
     assert "deaf" not in {frame.instance for frame in board.frames().outcomes}
+
+
+def test_a_read_took_as_long_as_its_answer_took_to_come(board: Board, poller: Poller) -> None:
+    """However long others were waited for, and however late in the period it was asked."""
+    early, last = Prompt("early", lambda: "quick"), Prompt("last", lambda: "quick")
+    early.took, last.took, last.moment = 1000.0, 2000.0, 0.01
+    for each in (early, last):
+        poller.add(each)
+    poller.tick()
+    took = {frame.instance: frame.took for frame in board.frames().good}
+    assert 1000.0 <= took["early"] < 1500.0
+    assert 2000.0 <= took["last"] < 2500.0

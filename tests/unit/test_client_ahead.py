@@ -4,6 +4,7 @@
 import select
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,24 @@ def test_a_client_that_is_closed_asks_and_reads_nothing() -> None:
         assert asking.come() is None
         assert not asking.is_prompt
         assert asking.ask_ahead(peer.url()) is None
+
+
+def test_an_answer_took_as_long_as_it_was_on_its_way() -> None:
+    """Not as long as it lay there until somebody read it."""
+
+    def run(peer: Peer, connection: socket.socket) -> None:
+        peer.question(connection)
+        connection.sendall(PAGE)
+        peer.question(connection)
+        time.sleep(0.1)
+        connection.sendall(PAGE)
+        connection.recv(1)
+
+    with peer_with(run) as peer, client() as asking:
+        asking.get(peer.url())
+        asked = time.monotonic()
+        wait_for(asking.ask_ahead(peer.url()))
+        there = time.monotonic()
+        time.sleep(0.5)
+        assert asking.come() is not None
+        assert 0.08 < asking.took < there - asked + 0.05  # the kernel counts in ticks of its own

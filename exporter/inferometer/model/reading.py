@@ -114,6 +114,11 @@ class Prompt(Protocol):
         """Whether it can be asked now, and once it is asked, whether the answer is still on its way."""
         ...
 
+    @property
+    def took(self) -> float:
+        """Seconds from the question to the answer that `take` gave last, without how long it lay waiting."""
+        ...
+
     def ask(self) -> int | None:
         """Ask, without waiting; give the descriptor that tells when something comes. None: it has to be `read`."""
         ...

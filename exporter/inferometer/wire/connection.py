@@ -7,6 +7,7 @@ import io
 import select
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Mapping
 
@@ -26,6 +27,8 @@ OPTIONS = (
 )
 _SPARE = 2 << 10  # bytes for the head, and by which a page may have grown since the one before
 _MOST_AT_ONCE = 4 * CHUNK
+_LAST_SENT, _LAST_RECEIVED = 44, 52  # of struct tcp_info, linux/tcp.h: milliseconds since data went, and came
+_INFO = 56
 
 
 class Wire:
@@ -158,6 +161,14 @@ class Wire:
     def is_expecting(self) -> bool:
         """Whether an answer like the one before is on its way, as far as is known."""
         return self._coming is not None
+
+    def took(self) -> float:
+        """Give the seconds from the newest question to what came last of its answer, wherever that lay since."""
+        told = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO)
+        if len(told) < _INFO:
+            return 0.0
+        sent, received = (int.from_bytes(told[at : at + 4], sys.byteorder) for at in (_LAST_SENT, _LAST_RECEIVED))
+        return max(0.0, (sent - received) / 1000.0)
 
     def received(self) -> int:
         """Give how many bytes came since this was asked before, heads and all, TLS aside."""

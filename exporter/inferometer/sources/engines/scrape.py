@@ -93,6 +93,11 @@ class Engine:
         """Whether it can be asked without waiting, or has been and answers as before. One that fails is asked with patience."""
         return not self._failures and self._client.is_prompt
 
+    @property
+    def took(self) -> float:
+        """Seconds that the page took to come that was taken last."""
+        return self._client.took
+
     def ask(self) -> int | None:
         """Ask for the page on the kept connection, if it can be; give its descriptor."""
         self._waited = True

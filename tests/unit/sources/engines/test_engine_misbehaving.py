@@ -39,21 +39,21 @@ class _Serving:
         """Send it somehow; tell whether the connection goes on."""
         usual = answer(page, TEXT)
         cut = self._random.randrange(1, len(usual))
-        goes_on, *pieces = self._random.choice(
+        goes_on, pieces = self._random.choice(
             (
-                *[(True, usual)] * 6,
-                *[(True, chunked(page))] * 3,
-                (True, usual[:cut], usual[cut:]),
-                (True, usual + usual),  # the second is nobody's
-                (True, chunked(*[page[i : i + 7] for i in range(0, len(page), 7)], end=b"0\r\nX-A: 1\r\n\r\n")),
-                (True, b"HTTP/1.1 100 Continue\r\n\r\n", usual),
-                (True, answer(gzip.compress(page), TEXT, b"Content-Encoding: gzip")),
-                (True, answer(b"no", status=b"500 Oh")),
-                (True, answer(b"", b"Location: /there", status=b"302 Found")),
-                (False, usual),
-                (False, usual[:cut]),
-                (False, b"HTTP/1.0 200 OK\r\n\r\n" + page),
-                (False,),
+                *[(True, [usual])] * 6,
+                *[(True, [chunked(page)])] * 3,
+                (True, [usual[:cut], usual[cut:]]),
+                (True, [usual + usual]),  # the second is nobody's
+                (True, [chunked(*[page[i : i + 7] for i in range(0, len(page), 7)], end=b"0\r\nX-A: 1\r\n\r\n")]),
+                (True, [b"HTTP/1.1 100 Continue\r\n\r\n", usual]),
+                (True, [answer(gzip.compress(page), TEXT, b"Content-Encoding: gzip")]),
+                (True, [answer(b"no", status=b"500 Oh")]),
+                (True, [answer(b"", b"Location: /there", status=b"302 Found")]),
+                (False, [usual]),
+                (False, [usual[:cut]]),
+                (False, [b"HTTP/1.0 200 OK\r\n\r\n" + page]),
+                (False, []),
             )
         )
         for piece in pieces:

@@ -69,10 +69,11 @@ class Reader:
         layout, values, exemplars = self._parser.parse(body, content_type)
         if layout is not self._layout:
             self._begin(layout)
-        before, self._before = self._before, (self._said.read(values), self._words.read(values), exemplars)
+        now = self._said.read(values), self._words.read(values), exemplars
         # Without any exemplars these are the same object, too.
-        if self._report is None or not all(map(is_, self._before, before)):
-            self._report = self._told(*self._before, len(values))
+        if self._report is None or not all(map(is_, now, self._before)):
+            self._report = self._told(*now, len(values))
+            self._before = now
         return self._report
 
     def _told(self, said: Told, words: Told, exemplars: Known, samples: int) -> EngineReport:

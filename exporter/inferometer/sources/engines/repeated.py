@@ -39,7 +39,8 @@ class Repeated:
     def __init__(self, outputs: Sequence[Readable]) -> None:
         self._outputs = outputs
         self._picks = [_picker(output.slots) for output in outputs]
-        self._raw: list[Any] = [None] * len(outputs)  # what each output was read from
+        self._nothing: list[Any] = [None] * len(outputs)
+        self._raw = self._nothing  # what each output was read from
         self._read: list[Reading | Doubt | None] = [None] * len(outputs)
         self._told = Told()
 
@@ -48,7 +49,8 @@ class Repeated:
         raw = [pick(values) for pick in self._picks]
         if raw == self._raw:
             return self._told
-        for i in compress(range(len(raw)), map(ne, raw, self._raw)):
+        before, self._raw = self._raw, self._nothing  # until all are read: a defect in one leaves the others half new
+        for i in compress(range(len(raw)), map(ne, raw, before)):
             try:
                 self._read[i] = self._outputs[i].read(values)
             except DoubtError as error:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a reader remembers: what stands still is the same object again, and nothing else is."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferometer import catalog
 from inferometer.config import Passthrough
-from inferometer.model import Histogram, Target, Trouble
+from inferometer.model import Histogram, Reading, Target, Trouble
 from inferometer.sources.engines.reader import Reader
+from inferometer.sources.engines.repeated import Repeated
 
 TARGET = Target("ns/pod:8000", "http://10.0.0.1:8000/metrics")
 WORDS = Passthrough(allow=("vllm:*", "own_*"))
@@ -94,3 +98,26 @@ def test_a_histogram_is_believed_if_its_buckets_rise_by_whole_numbers(
             int(high) - int(low) for low, high in zip([0.0, *numbers], numbers, strict=False)
         )
         assert all(isinstance(each, int) for each in reading.value.counts)
+
+
+class _Faulty:
+    """An output that cannot be read of a page that says 2 in its slot: a defect of ours."""
+
+    def __init__(self, slot: int, *, fails: bool) -> None:
+        self.slots = (slot,)
+        self._fails = fails
+
+    def read(self, values: Sequence[float], /) -> Reading:
+        value = values[self.slots[0]]
+        if self._fails and value == 2:
+            raise ZeroDivisionError
+        return Reading("", catalog.BY_NAME["inference.requests.running"], (), value)
+
+
+def test_after_a_defect_nothing_is_told_of_the_page_that_had_it() -> None:
+    """What was read of it before the defect is read again of the next page."""
+    repeated = Repeated([_Faulty(0, fails=False), _Faulty(1, fails=True)])
+    repeated.read([1.0, 1.0])
+    with pytest.raises(ZeroDivisionError):
+        repeated.read([2.0, 2.0])
+    assert [each.value for each in repeated.read([1.0, 3.0]).readings] == [1.0, 3.0]

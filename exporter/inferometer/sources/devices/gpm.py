@@ -8,6 +8,7 @@ to read, and nothing ever sleeps for it.
 import contextlib
 import time
 from collections.abc import Callable, Iterable
+from ctypes import memmove, sizeof
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ class _Query(NamedTuple):
     ids: tuple[int, ...]
     question: Any
     metrics: Any
+    blank: bytes  # what the metrics that are asked for are before the driver writes them
 
 
 # One that nobody uses now for each choice of ids: one has 19 KB, too much to keep one for every device, and takes long to
@@ -37,6 +39,7 @@ class _Query(NamedTuple):
 _spare: dict[tuple[int, ...], _Query] = {}
 _MOST_SPARE = 8
 _ANSWER = ("nvmlReturn", "value")
+_UNKNOWN = 999  # NVML_ERROR_UNKNOWN
 Wanted = tuple[tuple[int, ...], ...]  # ids of metrics, those of one generation together
 
 
@@ -116,6 +119,8 @@ class Gpm:
     def _query(self, ids: tuple[int, ...]) -> dict[int, float | str]:
         """Ask for metrics of one generation between the two samples."""
         query = self._borrow(ids)
+        # A driver that wrote nothing must not seem to tell what it told of another device.
+        memmove(query.metrics, query.blank, len(query.blank))
         codes.put(query.question, "sample1", self._newer)
         codes.put(query.question, "sample2", self._older)
         self._mark(calls.GPM_CALL)
@@ -146,8 +151,8 @@ class Gpm:
         question.numMetrics = len(ids)
         metrics = question.metrics
         for i, number in enumerate(ids):
-            metrics[i].metricId = number
-        return _Query(ids, question, metrics)
+            metrics[i].metricId, metrics[i].nvmlReturn = number, _UNKNOWN
+        return _Query(ids, question, metrics, bytes(metrics)[: sizeof(metrics[0]) * len(ids)])
 
 
 def _answer(code: int, value: float) -> float | str:

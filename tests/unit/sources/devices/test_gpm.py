@@ -4,12 +4,15 @@
 import time
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
+import pynvml  # noqa: TID251  # its structures only; no driver is called
 import pytest
 
 from fakenvml.driver import Driver, Open, wait_until
 from fakenvml.fakenvml import Fault, Gpu, Instance, Node
 from inferometer.model import DeviceReport
+from inferometer.sources.devices import gpm
 from inferometer.sources.devices.nvidia import Nvidia
 
 PARENT = Gpu("GPU-a", mig=1, instances=(Instance("MIG-1", gi=7), Instance("MIG-2", gi=3, gpm={2: 80.0, 10: 12.5})))
@@ -149,3 +152,26 @@ def test_samples_are_freed(driver: Driver, opened: Open, change: str) -> None:
 
     wait_until(lambda: any(call == "nvmlShutdown" for _, call, _ in driver.calls()))
     assert [subject for _, call, subject in driver.calls() if call == "gpm_samples_alive"] == []
+
+
+def test_a_driver_that_writes_nothing_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The room of an answer is used again, for another device too: what was in it is not told as that one's."""
+    written: list[float] = [0.5]
+
+    def answer(question: pynvml.c_nvmlGpmMetricsGet_t) -> None:
+        for value in written:
+            question.metrics[0].nvmlReturn, question.metrics[0].value = 0, value
+
+    monkeypatch.setattr(pynvml, "nvmlGpmQueryDeviceSupport", lambda _: SimpleNamespace(isSupportedDevice=1))
+    monkeypatch.setattr(pynvml, "nvmlGpmSampleAlloc", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlGpmMetricsGet", answer)
+    monkeypatch.setattr(gpm, "_SHORTEST", 0.0)
+    told = []
+    for values in ([0.5], []):
+        device = gpm.Gpm(pynvml, lambda _: None, lambda _handle, _sample: None)
+        device._older = device._newer = pynvml.c_nvmlGpmSample_t()
+        written[:] = values
+        device.read(None, ((2,),))
+        told.append(device.read(None, ((2,),)))
+
+    assert told == [{2: 0.5}, {2: "unknown"}]

@@ -60,8 +60,10 @@ class Draft:
         if part is None or before != told or (part.timed and not self._holds(said)):
             sheet = Sheet(at, self.common, self.node)
             put(sheet, *told)
-            # A change that came without a newer read is missed by whoever looks for newer points: the next read says it again.
-            said, read, part = self.now if at != read else -inf, at, sheet.part(part)
+            # What has changed, or is back, without a newer read is missed by whoever looks for newer points, or for points newer
+            # than the end of what was there before: the next read says it again.
+            part = sheet.part(part)
+            said, read = -inf if at == read or (part.timed and before != told) else self.now, at
         elif at != read and not self._holds(said):
             said, read, part = self.now, at, part.retold(at)
         self.recall.note(key, (told, said, read, part))

@@ -17,7 +17,9 @@ from integration.collectors import LOST, RETRYING, collector, prometheus_for_otl
 from integration.programs import Needs
 from whole.agents import await_that
 
-ONE_A_PUSH = "inferometer_series"  # it has one sample of each snapshot, at the snapshot's time
+ONE_A_PUSH = (
+    'inferometer_source_age_seconds{inferometer_source="nvidia"}'  # it has a sample of each snapshot, at its time
+)
 NO_MEMORY = "processors::memory_limiter::limit_mib: 1"  # less than it has when it starts
 # An agent that soon takes no answer for a failure, and is not sparing with what waited.
 HASTY: dict[str, Any] = {"timeout": Seconds(1), "spool": Spool(rate=Size(1 << 30))}

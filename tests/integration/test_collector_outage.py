@@ -18,7 +18,7 @@ from integration.programs import Needs
 from whole.agents import await_that
 
 ONE_A_PUSH = (
-    'inferometer_source_age_seconds{inferometer_source="nvidia"}'  # it has a sample of each snapshot, at its time
+    'inferometer_source_age_seconds{inferometer_source_name="nvidia"}'  # it has a sample of each snapshot, at its time
 )
 NO_MEMORY = "processors::memory_limiter::limit_mib: 1"  # less than it has when it starts
 # An agent that soon takes no answer for a failure, and is not sparing with what waited.

@@ -23,7 +23,9 @@ from integration.programs import Needs
 from otlp_receiver import HttpReceiver, series
 from whole.agents import await_that
 
-ONE_A_PUSH = "inferometer_series"  # it has one sample of each snapshot, at the snapshot's time
+ONE_A_PUSH = (
+    'inferometer_source_age_seconds{inferometer_source_name="nvidia"}'  # it has a sample of each snapshot, at its time
+)
 WINDOW = {"storage": {"tsdb": {"out_of_order_time_window": "30m"}}}
 
 

@@ -184,9 +184,7 @@ def tell(
 ) -> Column:
     """Make points that the agent itself says, all at once; those of `before` that say the same stay as they are."""
     if before is None or before.names is not names:
-        made = map(
-            _POINT, repeat(Point), zip(repeat(metric), names, values, repeat(at), repeat(None), repeat(resource))
-        )
+        made = _points(repeat(metric), names, values, repeat(at), repeat(None), repeat(resource))
         return Column(names, tuple(made), len(names))
     same = list(map(eq, map(_POINT_VALUE, before.group), values))
     if all(same):

@@ -3,7 +3,8 @@
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,3 +41,40 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_skip(report)
     return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Name the tests that failed once more at the very end: where CI=true what they say is printed whole, and can be long."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if COMPLETE and reporter is not None:
+        for report in (*reporter.stats.get("failed", ()), *reporter.stats.get("error", ())):
+            reporter.write_line(f"failed: {report.nodeid}")
+
+
+_LARGE = 24  # elements: from here on all of them would hide in what they differ
+_SHOWN = 10  # of each difference
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Say of large sets and mappings that should be equal only in what they differ: the end of a log then has it."""
+    differing: list[str] = []
+    if op != "==" or not isinstance(left, (AbstractSet, Mapping)) or not isinstance(right, (AbstractSet, Mapping)):
+        return None
+    if max(len(left), len(right)) < _LARGE:
+        return None
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        pairs = ((key, left[key], right[key]) for key in left if key in right)
+        differing = _shorten([f"{key!r}: {one!r} != {other!r}" for key, one, other in pairs if one != other])
+    return [
+        f"{len(left)} == {len(right)} elements, with these differences",
+        *(f"only on the left: {text}" for text in _shorten(repr(each) for each in left if each not in right)),
+        *(f"only on the right: {text}" for text in _shorten(repr(each) for each in right if each not in left)),
+        *differing,
+    ]
+
+
+def _shorten(texts: Iterable[str]) -> list[str]:
+    found = sorted(texts)
+    return found[:_SHOWN] + ([f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else [])

@@ -21,6 +21,7 @@ _sequences = itertools.count(1)
 
 _LONGEST_DEFECT = 300  # characters of an unexpected exception; one may quote a whole page
 _SHARE = 0.9  # of a period: how long a tick waits at most, so that the snapshot is made before the next one is due
+_STOOD = 0.1  # seconds that a wait takes too long: then nobody could answer, as this process was given no time
 
 
 class Board:
@@ -154,6 +155,10 @@ class _Reader:
         message = f"{self._label()} has not answered for {took:.1f} s"
         self._report(took, None, Trouble(Reason.TIMEOUT, message, "It is read again when it answers."))
 
+    def forgive(self, stood: float) -> None:
+        """Leave seconds in which it could not go on out of the read in progress. Condition held."""
+        self._began += stood
+
     def stop(self) -> None:
         """End the thread when its read returns, and release the source; no tick waits for it. Condition held."""
         self._stopped = True
@@ -213,7 +218,8 @@ class Poller:
     """Reads all sources on one monotonic tick and puts what they say on the board.
 
     `tick` returns when every source that was due has answered or met its deadline, and before the next tick is due; what
-    answers later is in the next snapshot.
+    answers later is in the next snapshot. Where the machine stood still meanwhile, or gave this process no time, it waits
+    once more, and no deadline has passed: else the snapshot after that has nothing in it, and all series end.
     """
 
     def __init__(self, board: Board, period: float, clock: Clock = time.time) -> None:
@@ -265,12 +271,20 @@ class Poller:
                 self._crew = self._crew or Crew()
                 self._crew.start(began, prompt)
             pending = self._round.pending = set(asked)
+            asleep = wake = began
+            stood = 0.0
             while pending:
                 now = time.monotonic()
+                if now - wake > _STOOD and not stood:
+                    stood = now - asleep
+                    end += stood
+                    for reader in self._readers.values():
+                        reader.forgive(stood)
                 waiting = [r for r in pending if not r.overdue(now)]
                 if not waiting or now >= end:
                     break
-                self._round.over.wait(min(end, *(began + r.source.deadline for r in waiting)) - now)
+                asleep, wake = now, min(end, *(began + stood + r.source.deadline for r in waiting))
+                self._round.over.wait(wake - now)
             now = time.monotonic()
             for reader in asked:
                 if reader.overdue(now):

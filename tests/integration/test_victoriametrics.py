@@ -29,7 +29,9 @@ def _without_resources(samples: Iterable[Sample], page: Page) -> Page:
     for name, labels in page:
         known.setdefault(name, set()).update(key for key, _ in labels)
     return kept(
-        sample._replace(labels=frozenset(pair for pair in sample.labels if pair[0] in known.get(sample.name, ())))
+        sample._replace(labels=frozenset(pair for pair in sample.labels if pair[0] in known[sample.name]))
+        if sample.name in known  # it may be a moment older than the page
+        else sample
         for sample in samples
     )
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The board and the poller: who is read when, and what counts for how long."""
 
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -347,3 +349,28 @@ def test_a_tick_waits_for_no_source_that_is_removed_meanwhile(board: Board, end:
     poller.close()
     assert is_over
     assert [f for f in board.frames().outcomes if f.trouble] == []
+
+
+def test_a_machine_that_stands_still_costs_no_source_its_answer(board: Board) -> None:
+    """A stop of a second amid a read neither ends the tick without it nor makes it late."""
+    stop = f"read -r _; kill -STOP {os.getpid()}; sleep 1; kill -CONT {os.getpid()}"
+    with subprocess.Popen(["/bin/sh", "-c", stop], stdin=subprocess.PIPE) as shell:
+
+        def read() -> object:
+            assert shell.stdin is not None
+            shell.stdin.write(b"\n")
+            shell.stdin.flush()
+            for _ in range(10):  # so much of its own time
+                time.sleep(0.02)
+            return "value"
+
+        poller = Poller(board, period=0.5)
+        poller.add(Scripted(read, period=0.5, deadline=0.9))
+        began = time.monotonic()
+        poller.tick()
+        took = time.monotonic() - began
+        poller.close(timeout=0.1)
+
+    assert took > 1
+    assert outcome(board).value == "value"
+    assert outcome(board).took < 1

@@ -56,3 +56,15 @@ def await_that(is_so: Callable[[], object], what: str, seconds: float = 30.0) ->
     while not is_so():
         assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.02)
+
+
+def eventually(check: Callable[[], None], seconds: float = 30.0) -> None:
+    """Check until nothing is wrong any more; on a machine that stalls a page can lack what was not read in time."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return check()
+        except (AssertionError, LookupError):
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.05)

@@ -12,14 +12,14 @@ from inferometer.simulation.ledger import EngineLedger, Ledger
 from inferometer.simulation.node import SimulatedNode
 from inferometer.xid_catalog import ALERTED
 from otlp_receiver import HttpReceiver
-from whole.agents import agent_on, await_that
+from whole.agents import agent_on, await_that, eventually
 from whole.pages import ROUTE_ONLY, Page, Series, get, received, scrape, values
 from whole.routes import names, same, still
 
 
-def next_snapshot(agent: app.Agent, count: int = 2) -> None:
+def next_snapshot(agent: app.Agent) -> None:
     """Wait for snapshots whose reads all began after now."""
-    for _ in range(count):
+    for _ in range(2):
         before = agent.newest
         await_that(lambda: agent.newest is not before, "a snapshot")  # noqa: B023  # called at once
 
@@ -138,25 +138,29 @@ def assert_engine_agrees(page: Page, engine: EngineLedger) -> None:
 
 def test_metrics_agree_with_the_ledger_before_and_after_time_passes(node: SimulatedNode) -> None:
     """Every GPU, instance, holding and engine is said as the node's own books have it, at two moments."""
+
+    def agree() -> None:
+        page, ledger = scrape(agent.url), node.ledger()
+        assert_devices_agree(page, ledger)
+        assert_holdings_agree(page, ledger)
+        for engine in ledger.engines:
+            assert_engine_agrees(page, engine)
+        assert len(ledger.engines) >= 6
+
     with agent_on(node) as agent:
         for _ in range(2):
-            next_snapshot(agent)
-            page, ledger = scrape(agent.url), node.ledger()
-
-            assert_devices_agree(page, ledger)
-            assert_holdings_agree(page, ledger)
-            for engine in ledger.engines:
-                assert_engine_agrees(page, engine)
-            assert len(ledger.engines) >= 6
+            eventually(agree)
             node.advance(7.0)
 
 
 def test_a_devices_use_is_its_owners_and_nobodys(node: SimulatedNode) -> None:
     """The parts of gpu.owner.* are the device's own value; a pod that is alone has all of it, pods that share have equal parts."""
     with agent_on(node) as agent:
-        next_snapshot(agent)
-        page, ledger = scrape(agent.url), node.ledger()
+        eventually(lambda: assert_uses_agree(scrape(agent.url), node.ledger()))
 
+
+def assert_uses_agree(page: Page, ledger: Ledger) -> None:
+    """Compare what every owner uses of a device with what the device does."""
     pods_on: dict[str, set[str]] = {}
     for holding in ledger.holdings:
         pods_on.setdefault(holding.device, set()).add(holding.pod_uid)
@@ -324,12 +328,14 @@ def test_xids_are_counted_each_once_as_the_ledger_has_them(node: SimulatedNode) 
     def booked() -> dict[tuple[str, str], int]:
         return {(d.uuid, str(code)): count for d in node.ledger().devices for code, count in d.xids.items()}
 
-    with agent_on(node) as agent:
-        next_snapshot(agent)
+    def nothing_happened() -> None:
         page = scrape(agent.url)
         standing = values(page, "gpu_xid_errors_total", "gpu_index", "gpu_xid_code")
         assert standing == {(str(index), str(code)): 0.0 for index in range(8) for code in ALERTED}
         assert values(page, "gpu_xid_events_total", "gpu_index") == {(str(index),): 0.0 for index in range(8)}
+
+    with agent_on(node) as agent:
+        eventually(nothing_happened)
         for index, code in ((0, 31), (0, 31), (2, 94), (5, 119), (6, 79)):
             node.xid(index, code)
         node.hang_gpu(5)

@@ -15,7 +15,7 @@ from integration.collectors import RETRYING, collector
 from integration.programs import Needs
 from whole.agents import await_that
 from whole.pages import scrape
-from whole.routes import names, same, still
+from whole.routes import CALM, names, same, still
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +45,13 @@ def test_what_the_collector_writes_is_what_is_scraped(
         prometheus_in(tmp_path / "prometheus") as prometheus,
         collector_before(prometheus.url, tmp_path / "collector") as between,
         agent_on(
-            node, endpoint=between.grpc_url if protocol == "grpc" else between.http_url, protocol=protocol
+            node,
+            endpoint=between.grpc_url if protocol == "grpc" else between.http_url,
+            protocol=protocol,
+            period=CALM,
         ) as agent,
     ):
-        stored, page = same(lambda: kept(prometheus.query(EVERYTHING)), lambda: scrape(agent.url), 60)
+        stored, page = same(lambda: kept(prometheus.query(EVERYTHING)), lambda: scrape(agent.url))
 
     assert names(stored) == names(page)
     assert still(stored) == still(page)
@@ -64,7 +67,7 @@ def test_what_the_collector_scrapes_is_what_is_pushed(node: SimulatedNode, tmp_p
     with (
         prometheus_in(tmp_path / "pushed") as pushed,
         Prometheus(tmp_path / "scraped", options=["--web.enable-otlp-receiver"], more={"otlp": AS_SCRAPED}) as scraped,
-        agent_on(node, endpoint=pushed.otlp_url) as agent,
+        agent_on(node, endpoint=pushed.otlp_url, period=CALM) as agent,
         collector(
             "single",
             tmp_path / "collector",
@@ -74,7 +77,7 @@ def test_what_the_collector_scrapes_is_what_is_pushed(node: SimulatedNode, tmp_p
             PROMETHEUS_ENDPOINT=scraped.url,
         ) as between,
     ):
-        one, other = same(lambda: kept(scraped.query(EVERYTHING)), lambda: kept(pushed.query(EVERYTHING)), 60)
+        one, other = same(lambda: kept(scraped.query(EVERYTHING)), lambda: kept(pushed.query(EVERYTHING)))
         (up,) = scraped.query("up")
         said = [line for line in between.log.splitlines() if "\twarn\t" in line or "\terror\t" in line]
 
@@ -95,7 +98,7 @@ def test_a_series_ends_through_the_collector_too(node: SimulatedNode, tmp_path: 
         await_that(lambda: prometheus.query(mine), "the holding")
         node.pod_dies("code")
         await_that(lambda: not prometheus.query(mine), "the holding's end")
-        assert prometheus.query("gpu_owner_info")
+        await_that(lambda: prometheus.query("gpu_owner_info"), "the other holdings")
 
 
 def test_what_prometheus_missed_arrives_even_after_the_collector_was_killed(

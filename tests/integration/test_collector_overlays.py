@@ -14,7 +14,7 @@ from integration.programs import Needs, ProgramError, call, post
 from kubelet.certificates import Certificates, issue
 from whole.agents import await_that
 from whole.pages import scrape
-from whole.routes import names, same, still
+from whole.routes import CALM, names, same, still
 
 TOKEN = "a-token-of-the-senders"
 
@@ -187,11 +187,11 @@ def test_remote_write_2_has_what_the_page_has(node: SimulatedNode, tmp_path: Pat
             options=["--feature-gates=exporter.prometheusremotewritexporter.enableSendingRW2"],
             REMOTE_WRITE_ENDPOINT=f"{prometheus.url}/api/v1/write",
         ) as gateway,
-        agent_on(node, endpoint=gateway.grpc_url, protocol="grpc") as agent,
+        agent_on(node, endpoint=gateway.grpc_url, protocol="grpc", period=CALM) as agent,
     ):
-        stored, page = same(lambda: kept(prometheus.query(EVERYTHING)), lambda: scrape(agent.url), 60)
+        stored, page = same(lambda: kept(prometheus.query(EVERYTHING)), lambda: scrape(agent.url))
         mine = f'gpu_owner_info{{k8s_pod_uid="{node.ledger().pod("code").uid}"}}'
-        assert prometheus.query(mine)
+        await_that(lambda: prometheus.query(mine), "the holding")
         node.pod_dies("code")
         await_that(lambda: not prometheus.query(mine), "the holding's end")
     assert names(stored) == names(page)

@@ -13,7 +13,7 @@ from integration.programs import Needs
 from integration.test_collector import collector_before, prometheus_in
 from whole.agents import await_that
 from whole.pages import Page, scrape
-from whole.routes import names, same, still
+from whole.routes import CALM, names, same, still
 
 # What engines and devices count, and nobody else: it stands still while the node's time does.
 COUNTED = ("inference_tokens_total", "gen_ai_server_time_to_first_token_seconds_", "hw_energy_joules_total")
@@ -34,7 +34,7 @@ def test_prometheus_adds_deltas_up(node: SimulatedNode, tmp_path: Path, needs: N
     options = ["--web.enable-otlp-receiver", "--enable-feature=otlp-deltatocumulative"]
     with (
         Prometheus(tmp_path / "prometheus", options=options) as prometheus,
-        agent_on(node, endpoint=prometheus.otlp_url, temporality="delta") as agent,
+        agent_on(node, endpoint=prometheus.otlp_url, temporality="delta", period=CALM) as agent,
     ):
 
         def added_up() -> Page:
@@ -88,6 +88,7 @@ def test_the_collector_takes_it(
             protocol=protocol,
             compression=compression,
             sender=sender,
+            period=CALM,
         ) as agent,
     ):
         stored, page = same(lambda: kept(prometheus.query(EVERYTHING)), lambda: scrape(agent.url))

@@ -18,7 +18,7 @@ from integration.programs import Needs
 from passing import Node
 from serving import starting
 from whole.agents import await_that
-from whole.routes import names, same, still
+from whole.routes import CALM, names, same, still
 
 # Names as engines have them, and as nobody should.
 NAMES = (
@@ -147,7 +147,7 @@ def test_what_is_passed_on_is_the_same_by_both_routes(node: SimulatedNode, tmp_p
     receiver = Prometheus(tmp_path / "receiver", options=["--web.enable-otlp-receiver"])
     with (
         receiver,
-        agent_on(node, endpoint=receiver.otlp_url, passthrough=everything) as agent,
+        agent_on(node, endpoint=receiver.otlp_url, passthrough=everything, period=CALM) as agent,
         Prometheus(tmp_path / "scraper", scrape=[scrape_job(agent)]) as prometheus,
     ):
         await_that(lambda: prometheus.query("vllm:num_requests_running"), "a scrape")

@@ -17,7 +17,7 @@ from oracles import KINDS
 from translator import Strategy, label_name, metric_name
 from whole.agents import await_that
 from whole.pages import Page, scrape
-from whole.routes import names, same, still
+from whole.routes import CALM, names, same, still
 
 
 @pytest.fixture
@@ -42,7 +42,10 @@ def scraper(directory: Path, agent: app.Agent, **options: object) -> Iterator[Pr
 def test_prometheus_keeps_the_page_as_it_is(node: SimulatedNode, tmp_path: Path, needs: Needs, form: str) -> None:
     """In each form every series of /metrics is stored under its name and labels, with its value where that stands still."""
     needs("prometheus")
-    with agent_on(node) as agent, scraper(tmp_path / "scraper", agent, scrape_protocols=[form]) as prometheus:
+    with (
+        agent_on(node, period=CALM) as agent,
+        scraper(tmp_path / "scraper", agent, scrape_protocols=[form]) as prometheus,
+    ):
         stored, page = same(lambda: kept(prometheus.query(EVERYTHING)), lambda: scrape(agent.url))
         metadata = prometheus.metadata()
 
@@ -57,7 +60,10 @@ def test_prometheus_keeps_the_page_as_it_is(node: SimulatedNode, tmp_path: Path,
 
 def test_prometheus_keeps_the_same_by_otlp(node: SimulatedNode, tmp_path: Path, receiver: Prometheus) -> None:
     """What is pushed to the OTLP receiver equals what is scraped: names, labels and values; only `le` is written so or so."""
-    with agent_on(node, endpoint=receiver.otlp_url) as agent, scraper(tmp_path / "scraper", agent) as prometheus:
+    with (
+        agent_on(node, endpoint=receiver.otlp_url, period=CALM) as agent,
+        scraper(tmp_path / "scraper", agent) as prometheus,
+    ):
         pushed, stored = same(lambda: kept(receiver.query(EVERYTHING)), lambda: kept(prometheus.query(EVERYTHING)))
 
     assert names(pushed) == names(stored)
@@ -76,7 +82,7 @@ def test_prometheus_keeps_the_same_by_each_strategy(
             more={"otlp": {"translation_strategy": strategy.value}},
             options=["--web.enable-otlp-receiver"],
         ) as prometheus,
-        agent_on(node, endpoint=prometheus.otlp_url) as agent,
+        agent_on(node, endpoint=prometheus.otlp_url, period=CALM) as agent,
     ):
         stored, page = same(lambda: paged(kept(prometheus.query(EVERYTHING)), strategy), lambda: scrape(agent.url))
 
@@ -87,7 +93,7 @@ def test_prometheus_keeps_the_same_by_each_strategy(
 def test_prometheus_keeps_the_overflow_of_counters(node: SimulatedNode, receiver: Prometheus) -> None:
     """Within limits of series both routes still carry the same, and the boolean of the one is the label of the other."""
     limits = Limits(series_per_metric=10)
-    with agent_on(node, endpoint=receiver.otlp_url, limits=limits) as agent:
+    with agent_on(node, endpoint=receiver.otlp_url, limits=limits, period=CALM) as agent:
         pushed, page = same(lambda: kept(receiver.query(EVERYTHING)), lambda: scrape(agent.url))
 
     assert names(pushed) == names(page)
@@ -121,4 +127,4 @@ def test_a_pushed_series_ends_when_its_holding_ends(node: SimulatedNode, receive
         await_that(lambda: receiver.query(mine), "the holding")
         node.pod_dies("code")
         await_that(lambda: not receiver.query(mine), "the holding's end")
-        assert receiver.query("gpu_owner_info")
+        await_that(lambda: receiver.query("gpu_owner_info"), "the other holdings")

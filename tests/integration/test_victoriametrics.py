@@ -12,7 +12,7 @@ from integration.backends import Sample, VictoriaMetrics
 from integration.programs import Needs
 from whole.agents import await_that
 from whole.pages import Page, scrape
-from whole.routes import names, same, still
+from whole.routes import CALM, names, same, still
 
 RELABEL = Path(__file__).parents[2] / "collector-config" / "victoriametrics-relabel.yaml"
 
@@ -43,7 +43,10 @@ def _rounded(page: Page) -> Page:
 
 def test_victoriametrics_keeps_the_page_as_it_is(node: SimulatedNode, tmp_path: Path) -> None:
     """Every series of /metrics is stored under its name and labels, with its value where that stands still."""
-    with agent_on(node) as agent, VictoriaMetrics(tmp_path / "scraper", scrape=[scrape_job(agent)]) as scraper:
+    with (
+        agent_on(node, period=CALM) as agent,
+        VictoriaMetrics(tmp_path / "scraper", scrape=[scrape_job(agent)]) as scraper,
+    ):
         stored, page = same(lambda: _rounded(kept(scraper.query(EVERYTHING))), lambda: _rounded(scrape(agent.url)))
 
     assert names(stored) == names(page)
@@ -54,7 +57,7 @@ def test_victoriametrics_keeps_the_same_by_otlp(node: SimulatedNode, tmp_path: P
     """What is pushed equals what is on the page: names, labels and values, histograms too."""
     with (
         VictoriaMetrics(tmp_path / "receiver", relabel=RELABEL) as receiver,
-        agent_on(node, endpoint=receiver.otlp_url) as agent,
+        agent_on(node, endpoint=receiver.otlp_url, period=CALM) as agent,
     ):
 
         def pushed() -> Page:
@@ -81,4 +84,4 @@ def test_a_pushed_series_ends_in_victoriametrics_too(node: SimulatedNode, tmp_pa
         await_that(lambda: receiver.query(mine), "the holding")
         node.pod_dies("code")
         await_that(lambda: not receiver.query(mine), "the holding's end")
-        assert receiver.query("gpu_owner_info")
+        await_that(lambda: receiver.query("gpu_owner_info"), "the other holdings")

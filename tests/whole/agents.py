@@ -25,21 +25,25 @@ def agent_on(
     passthrough: Passthrough = NOTHING,
     limits: Limits | None = None,
     accounting: Accounting | None = None,
+    period: float = 0.2,
     **otlp: Any,
 ) -> Iterator[app.Agent]:
-    """Run an agent on a simulated node; it is scraped, as `server` says, and pushes where `endpoint` is given, as `otlp` says."""
+    """Run an agent on a simulated node; it is scraped, as `server` says, and pushes where `endpoint` is given, as `otlp` says.
+
+    All tiers and pushes have one `period` (seconds): what is not read for two of them is gone from the page.
+    """
     base = Config()
     config, stand = point_at(node.endpoints, base)
-    nvidia = replace(config.devices.nvidia, medium_period=Seconds(0.2), slow_period=Seconds(0.2))
+    nvidia = replace(config.devices.nvidia, medium_period=Seconds(period), slow_period=Seconds(period))
     config = replace(
         config,
-        period=Seconds(0.2),
+        period=Seconds(period),
         limits=limits or base.limits,
         accounting=accounting or base.accounting,
         devices=replace(config.devices, nvidia=nvidia),
         server=replace(server or base.server, listen="127.0.0.1:0"),
         engines=replace(config.engines, passthrough=passthrough),
-        otlp=replace(base.otlp, endpoint=endpoint, protocol=protocol, interval=Seconds(0.2), **otlp),
+        otlp=replace(base.otlp, endpoint=endpoint, protocol=protocol, interval=Seconds(period), **otlp),
     )
     agent = app.Agent(config, environ={}, stand=stand)
     agent.start()

@@ -14,7 +14,7 @@ from inferometer.xid_catalog import ALERTED
 from otlp_receiver import HttpReceiver
 from whole.agents import agent_on, await_that, eventually
 from whole.pages import ROUTE_ONLY, Page, Series, get, received, scrape, values
-from whole.routes import names, same, still
+from whole.routes import CALM, names, same, still
 
 
 def next_snapshot(agent: app.Agent) -> None:
@@ -185,7 +185,7 @@ def assert_uses_agree(page: Page, ledger: Ledger) -> None:
 
 def test_both_routes_say_the_same(node: SimulatedNode) -> None:
     """What is pushed by OTLP equals what is scraped: every name, label and value that does not move with the clock."""
-    with HttpReceiver() as receiver, agent_on(node, endpoint=receiver.url) as agent:
+    with HttpReceiver() as receiver, agent_on(node, endpoint=receiver.url, period=CALM) as agent:
         pushed, page = same(lambda: received(r.request for r in tuple(receiver.received)), lambda: scrape(agent.url))
 
     assert names(pushed) == names(page)

@@ -16,6 +16,7 @@ from inferometer.model import (
     Allocation,
     Device,
     EngineReport,
+    Frames,
     Group,
     Metric,
     Pod,
@@ -267,3 +268,84 @@ def test_a_vgpu_has_the_time_of_its_read() -> None:
         return point.at
 
     assert [at(passed) for passed in (0.0, 1.0, SAID_AGAIN)] == [NOW - 3.0] * 3
+
+
+def with_ages(ages: Mapping[tuple[str, str], float], passed: float, **others: Any) -> Frames:
+    """Give frames of which some were read so many seconds ago."""
+    made = frames(**{**WORLD, "passed": passed, **others})
+    good = tuple(replace(f, at=f.at - ages.get((f.source, f.instance), 0.0)) for f in made.good)
+    return replace(made, good=good)
+
+
+NVIDIA: Sequence[tuple[Metric, Mapping[str, Any]]] = [
+    (catalog.GPU_INFO, {"devices": [replace(gpu(0), details={catalog.HW_MODEL.key: "H100"})]}),
+    (catalog.STATUS, {"unresponsive": {"GPU-0": 3.0}}),
+    (catalog.GPU_DEVICES, {"excluded": {"GPU-7": "H100"}}),
+]
+
+
+@pytest.mark.parametrize(("metric", "change"), NVIDIA)
+def test_what_changed_and_came_late_is_said_again_until_it_came_in_time(
+    metric: Metric, change: Mapping[str, Any]
+) -> None:
+    """It was read before the snapshot that missed it: a receiver that has newer points of that snapshot may refuse it."""
+    context = fresh()
+    ats = []
+    for passed, ages, others in (
+        (0.0, {}, WORLD),
+        (1.0, {("nvidia", ""): 1.5}, change),
+        (2.0, {("nvidia", ""): 1.5}, change),
+        (3.0, {}, change),
+        (4.0, {}, change),
+    ):
+        ats.append({p.at for p in group(join(with_ages(ages, passed, **others), context), metric)})
+
+    assert ats == [{NOW}, {NOW - 0.5}, {NOW + 0.5}, {NOW + 3.0}, {NOW + 3.0}]
+
+
+def test_what_was_away_and_came_back_late_is_said_again_with_the_next_read() -> None:
+    """It was read before the snapshot that lacked it, with which its series were ended."""
+    context = fresh()
+    seen(context, 0.0)
+    seen(context, 1.0, devices=None)
+    ats = []
+    for passed, ages in ((2.0, {("nvidia", ""): 1.5}), (3.0, {("nvidia", ""): 2.5}), (4.0, {}), (5.0, {})):
+        snapshot = join(with_ages(ages, passed), context)
+        ats.append({p.at for metric in (catalog.GPU_INFO, catalog.STATUS) for p in group(snapshot, metric)})
+
+    assert ats == [{NOW + 0.5}, {NOW + 0.5}, {NOW + 4.0}, {NOW + 4.0}]
+
+
+def test_engines_are_said_until_each_was_read_since() -> None:
+    """One that answers in time does not make it good for another whose page is still that of before."""
+    context = fresh()
+    other = replace(PAGE, target=Target("b:1", "http://b:1/metrics"), readings=())
+    both: Mapping[str, Any] = {"engines": [PAGE, other]}
+    seen(context, 0.0)
+    ats = []
+    for passed, age in ((1.0, 0.2), (2.0, 1.2), (3.0, 0.2), (4.0, 0.2)):
+        snapshot = join(with_ages({("engine", "b:1"): age}, passed, **both), context)
+        ats.append([point.at for point in group(snapshot, catalog.ENGINE_INFO)])
+
+    assert ats == [
+        [NOW + 1.0, NOW + 0.8],
+        [NOW + 2.0, NOW + 0.8],
+        [NOW + 3.0, NOW + 2.8],
+        [NOW + 3.0, NOW + 2.8],
+    ]
+
+
+def test_a_column_that_came_late_is_said_again_with_the_next_read() -> None:
+    """What the driver's calls cost is told by numbers alone, and no otherwise."""
+    context = fresh()
+
+    def at(passed: float, age: float, number: int) -> float:
+        told = frames(devices=[gpu(0)], passed=passed)
+        (nvidia,) = told.good
+        report: Any = nvidia.value
+        nvidia = replace(nvidia, at=nvidia.at - age, value=replace(report, calls={"nvmlInit": (number, 0.1)}))
+        (point,) = group(join(replace(told, good=(nvidia,)), context), catalog.DRIVER_CALLS)
+        return point.at
+
+    said = [at(*each) for each in ((0.0, 0.0, 1), (1.0, 1.2, 2), (2.0, 0.0, 2), (3.0, 0.0, 2))]
+    assert said == [NOW, NOW - 0.2, NOW + 2.0, NOW + 2.0]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
 from math import inf
 from operator import is_
-from typing import TypeVarTuple
+from typing import NamedTuple, TypeVarTuple
 
 from inferometer import catalog
 from inferometer.join.context import Context
@@ -18,9 +18,13 @@ from inferometer.model import SAID_AGAIN, Group, Metric, Points, count_series
 Ts = TypeVarTuple("Ts")
 
 
-Spoken = tuple[
-    object, float, float, Part
-]  # of what a part was put, when it was said and read (Unix seconds), and the part
+class Spoken(NamedTuple):
+    """A part, of what it was put, and when it was said and read (Unix seconds)."""
+
+    told: object
+    said: float
+    read: float
+    part: Part
 
 
 class Draft:
@@ -36,7 +40,9 @@ class Draft:
         self._context = context
         self._memo = context.memo or Memo()
         self.recall = self._memo.begin(context)
-        self._is_back = now < (self.recall.before("now") or now)
+        before = self.recall.before("now") or -inf
+        self._is_back = now < before
+        self._before = -inf if self._is_back else before
         self.recall.note("now", now)
         self._columns: dict[Metric, list[Column]] = {}
         self._apart: dict[Metric, tuple[Names, ...]] = self.recall.before("apart") or {}
@@ -54,20 +60,35 @@ class Draft:
 
         `at` is when that was read (Unix seconds), where it was not now: it alone makes nothing new.
         """
-        known: Spoken | None = self.recall.before(key)
         at = self.now if at is None else at
-        before, said, read, part = known or (None, self.now, None, None)
-        if part is None or before != told or (part.timed and not self._holds(said)):
-            sheet = Sheet(at, self.common, self.node)
-            put(sheet, *told)
-            # What has changed, or is back, without a newer read is missed by whoever looks for newer points, or for points newer
-            # than the end of what was there before: the next read says it again.
-            part = sheet.part(part)
-            said, read = -inf if at == read or (part.timed and before != told) else self.now, at
-        elif at != read and not self._holds(said):
-            said, read, part = self.now, at, part.retold(at)
-        self.recall.note(key, (told, said, read, part))
-        self._add(part.columns, part.repeated)
+        known: Spoken | None = self.recall.before(key)
+        if known is None or known.told != told:
+            part = self._put(known, at, put, *told)
+            # What has times and resources of its own can be older than the end of the same series under another resource,
+            # which is only now.
+            spoken = self._spoken(told, at, part, self.now if part.timed else self._before)
+        elif known.part.timed and not self._holds(known.said):
+            part = self._put(known, at, put, *told)
+            spoken = self._spoken(told, at, known.part if part == known.part else part, self._before)
+        elif at != known.read and not self._holds(known.said):
+            spoken = self._spoken(told, at, known.part.retold(at), self._before)
+        else:
+            spoken = known._replace(told=told)
+        self.recall.note(key, spoken)
+        self._add(spoken.part.columns, spoken.part.repeated)
+
+    def _put(self, known: Spoken | None, at: float, put: Callable[[Sheet, *Ts], None], *told: *Ts) -> Part:
+        sheet = Sheet(at, self.common, self.node)
+        put(sheet, *told)
+        return sheet.part(known.part if known else None)
+
+    def _spoken(self, told: object, at: float, part: Part, since: float) -> Spoken:
+        """Note what is said now. It is said again at once unless all of it was read after `since`, and else after a while.
+
+        What has changed, or is back, may have been read before the snapshot before: then it is older than the end of what was
+        there, or than what else was sent with that snapshot, and a receiver that looks for newer points has nothing of it.
+        """
+        return Spoken(told, self.now if part.earliest > since else -inf, at, part)
 
     def say_column(
         self, key: Hashable, metric: Metric, names: Names, values: Sequence[float], at: float | None = None
@@ -76,8 +97,10 @@ class Draft:
         if not names:
             return
         known: tuple[float, Column] | None = self.recall.before((key, metric))
-        began, column = known if known is not None and self._holds(known[0]) else (self.now, None)
-        column = tell(metric, names, values, self.now if at is None else at, self.node, column)
+        began, before = known if known is not None and self._holds(known[0]) else (self.now, None)
+        column = tell(metric, names, values, self.now if at is None else at, self.node, before)
+        if at is not None and at <= self._before and column is not before:
+            began = -inf  # as in `_spoken`
         self.recall.note((key, metric), (began, column))
         self._add({metric: column})
 

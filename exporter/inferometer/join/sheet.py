@@ -11,16 +11,18 @@ from inferometer.model import Metric, Point, Resource, Value, count_series, seri
 class Part(NamedTuple):
     """What was put, by metric; `repeated` counts the series that were put once more.
 
-    `timed` says whether any point has a time of its own.
+    `timed` says whether any point has a time of its own; `earliest` is the earliest of all times (Unix seconds).
     """
 
     columns: Mapping[Metric, Column]
     repeated: int
     timed: bool
+    earliest: float
 
     def retold(self, at: float) -> "Part":
         """Give the same at another time; only where none has its own."""
-        return self._replace(columns={metric: retell(column, at) for metric, column in self.columns.items()})
+        columns = {metric: retell(column, at) for metric, column in self.columns.items()}
+        return self._replace(columns=columns, earliest=at)
 
 
 class Sheet:
@@ -36,6 +38,7 @@ class Sheet:
         self._points: dict[Metric, dict[tuple[str | None, ...], Point]] = {}
         self._repeated = 0
         self._timed = False
+        self._earliest = at
 
     def put(
         self,
@@ -64,7 +67,9 @@ class Sheet:
         A series that is there already stays as it is (law 2): two targets may be one engine, or one port with two paths.
         """
         points = self._points.setdefault(metric, {})
-        self._timed |= at is not None
+        if at is not None:
+            self._timed = True
+            self._earliest = min(at, self._earliest)
         if attributes in points:
             self._repeated += series_of(value)
             return
@@ -81,4 +86,4 @@ class Sheet:
             if old is not None and old.names == names:
                 names = old.names
             columns[metric] = Column(names, tuple(points.values()), count_series([p.value for p in points.values()]))
-        return Part(columns, self._repeated, self._timed)
+        return Part(columns, self._repeated, self._timed, self._earliest)

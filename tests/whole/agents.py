@@ -11,6 +11,7 @@ from inferometer import app
 from inferometer.app.simulated import point_at
 from inferometer.config import Accounting, Config, Limits, Passthrough, Seconds, Server
 from inferometer.simulation.node import SimulatedNode
+from whole.pages import Page, scrape
 
 NOTHING = Passthrough()
 
@@ -62,13 +63,25 @@ def await_that(is_so: Callable[[], object], what: str, seconds: float = 30.0) ->
         time.sleep(0.02)
 
 
+def page_where(agent: app.Agent, check: Callable[[Page], None]) -> Page:
+    """Scrape until a page is as it should be, and give it."""
+    pages: list[Page] = []
+
+    def look() -> None:
+        pages[:] = [scrape(agent.url)]
+        check(pages[0])
+
+    eventually(look)
+    return pages[0]
+
+
 def eventually(check: Callable[[], None], seconds: float = 30.0) -> None:
     """Check until nothing is wrong any more; on a machine that stalls a page can lack what was not read in time."""
     end = time.monotonic() + seconds
     while True:
         try:
             return check()
-        except (AssertionError, LookupError):
+        except (AssertionError, LookupError, ValueError, OSError):
             if time.monotonic() > end:
                 raise
         time.sleep(0.05)

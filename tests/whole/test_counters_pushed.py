@@ -20,6 +20,11 @@ def owners(receiver: HttpReceiver, name: str = "gpu.owner.time") -> dict[str, li
     }
 
 
+def is_held(every: dict[str, list[tuple[int, int, float, bool]]], seconds: float) -> bool:
+    """Tell whether an owner had a device for so long."""
+    return any(value > seconds for points in every.values() for _, _, value, _ in points)
+
+
 @pytest.mark.parametrize("temporality", ["cumulative", "delta"])
 def test_a_receiver_sees_one_counter_that_goes_on(
     tmp_path: Path, temporality: str, monkeypatch: pytest.MonkeyPatch
@@ -31,10 +36,11 @@ def test_a_receiver_sees_one_counter_that_goes_on(
             before = len(receiver.received)
             with agent_on(node, endpoint=receiver.url, accounting=kept, temporality=temporality):
                 await_that(lambda: len(receiver.received) > before + 8, "pushes")  # noqa: B023  # it is called at once
+                if temporality == "cumulative":
+                    await_that(lambda: is_held(owners(receiver), 1.0), "a second that an owner had a device")
         every = owners(receiver)
     assert every
     if temporality == "cumulative":
-        assert any(value > 1.0 for points in every.values() for _, _, value, _ in points)
         for points in every.values():
             lasting = [point for point in points if not point[3]]
             assert len({start for start, _, _, _ in lasting}) == 1

@@ -4,8 +4,7 @@
 import signal
 import socket
 import subprocess
-import urllib.error
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -64,7 +63,7 @@ class Stage:
         """Scrape; nothing while nobody listens yet."""
         try:
             return scrape(f"http://127.0.0.1:{self.port}")
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:
             return {}
 
     @contextmanager
@@ -96,6 +95,18 @@ def owned(page: Page, name: str = "gpu_owner_time_seconds_total") -> dict[str, f
     """Give a value of each owner, by its pod's UID."""
     found = values(page, name, "k8s_pod_uid")
     return {uid: value for (uid,), value in found.items() if uid}
+
+
+def page_with(stage: Stage, owners: Collection[str]) -> Page:
+    """Scrape until all of some owners are there."""
+    pages: list[Page] = []
+
+    def are_there() -> bool:
+        pages[:] = [stage.page()]
+        return owned(pages[0]).keys() >= set(owners)
+
+    await_that(are_there, "owners")
+    return pages[0]
 
 
 def hits(page: Page) -> float:
@@ -130,8 +141,7 @@ def test_counters_go_on_where_the_agent_before_left_them(stage: Stage) -> None:
     assert stage.state.exists()
     stage.is_now()
     with stage.running():
-        await_that(lambda: owned(stage.page()), "owners")
-        after = stage.page()
+        after = page_with(stage, owned(before))
         assert not stage.state.exists()
         tell_xid(stage, 2.0)
 
@@ -154,8 +164,7 @@ def test_after_a_crash_counters_begin_again(stage: Stage) -> None:
         before = stage.page()
     assert not stage.state.exists()
     with stage.running():
-        await_that(lambda: owned(stage.page()), "owners")
-        after = stage.page()
+        after = page_with(stage, owned(before))
 
     created = "gpu_owner_time_seconds_created"
     assert all(owned(after, created)[uid] > at for uid, at in owned(before, created).items())

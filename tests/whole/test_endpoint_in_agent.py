@@ -50,7 +50,7 @@ def test_sources_that_hang_hold_up_no_scrape() -> None:
             assert response.status == 200
             return body.decode()
 
-        assert "\nhw_power_watts{" in page()
+        await_that(lambda: "\nhw_power_watts{" in page(), "power")
         for index in range(8):
             node.hang_gpu(index)
         wait_until(lambda: "\nhw_power_watts{" not in page())

@@ -15,7 +15,7 @@ from inferometer.app.simulated import point_at
 from inferometer.config import Config, Devices, Engines, KernelLog, Nvidia
 from inferometer.simulation.kernel_log import KernelLog as SimulatedLog
 from inferometer.simulation.node import SimulatedNode
-from whole.agents import agent_on, await_that
+from whole.agents import agent_on, await_that, eventually
 from whole.pages import scrape, values
 
 
@@ -70,14 +70,16 @@ def test_check_says_who_tells_xids(
             ),
             engines=Engines(enabled=False),
         )
-        findings = [finding for finding in app.check(settings, {}) if "gpu.xid.errors" in finding.reason]
+        loss = "is told by the kernel's log only" if heard else "is absent"
+
+        def is_told() -> None:
+            (told,) = [finding for finding in app.check(settings, {}) if "gpu.xid.errors" in finding.reason]
+            assert told.state == state
+            assert told.reason.startswith(f"gpu.xid.errors {loss} on GPU-a: nvmlDeviceRegisterEvents answers ")
+
+        eventually(is_told)
     finally:
         log.close()
-
-    (told,) = findings
-    loss = "is told by the kernel's log only" if heard else "is absent"
-    assert told.state == state
-    assert told.reason.startswith(f"gpu.xid.errors {loss} on GPU-a: nvmlDeviceRegisterEvents answers ")
 
 
 def test_the_agent_reads_the_simulated_nodes_log(node: SimulatedNode) -> None:
@@ -95,11 +97,15 @@ def test_an_agent_without_the_log_is_ready(node: SimulatedNode, tmp_path: Path) 
     """The source is down and says so; nothing else depends on it."""
     config, stand = point_at(node.endpoints, Config())
     log = KernelLog(path=str(tmp_path / "none"))
-    before, after = app.collect(replace(config, devices=replace(config.devices, kernel_log=log)), {}, stand, apart=0.2)
+    config = replace(config, devices=replace(config.devices, kernel_log=log))
 
-    assert {source.source for source in after.sources if not source.up} == {"kernel_log"}
-    assert before.devices
-    assert after.devices
+    def only_the_log_is_down() -> None:
+        before, after = app.collect(config, {}, stand, apart=1.0)
+        assert {source.source for source in after.sources if not source.up} == {"kernel_log"}
+        assert before.devices
+        assert after.devices
+
+    eventually(only_the_log_is_down)
 
 
 def test_an_xid_that_the_driver_no_longer_tells_counts_once(node: SimulatedNode) -> None:

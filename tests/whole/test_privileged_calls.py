@@ -11,6 +11,7 @@ from fakenvml.fakenvml import Fault, Node
 from inferometer import app
 from inferometer.config import Config, Devices, Engines, KernelLog, Nvidia
 from readouts import SHARED
+from whole.agents import eventually
 
 NO_PERMISSION = 4  # nvml.h
 
@@ -29,9 +30,11 @@ def test_a_gpu_in_mig_mode_says_what_its_monitoring_takes(tmp_path: Path, monkey
         engines=Engines(enabled=False),
     )
 
-    findings = [finding for finding in app.check(settings, {}) if "MemoryInfo" in finding.reason]
+    def is_told() -> None:
+        findings = [finding for finding in app.check(settings, {}) if "MemoryInfo" in finding.reason]
+        assert findings
+        assert all(finding.state == "absent" for finding in findings)
+        assert all("gpuAccess.migMonitor" in finding.remedy for finding in findings)
+        assert any(finding.reason.startswith("hw.gpu.memory.usage is absent on GPU-bbbb: ") for finding in findings)
 
-    assert findings
-    assert all(finding.state == "absent" for finding in findings)
-    assert all("gpuAccess.migMonitor" in finding.remedy for finding in findings)
-    assert any(finding.reason.startswith("hw.gpu.memory.usage is absent on GPU-bbbb: ") for finding in findings)
+    eventually(is_told)

@@ -2,12 +2,13 @@
 """Over the life of a node, and of two agents on it, what is pushed starts and ends as it should."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from inferometer.simulation.node import SimulatedNode
 from otlp_receiver import HttpReceiver, Received
-from whole.agents import agent_on, await_that
+from whole.agents import agent_on, await_that, eventually
 
 
 class Said(NamedTuple):
@@ -54,13 +55,14 @@ def test_starts_and_ends_are_true() -> None:
                 receiver.wait_for(len(receiver.received) + 2, 60)
             uid = node.ledger().pod("code").uid.encode()
             node.pod_dies("code")
-            await_that(lambda: any(each[-1].ended for each in read(*receiver.received).values()), "an end", 60)
+            await_that(lambda: has_ended(read(*receiver.received), uid), "its end", 60)
             node.advance(5.0)
             receiver.wait_for(len(receiver.received) + 2, 60)
         first = len(receiver.received)
+        before = read(*receiver.received)
         with agent_on(node, endpoint=receiver.url):
-            receiver.wait_for(first + 3, 60)
-        before, after = read(*receiver.received[:first]), read(*receiver.received[first:])
+            eventually(lambda: assert_goes_on(before, read(*receiver.received[first:])), 60)
+        after = read(*receiver.received[first:])
 
     for life in (before, after):
         for (name, _, _), points in life.items():
@@ -73,16 +75,23 @@ def test_starts_and_ends_are_true() -> None:
                     assert not fell or other.start > one.start, name
             for each in points:
                 assert each.start <= each.time, name
-    ended = [series for series, points in before.items() if points[-1].ended]
-    assert any(uid in attributes for _, attributes, _ in ended)
+    assert has_ended(before, uid)
+    assert_goes_on(before, after)
 
-    # What an agent counts by itself begins anew with a new one, and says so; what is counted for it goes on with its start.
+
+def has_ended(said: Mapping[Series, list[Said]], uid: bytes) -> bool:
+    """Tell whether a series of a pod has ended, and is not back."""
+    return any(points[-1].ended and uid in attributes for (_, attributes, _), points in said.items())
+
+
+def assert_goes_on(before: Mapping[Series, list[Said]], after: Mapping[Series, list[Said]]) -> None:
+    """What an agent counts by itself begins anew with a new one, and says so; what is counted for it goes on with its start."""
     anew, goes_on = set(), set()
     for series in before.keys() & after.keys():
-        old, new = before[series][-1], after[series][0]
+        old, new = next(each for each in reversed(before[series]) if not each.ended), after[series][0]
         if new.cumulative and new.start > old.time:
             anew.add(series[0])
-        elif new.cumulative and not old.ended:
+        elif new.cumulative:
             assert new.start in (old.start, 0), series[0]
             assert all(one <= other for one, other in zip(old.value, new.value, strict=True)), series[0]
             goes_on.add(series[0])

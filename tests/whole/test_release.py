@@ -81,7 +81,7 @@ class Running:
 
 @contextmanager
 def agent_on(
-    folder: Path, *, pause: str = "2s", annotations: dict[str, str] | None = None, fault: int | None = None
+    folder: Path, *, pause: str = "5s", annotations: dict[str, str] | None = None, fault: int | None = None
 ) -> Iterator[Running]:
     """Start an agent on two GPUs and an engine, and where annotations are given on a node that it asks for them."""
     if shutil.which("gcc") is None:
@@ -122,7 +122,7 @@ def agent_on(
         ]  # a port that was looked for before may be another's by now
         yield Running(url, process, driver, file, api)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
 
 
 def gpus(page: Page) -> set[str | None]:
@@ -132,6 +132,10 @@ def gpus(page: Page) -> set[str | None]:
 
 def is_read(page: Page) -> bool:
     return gpus(page) == {"GPU-0", "GPU-1"}
+
+
+def running_requests(page: Page) -> dict[tuple[str | None, ...], float]:
+    return values(page, "inference_requests_running")
 
 
 def is_left_alone(page: Page) -> bool:
@@ -151,14 +155,16 @@ def test_sigusr1_lets_go_and_all_else_goes_on(tmp_path: Path) -> None:
         wait_until(lambda: holder not in running.holders())
         assert (holder, "nvmlShutdown", "system") in running.driver.calls()
 
-        page = running.page_where(is_left_alone)
-        assert values(page, "inference_requests_running") == {(): 3.0}
+        page = running.page_where(lambda page: is_left_alone(page) and running_requests(page) == {(): 3.0})
         assert not {name for name, _ in page} & {"gpu_info", "gpu_devices", "hw_status", "hw_power_watts"}
         split = Gpu("GPU-0", mig=1, instances=(Instance("MIG-5"),), energy=200_000_000)
         running.driver.is_now(Node((split, Gpu("GPU-1", minor=1)), xids=(Xid(1, 31, 1),)))
 
-        page = running.page_where(is_read)
-        assert list(values(page, "gpu_mig_info", "hw_id", "hw_parent")) == [("MIG-5", "GPU-0")]
+        def is_new(page: Page) -> bool:
+            instances = list(values(page, "gpu_mig_info", "hw_id", "hw_parent"))
+            return is_read(page) and instances == [("MIG-5", "GPU-0")]
+
+        page = running.page_where(is_new)
         assert values(page, "hw_energy_joules_total", "hw_id")[("GPU-0",)] == 200_000.0
         assert len(running.openings()) == 2
 
@@ -177,7 +183,6 @@ def test_counters_outlive_it(tmp_path: Path) -> None:
 
         running.process.send_signal(signal.SIGUSR1)
         running.page_where(is_left_alone)
-        running.page_where(is_read)
 
         assert xids(running.page_where(is_read)) == 2
         running.driver.is_now(replace(TWO, xids=(Xid(1, 31, 1), Xid(1, 31, 2), Xid(1, 31, 3))))
@@ -230,10 +235,13 @@ def test_the_file_holds_as_long_as_it_is_there(tmp_path: Path) -> None:
 def test_a_node_that_says_so_keeps_its_driver_to_itself(tmp_path: Path) -> None:
     """An agent that starts while the annotation is true never opens the driver; when it is false the GPUs are read."""
     with agent_on(tmp_path, annotations={KEY: "true"}) as running:
-        page = running.page_where(is_left_alone)
-        for _ in range(5):
-            page = running.page_where(is_left_alone)
-        assert values(page, "inferometer_source_up", "inferometer_source_name")[("node",)] == 1
+
+        def says_so(page: Page) -> bool:
+            up = values(page, "inferometer_source_up", "inferometer_source_name")
+            return is_left_alone(page) and up[("node",)] == 1
+
+        for _ in range(6):
+            running.page_where(says_so)
         assert running.openings() == []
 
         running.api.put_node("n1", {KEY: "false"})
@@ -259,9 +267,12 @@ def test_a_node_that_says_so_later_is_heard_without_a_question(tmp_path: Path) -
 def test_a_node_that_cannot_be_asked_changes_nothing(tmp_path: Path) -> None:
     """Without the right to read its node the agent says so and reads the GPUs."""
     with agent_on(tmp_path, annotations={KEY: "true"}, fault=403) as running:
-        page = running.page_where(is_read)
-        reasons = values(page, "inferometer_source_errors_total", "inferometer_source_name", "inferometer_reason")
-        assert ("node", "permission") in reasons
+
+        def says_so(page: Page) -> bool:
+            reasons = values(page, "inferometer_source_errors_total", "inferometer_source_name", "inferometer_reason")
+            return is_read(page) and ("node", "permission") in reasons
+
+        running.page_where(says_so)
 
 
 def test_no_effect_without_gpus(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from inferometer import app
 from inferometer.simulation.node import SimulatedNode
-from whole.agents import agent_on, await_that
-from whole.pages import Page, scrape, values
+from whole.agents import agent_on, page_where
+from whole.pages import Page, values
 
 
 @pytest.fixture
@@ -42,40 +42,56 @@ def counted(page: Page) -> dict[tuple[str | None, ...], float]:
     return {state: number for state, number in values(page, "gpu_devices", "gpu_state").items() if number}
 
 
+def is_well(page: Page) -> None:
+    assert set(states(page).values()) == {"ok"}
+    assert sum(counted(page).values()) == 8.0
+    assert ("unhealthy",) not in counted(page)
+
+
 def test_a_gpu_falls_ill_and_is_mended(node: SimulatedNode, agent: app.Agent) -> None:
     """A pending row degrades it, a link as well, and with it the fabric; the driver's word that it needs a reset fails it; the reset ends it."""
-    await_that(lambda: set(states(scrape(agent.url)).values()) == {"ok"}, "a healthy node")
-    well = counted(scrape(agent.url))
-    assert sum(well.values()) == 8.0 and ("unhealthy",) not in well
+    well = counted(page_where(agent, is_well))
     ill = {("4", "degraded", cause) for cause in ("row_remap_pending", "nvlink_down", "fabric_degraded_bandwidth")}
 
     node.remap_row(4)
     node.nvlink(4, 3)
-    await_that(lambda: causes(scrape(agent.url)) == ill, "all causes")
-    assert states(scrape(agent.url))["4"] == "degraded"
-    assert counted(scrape(agent.url)) == well
+
+    def is_ill(page: Page) -> None:
+        assert causes(page) == ill
+        assert states(page)["4"] == "degraded"
+        assert counted(page) == well
+
+    page_where(agent, is_ill)
+
+    def has_failed(page: Page) -> None:
+        assert states(page)["4"] == "failed"
+        assert causes(page) == {*ill, ("4", "failed", "reset_required")}
+        assert counted(page)[("unhealthy",)] == 1.0
+        assert sum(counted(page).values()) == 8.0
 
     node.recovery_action(4, "gpu_reset")
-    await_that(lambda: states(scrape(agent.url))["4"] == "failed", "the driver's verdict")
-    page = scrape(agent.url)
-    assert causes(page) == {*ill, ("4", "failed", "reset_required")}
-    assert counted(page)[("unhealthy",)] == 1.0
-    assert sum(counted(page).values()) == 8.0
+    page_where(agent, has_failed)
+
+    def is_mended(page: Page) -> None:
+        is_well(page)
+        assert not causes(page)
+        assert counted(page) == well
 
     node.nvlink(4, 3, up=True)
     node.reset_gpu(4)
-    await_that(lambda: not causes(scrape(agent.url)), "the end of it")
-    assert counted(scrape(agent.url)) == well
+    page_where(agent, is_mended)
 
 
 def test_a_gpu_that_hangs_has_failed_and_is_counted_so(node: SimulatedNode, agent: app.Agent) -> None:
     """Its one cause is that it does not answer; the number of GPUs stays."""
-    await_that(lambda: len(values(scrape(agent.url), "gpu_info", "gpu_index")) == 8, "eight GPUs")
+    page_where(agent, is_well)
 
     node.hang_gpu(6)
 
-    await_that(lambda: causes(scrape(agent.url)) == {("6", "failed", "unresponsive")}, "the cause")
-    page = scrape(agent.url)
-    assert states(page)["6"] == "failed"
-    assert counted(page)[("unhealthy",)] == 1.0
-    assert sum(counted(page).values()) == 8.0
+    def has_failed(page: Page) -> None:
+        assert causes(page) == {("6", "failed", "unresponsive")}
+        assert states(page)["6"] == "failed"
+        assert counted(page)[("unhealthy",)] == 1.0
+        assert sum(counted(page).values()) == 8.0
+
+    page_where(agent, has_failed)

@@ -2,15 +2,19 @@
 """The cells of the matrix: what is done to the driver, and what must be so then; and many wards to try them in at once."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fakenvml.fakenvml import Fault
+from faults.pulse import Pulse
 from faults.scene import WITNESSES, Target
 from faults.ward import INFOS, Page, Ward, names
 from inferometer.model import Reason
 from inferometer.sources.devices import calls
+
+log = logging.getLogger(__name__)
 
 UNKNOWN, REFUSED, NOT_LOADED, LOST = 999, 3, 9, 15  # nvmlReturn_t
 
@@ -114,10 +118,10 @@ def recover(ward: Ward, cell: Cell, periods: int) -> list[str]:
 
 Attempt = Callable[[Ward, Cell], list[str]]
 
-# A machine that is busy elsewhere for half a second looks like a driver that is. What a few cells have to say beside
-# a dozen others counts if they say it alone too; what is wrong in the sampler, or said by many, does not go away.
-# A machine that stalls does so for all lanes at once, and may do it again.
-ALONE, TIMES = 30, 2
+# What is said against the sampler while the machine stood still is tried again beside the others, until it was tried in peace,
+# but not for ever. And a machine that is busy elsewhere for half a second looks like a driver that is: what a few cells have to
+# say beside a dozen others counts if they say it alone too. What is wrong in the sampler, or said by many, does not go away.
+ROUNDS, ALONE, TIMES = 8, 30, 2
 
 
 def try_all(
@@ -125,30 +129,44 @@ def try_all(
 ) -> dict[Cell, list[str]]:
     """Try cells in several wards at once, and a few that complain alone; give what each has to say against the sampler."""
     found: dict[Cell, list[str]] = {}
+    disturbed: set[Cell] = set()
 
     def work(share: Sequence[Cell]) -> None:
         ward = open_ward()
         try:
             for cell in share:
+                began = time.monotonic()
                 try:
                     found[cell] = attempt(ward, cell)
                 except AssertionError as error:
                     found[cell] = [str(error)]
+                disturbed.discard(cell)
                 if found[cell]:
+                    if pulse.stood_since(began):
+                        disturbed.add(cell)
                     ward.close()
                     ward = open_ward()
         finally:
             ward.close()
 
+    def work_at_once(todo: Sequence[Cell]) -> None:
+        with ThreadPoolExecutor(lanes) as pool:
+            for done in [pool.submit(work, todo[i::lanes]) for i in range(min(lanes, len(todo)))]:
+                done.result()
+
     ordered = sorted(cells, key=lambda cell: (cell.whole, cell.target.kind))
-    with ThreadPoolExecutor(lanes) as pool:
-        for done in [pool.submit(work, ordered[i::lanes]) for i in range(lanes)]:
-            done.result()
-    for _ in range(TIMES):
-        complaining = [cell for cell in ordered if found[cell]]
-        if len(complaining) > ALONE:
-            break
-        for cell in complaining:
-            logging.getLogger(__name__).warning("%s, beside others: %s", cell, found[cell])
-            work([cell])
+    with Pulse() as pulse:
+        work_at_once(ordered)
+        for _ in range(ROUNDS):
+            work_at_once([cell for cell in ordered if cell in disturbed])
+        for _ in range(TIMES):
+            complaining = [cell for cell in ordered if found[cell]]
+            if len(complaining) - len(disturbed) > ALONE:
+                break
+            for cell in complaining:
+                log.warning("%s, beside others: %s", cell, found[cell])
+                work([cell])
+                for _ in range(ROUNDS):
+                    if cell in disturbed:
+                        work([cell])
     return found

@@ -55,17 +55,31 @@ def solve(arguments: Sequence[str]) -> None:
     group = f"{_PREFIX}{os.getpid()}"
     try:
         with tempfile.TemporaryDirectory(prefix="image-") as scratch, _daemon(Path(scratch)) as address:
-            command = [str(find("buildctl")), f"--addr={address}", "build", *arguments, f"--opt=cgroup-parent={group}"]
+            command = [str(find("buildctl")), f"--addr={address}", f"--timeout={_START_TIMEOUT:.0f}", "build"]
             answer = subprocess.run(
-                [*command, "--progress=plain"], capture_output=True, text=True, check=False, timeout=_BUILD_TIMEOUT
+                [*command, *arguments, f"--opt=cgroup-parent={group}", "--progress=plain"],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_BUILD_TIMEOUT,
             )
             if answer.returncode != 0:
                 raise BuildError(f"the build failed:\n{answer.stderr[-_TAIL:]}")
     finally:
-        for folder in (*_GROUPS.glob(group), *_GROUPS.glob(f"*/{group}")):
+        _remove(group)
+
+
+def _remove(group: str) -> None:
+    """Remove the build's control groups, once the processes in them have ended."""
+    end = time.monotonic() + _STOP_TIMEOUT
+    while folders := [*_GROUPS.glob(group), *_GROUPS.glob(f"*/{group}")]:
+        for folder in folders:
             for directory, _, _ in os.walk(folder, topdown=False):
                 with contextlib.suppress(OSError):  # a process in it still ends
                     Path(directory).rmdir()
+        if time.monotonic() > end:
+            break
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import tarfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from image import debian
+from image import buildkit, debian
 from image.archive import Image, read_archive
 from image.build import untagged
 from image.debian import NotDebianError
@@ -193,6 +194,19 @@ def test_wheels_that_are_not_to_be_had_leave_nothing(tmp_path: Path, monkeypatch
     assert [*(tmp_path / "cache").iterdir()] == []
     (tmp_path / "cache" / "wheels").mkdir()
     fetch([lock], "3.11", tmp_path / "cache" / "wheels")
+
+
+def test_a_builds_control_groups_are_removed_once_their_processes_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that still ends keeps its group: it is waited for."""
+    process = tmp_path / "cpu" / "group" / "step" / "process"
+    process.parent.mkdir(parents=True)
+    process.touch()
+    monkeypatch.setattr(buildkit, "_GROUPS", tmp_path)
+    monkeypatch.setattr(time, "sleep", lambda _: process.unlink(missing_ok=True))
+    buildkit._remove("group")
+    assert [*(tmp_path / "cpu").iterdir()] == []
 
 
 def test_the_build_sees_what_it_copies_and_nothing_else() -> None:

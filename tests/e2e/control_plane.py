@@ -23,6 +23,8 @@ from kubelet.certificates import issue
 PROGRAMS = ("etcd", "kube-apiserver")
 _TOKEN = "the-administrators-token"
 _TIMEOUT = 30.0
+# All groups in one answer, as Helm asks for them.
+_EVERYTHING = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 class ControlPlane:
@@ -35,10 +37,10 @@ class ControlPlane:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
         )
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
+    def ask(self, method: str, path: str, body: object = None, accept: str = "application/json") -> Any:
         """Ask once; gives the JSON of the answer. Raises urllib.error.HTTPError."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {_TOKEN}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {_TOKEN}", "Content-Type": "application/json", "Accept": accept}
         request = urllib.request.Request(self._url + path, method=method, data=data, headers=headers)
         with self._opener.open(request, timeout=_TIMEOUT) as answer:
             return json.load(answer)
@@ -56,6 +58,16 @@ class ControlPlane:
                 return False
             raise
         return True
+
+    def discovers(self, path: str) -> bool:
+        """Whether the list of all kinds has it, which is made anew a moment after a kind is served."""
+        _, _, group, version, resource = path.split("/")
+        return any(
+            (found["metadata"]["name"], each["version"], kind["resource"]) == (group, version, resource)
+            for found in self.ask("GET", "/apis", accept=_EVERYTHING)["items"]
+            for each in found["versions"]
+            for kind in each.get("resources", ())
+        )
 
     def helm(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         """Run Helm to its end, as the administrator."""

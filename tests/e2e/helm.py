@@ -13,7 +13,7 @@ from integration.programs import find
 
 Values = Mapping[str, Any]
 
-_PATIENCE = "90s"  # only what will never be takes so long
+_PATIENCE = "180s"  # only what will never be takes so long
 
 
 class HelmError(Exception):

@@ -6,14 +6,16 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from e2e.namespaces import Namespaces
 
+T = TypeVar("T")
+
 Object = Mapping[str, Any]
 
-_TIMEOUT = 10.0
-PATIENCE = 60.0  # seconds; only what will never be takes so long
+_TIMEOUT = 30.0
+PATIENCE = 120.0  # seconds; only what will never be takes so long
 
 # Where objects live: API version and plural name of each kind that the tests make.
 _KINDS = {
@@ -40,6 +42,10 @@ class ApiError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
         self.status = status
+
+
+# What is not yet, or just not any more: refused, nobody listens, hung up amid an answer.
+UNANSWERED = (ApiError, OSError, http.client.HTTPException)
 
 
 class Api:
@@ -110,9 +116,21 @@ def wait(what: str, is_so: Callable[[], Any], patience: float = PATIENCE) -> Any
             last = is_so()
             if last:
                 return last
-        except (ApiError, OSError) as error:
+        except UNANSWERED as error:
             last = error
         assert time.monotonic() < end, f"{what}: not within {patience:.0f} s; at last {last!r}"
+        time.sleep(0.1)
+
+
+def eventually(check: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Check until nothing is wrong, and give what it gives; a page lacks what was not read in time where the machine stalls."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return check()
+        except (AssertionError, LookupError, *UNANSWERED):
+            if time.monotonic() > end:
+                raise
         time.sleep(0.1)
 
 

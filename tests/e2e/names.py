@@ -7,6 +7,7 @@ listens to UDP port 53 of ADDRESS. NAME.NAMESPACE.svc and what follows it is ask
 (RFC 1035).
 """
 
+import contextlib
 import json
 import socket
 import ssl
@@ -59,8 +60,9 @@ def main(address: str, api: str, ca: str, token: str) -> None:
             query, client = server.recvfrom(512)
             labels = labels_of(query)
             of_service = labels[2:3] == ["svc"]
-            found = addresses(api, trust, token, labels[0], labels[1]) if of_service else []
-            server.sendto(answer(query, found), client)
+            with contextlib.suppress(OSError):  # the API server does not answer: who asks asks again
+                found = addresses(api, trust, token, labels[0], labels[1]) if of_service else []
+                server.sendto(answer(query, found), client)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ T = TypeVar("T")
 ENTER = Path(__file__).with_name("enter.sh")
 _UNSHARE = ("unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--mount-proc", "--kill-child")
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
-_TIMEOUT = 20.0
-_LONG = 180.0  # seconds; of a program that is waited for
+_TIMEOUT = 60.0  # seconds; only a hang takes so long
+_LONG = 300.0  # of a program that is waited for
+_LAST_WORDS = 30.0  # of one that was told to end
 
 
 class NamespaceError(Exception):
@@ -153,14 +154,14 @@ class Inside:
         return children[0]
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send a signal that ends it, and wait; after ten seconds it is killed. Safe to call twice."""
+        """Send a signal that ends it, and wait; after half a minute it is killed. Safe to call twice."""
         if self._entering.poll() is not None:
             return
         pid = self.pid
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
             try:
-                self._entering.wait(10)
+                self._entering.wait(_LAST_WORDS)
             except subprocess.TimeoutExpired:
                 os.kill(pid, signal.SIGKILL)
         self.await_end()

@@ -46,8 +46,8 @@ def scraping(node: Node, release: str) -> Iterator[Prometheus]:
     discovery = {"role": "pod", "kubeconfig_file": str(node.kubeconfig), "namespaces": {"names": [release]}}
     job = {
         "job_name": release,
-        "scrape_interval": "500ms",
-        "scrape_timeout": "500ms",
+        "scrape_interval": "1s",
+        "scrape_timeout": "1s",
         "kubernetes_sd_configs": [discovery],
         "relabel_configs": [
             {"source_labels": [f"{_POD}_container_port_name"], "regex": "metrics", "action": "keep"},

@@ -5,12 +5,13 @@ import time
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from e2e.kube import ApiError, wait
+from e2e.agent import PERIOD
+from e2e.kube import UNANSWERED, wait
 from e2e.node import Node
 from e2e.truth import Held, listed, told, true
-from whole.pages import Page, Series
+from whole.pages import Page, Series, values
 
-_PATIENCE = 30.0  # seconds; only what will never be takes so long
+_PATIENCE = 90.0  # seconds: an agent that missed a claim or a slice looks for it again after 10, 20 and 40
 
 
 class Telling(Protocol):
@@ -118,7 +119,7 @@ def agreed(node: Node, agent: Telling, count: int) -> set[Held]:
     while True:
         try:
             so, said = true(node), told(agent.page())
-        except (ApiError, OSError) as error:  # a pod that has just gone; an agent that has just begun
+        except (LookupError, *UNANSWERED) as error:  # a pod that has just gone; an agent that has just begun
             so, said = set(), {Held(str(error), None, None, None, None)}
         if so == said and len(so) == count:
             return so
@@ -131,12 +132,19 @@ def agreed(node: Node, agent: Telling, count: int) -> set[Held]:
 
 
 def device_series(agent: Telling) -> set[Series]:
-    """Give the series that name a device and not who holds it."""
+    """Give the series that name a device and not who holds it, of a page with devices that were read in time."""
+    page: Page = wait("a page with devices", lambda: (found := agent.page()) and has_devices(found) and found)
     return {
         (name, labels)
-        for name, labels in agent.page()
+        for name, labels in page
         if "hw_id" in dict(labels) and name.startswith(("hw_", "gpu_")) and not name.startswith("gpu_owner_")
     }
+
+
+def has_devices(page: Page) -> bool:
+    """Whether the devices were read in time: what was read longer ago than two periods does not count."""
+    age = values(page, "inferometer_source_age_seconds", "inferometer_source_name").get(("nvidia",))
+    return age is not None and age <= 2 * PERIOD
 
 
 def _lines(holdings: set[Held]) -> str:

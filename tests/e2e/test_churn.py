@@ -8,6 +8,7 @@ import pytest
 
 from e2e.agent import Agent
 from e2e.drivers import RESOURCE, device_plugin
+from e2e.kube import eventually
 from e2e.node import Node
 from e2e.nvidia import NVIDIA, claim_driver
 from e2e.pods import claim, container, device_class, pod, request, template
@@ -60,4 +61,4 @@ def test_random_changes_are_followed(node: Node, agent: Agent, space: Space) -> 
         space.stop(*ending)
         space.start(*starting)
         running = [name for name in running if name not in ending] + [p["metadata"]["name"] for p in starting]
-        agreed(node, agent, len(true(node)))
+        agreed(node, agent, len(eventually(lambda: true(node))))

@@ -8,6 +8,7 @@ import pytest
 from e2e.agent import Agent
 from e2e.drivers import GPUS, root_of
 from e2e.installed import asked_of_smi
+from e2e.kube import eventually
 from e2e.node import Node
 from e2e.nvidia import NVIDIA, a_class, claim_driver
 from e2e.pods import claim, container, pod, request, template, time_sliced
@@ -139,7 +140,12 @@ def test_a_claim_that_is_time_sliced_is_held_by_all_who_share_it(node: Node, age
     held = agreed(node, agent, 3)
     (device,) = {h.device for h in held}
     assert f"compute-policy -i {device} --set-timeslice 3" in asked_of_smi(root_of(node))
-    shown = values(agent.page(), "gpu_owner_info", "k8s_pod_uid", "gpu_sharing_strategy")
-    assert {*shown} == {(h.uid, "time_slicing") for h in held}
-    told = values(agent.page(), "gpu_owner_time_seconds_total", "hw_id", "k8s_pod_uid", "attribution")
-    assert {(device, h.uid, "equal") for h in held} <= {*told}
+
+    def check() -> None:
+        page = agent.page()
+        shown = values(page, "gpu_owner_info", "k8s_pod_uid", "gpu_sharing_strategy")
+        assert {*shown} == {(h.uid, "time_slicing") for h in held}
+        told = values(page, "gpu_owner_time_seconds_total", "hw_id", "k8s_pod_uid", "attribution")
+        assert {(device, h.uid, "equal") for h in held} <= {*told}
+
+    eventually(check)

@@ -2,6 +2,7 @@
 """The chart with its defaults, installed by Helm: who holds what, by the page of the DaemonSet's pod."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -9,7 +10,7 @@ from e2e.census import census
 from e2e.drivers import GPUS, RESOURCE, device_plugin
 from e2e.helm import Release
 from e2e.installed_agent import GPUS_FOLDER, Installed, values_on
-from e2e.kube import wait
+from e2e.kube import eventually, wait
 from e2e.node import NAME, Node
 from e2e.nvidia import NVIDIA, a_class, claim_driver
 from e2e.pods import claim, container, pod, request
@@ -33,7 +34,8 @@ _BEFORE: list[set[tuple[str, str, str]]] = []  # what there was before the relea
 @pytest.fixture(scope="module", name="release")
 def _release(node: Node, make_release: Callable[[str], Release]) -> Release:
     release = make_release("defaults")
-    wait("the namespace's own objects", lambda: node.api.get("ConfigMap", "kube-root-ca.crt", release.name))
+    for kind, name in (("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")):
+        wait("the namespace's own objects", partial(node.api.get, kind, name, release.name))
     _BEFORE.append(census(node))
     release.install(values_on(node))
     return release
@@ -47,9 +49,13 @@ def installed(node: Node, release: Release) -> Installed:
 
 def test_every_gpu_and_every_source_is_there(installed: Installed) -> None:
     """Eight GPUs through the runtime class, without holding one; the kubelet and its pods answer."""
-    page = installed.page()
-    assert {uuid for (uuid,) in values(page, "gpu_info", "hw_id")} == UUIDS
-    assert set(values(page, "inferometer_source_up", "inferometer_source_name").values()) == {1.0}
+
+    def check() -> None:
+        page = installed.page()
+        assert {uuid for (uuid,) in values(page, "gpu_info", "hw_id")} == UUIDS
+        assert set(values(page, "inferometer_source_up", "inferometer_source_name").values()) == {1.0}
+
+    eventually(check)
 
 
 def test_pods_with_whole_gpus_come_and_go(node: Node, gpus: dict[str, str], installed: Installed, space: Space) -> None:
@@ -93,9 +99,10 @@ def test_prometheus_scrapes_it(node: Node, gpus: dict[str, str], release: Releas
         owners = f'gpu_owner_info{{k8s_pod_uid="{uid}", role="owner"}}'
         ((labels, value),) = wait("Prometheus to have the owner", lambda: prometheus.query(owners))
         assert (labels["instance"], labels["k8s_pod_name"], value) == (NAME, "seen", 1.0)
-        assert prometheus.targets() == [("up", "")]
+        wait("a scrape in time", lambda: prometheus.targets() == [("up", "")])
         # Once at each moment: an agent's counters and its gauges add up.
-        assert [value for _, value in prometheus.query("sum(gpu_devices)")] == [8.0]
+        sums = wait("the GPUs", lambda: [value for _, value in prometheus.query("sum(gpu_devices)")])
+        assert sums == [8.0]
         space.empty()
 
 
@@ -136,7 +143,7 @@ def test_an_upgrade_and_a_rollback_change_the_pod_and_keep_the_page(installed: I
     release.roll_back(1)
     assert "colour" not in installed.pod["metadata"]["labels"]
     assert [status for _, _, status in release.history()] == ["superseded", "superseded", "deployed"]
-    assert {uuid for (uuid,) in values(installed.page(), "gpu_info", "hw_id")} == UUIDS
+    wait("the page", lambda: {uuid for (uuid,) in values(installed.page(), "gpu_info", "hw_id")} == UUIDS)
 
 
 def test_uninstalling_leaves_nothing(node: Node, release: Release) -> None:

@@ -40,7 +40,7 @@ def test_a_claim_with_admin_access_shows_every_gpu_and_takes_none(
     node: Node, watching: Installed, space: Space
 ) -> None:
     """NVIDIA's driver of claims brings library and devices; others claim all the same GPUs, and are their owners."""
-    assert {uuid for (uuid,) in values(watching.page(), "gpu_info", "hw_id")} == UUIDS
+    wait("every GPU", lambda: {uuid for (uuid,) in values(watching.page(), "gpu_info", "hw_id")} == UUIDS)
     space.make(claim("every", request("gpus", NVIDIA, allocationMode="All")))
     space.start(pod("greedy", container(claims=[{"name": "g"}]), claims={"g": "every"}))
 
@@ -65,7 +65,7 @@ def test_the_drivers_folder_shows_every_gpu(
     release = make_release("folder")
     release.install(values_on(node, gpuAccess={"mode": "hostPath", "driverRoot": str(root_of(node))}))
     installed = Installed(node, release.name)
-    assert {uuid for (uuid,) in values(installed.page(), "gpu_info", "hw_id")} == UUIDS
+    wait("every GPU", lambda: {uuid for (uuid,) in values(installed.page(), "gpu_info", "hw_id")} == UUIDS)
     with device_plugin(node, gpus):
         space.start(pod("one", container(resources={RESOURCE: 1})))
         assert {held.pod for held in agreed(node, installed, 1)} == {"one"}

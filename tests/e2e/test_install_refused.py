@@ -77,7 +77,8 @@ def test_without_the_prometheus_operator_its_objects_are_refused(node: Node, mak
     release = make_release("no-operator")
     with pytest.raises(HelmError, match=r"no monitoring\.coreos\.com/v1/PodMonitor: install the Prometheus operator"):
         release.install(values_on(node, podMonitor={"enabled": True}))
-    assert node.api.list("ServiceAccount", release.name)[0]["metadata"]["name"] == "default"
+    accounts = wait("the namespace's own account", lambda: node.api.list("ServiceAccount", release.name))
+    assert [each["metadata"]["name"] for each in accounts] == ["default"]
 
 
 def test_an_empty_directory_of_the_kubelets_is_a_line_of_the_log(node: Node, make_release: MakeRelease) -> None:
@@ -88,18 +89,17 @@ def test_an_empty_directory_of_the_kubelets_is_a_line_of_the_log(node: Node, mak
     installed = Installed(node, release.name)
     socket = "/var/lib/empty/pod-resources/kubelet.sock"
     remedy = "mount the directory of the kubelet's socket; without Kubernetes, disable identity.podresources"
-    assert (installed.found("podresources")["reason"], installed.found("podresources")["remedy"]) == (
-        f"{socket}: no such socket",
-        remedy,
-    )
-    assert f"{socket}: no such socket" in installed.log()
-    assert len(values(installed.page(), "gpu_info", "hw_id")) == len(GPUS)
+    found = installed.found("podresources")
+    assert (found["reason"], found["remedy"]) == (f"{socket}: no such socket", remedy)
+    wait("the log to say so", lambda: f"{socket}: no such socket" in installed.log())
+    wait("its GPUs", lambda: len(values(installed.page(), "gpu_info", "hw_id")) == len(GPUS))
 
     # A second agent on the node is another release whose nodes overlap: each knows of the other.
     second = make_release("second")
     second.install(values_on(node))
     other = f"{release.name}/{installed.pod['metadata']['name']}"
-    assert f"another agent runs on this node: {other}" in Installed(node, second.name).found("pods")["reason"]
+    known, said = Installed(node, second.name), f"another agent runs on this node: {other}"
+    wait("the other agent to be told of", lambda: said in known.found("pods")["reason"])
 
 
 @pytest.fixture

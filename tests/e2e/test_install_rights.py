@@ -11,6 +11,7 @@ import pytest
 
 from e2e.helm import Release
 from e2e.installed_agent import Installed, values_on
+from e2e.kube import eventually, wait
 from e2e.node import Node
 from e2e.nvidia import NVIDIA, a_class, claim_driver
 from e2e.pods import claim, container, namespace, pod, request
@@ -98,12 +99,16 @@ def test_each_rule_is_needed_and_missed_by_name(
     """An agent that starts without the rule goes on, loses what only this tells, and says which rule to grant."""
     with without(node, release, resource):
         installed.restart()
-        page = installed.page()
-        up = values(page, "inferometer_source_up", "inferometer_source_name")
-        assert [name for (name,), value in up.items() if value == 0] == [source]
-        assert told(page) == {_less(each, lost) for each in held}
-        assert installed.found(source)["remedy"] == f"grant a ClusterRole with {rule}"
-        assert f"WARNING inferometer.board: {source}: " in installed.log()
+
+        def check() -> None:
+            page = installed.page()
+            up = values(page, "inferometer_source_up", "inferometer_source_name")
+            assert [name for (name,), value in up.items() if value == 0] == [source]
+            assert told(page) == {_less(each, lost) for each in held}
+
+        eventually(check)
+        wait("the remedy", lambda: installed.found(source)["remedy"] == f"grant a ClusterRole with {rule}")
+        wait("the log to say so", lambda: f"WARNING inferometer.board: {source}: " in installed.log())
 
 
 def test_an_agent_that_has_its_rights_again_tells_all_again(node: Node, installed: Installed, held: set[Held]) -> None:
@@ -121,14 +126,18 @@ def test_without_claims_admin_access_cannot_be_told_from_ownership(
 ) -> None:
     """The tier `node` is what is left without that rule: no source is down, and check says what is off and why."""
     release.upgrade(values_on(node, config=BY_API, rbac={"tier": "node"}), "--force-conflicts")
-    page = installed.page()
-    assert {name for (name,) in values(page, "inferometer_source_up", "inferometer_source_name")} == {
-        "nvidia",
-        "podresources",
-        "pods",
-    }
-    assert {each.role for each in told(page)} == {"unknown"}
-    assert {each.uid for each in told(page)} == {each.uid for each in held}
+
+    def check() -> None:
+        page = installed.page()
+        assert {name for (name,) in values(page, "inferometer_source_up", "inferometer_source_name")} == {
+            "nvidia",
+            "podresources",
+            "pods",
+        }
+        assert {each.role for each in told(page)} == {"unknown"}
+        assert {each.uid for each in told(page)} == {each.uid for each in held}
+
+    eventually(check)
 
 
 def test_the_tier_local_has_no_token_and_asks_nobody(
@@ -136,9 +145,13 @@ def test_the_tier_local_has_no_token_and_asks_nobody(
 ) -> None:
     """No role, no token in the pod; the kubelet of this Kubernetes tells which pods there are all the same."""
     release.upgrade(values_on(node, rbac={"tier": "local"}))
-    page = installed.page()
     roles = {role["metadata"]["name"] for role in node.api.list("ClusterRole")}
     assert not any(role.startswith(release.name) for role in roles)
     assert "/var/run/secrets/kubernetes.io/serviceaccount" not in installed.inside()["mounts"]
-    assert {each.uid for each in told(page)} == {each.uid for each in held}
-    assert {each.role for each in told(page)} == {"unknown"}
+
+    def check() -> None:
+        page = installed.page()
+        assert {each.uid for each in told(page)} == {each.uid for each in held}
+        assert {each.role for each in told(page)} == {"unknown"}
+
+    eventually(check)

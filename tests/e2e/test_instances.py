@@ -72,7 +72,7 @@ def timed(agent: Agent) -> Mapping[tuple[str | None, ...], float]:
 def test_instances_are_held_by_claims(node: Node, gpus: dict[str, str], agent: Agent, space: Space) -> None:
     """Two small instances, the large one and a whole GPU, each of its pod: the UUID is the one that the slice has."""
     with claim_driver(node, gpus), space:
-        assert len(devices(node, NVIDIA)) == 7 + len(UUIDS)
+        wait("instances and whole GPUs", lambda: len(devices(node, NVIDIA)) == 7 + len(UUIDS))
         space.make(
             template("small", request("i", MIG, selectors=profile("1g.10gb"))),
             template("large", request("i", MIG, selectors=profile("3g.40gb"))),

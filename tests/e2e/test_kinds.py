@@ -47,6 +47,7 @@ def equipped(bare: ControlPlane) -> ControlPlane:
         bare.ask("POST", DEFINITIONS, yaml.safe_load(find(f"{kind}.yaml").read_text(encoding="utf-8")))
     for path in KINDS.values():
         wait(path, partial(bare.serves, path))
+        wait(path, partial(bare.discovers, path))
     return bare
 
 

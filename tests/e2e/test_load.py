@@ -56,23 +56,26 @@ def relayed(node: Node) -> Iterator[Path]:
     file = node.scratch / "relayed"
     process = node.run("relay", (sys.executable, "-I", relay.__file__, str(API_PORT), file))
     wait("the relay", file.exists)
-    yield file
-    process.end()
+    try:
+        yield file
+    finally:
+        process.end()
 
 
 def questions(node: Node) -> list[Any]:
     """What the API server's audit log says of the agent, each question once."""
-    lines = node.audit_log.read_text().splitlines()
+    lines = node.audit_log.read_text().rpartition("\n")[0].splitlines()  # the last one may be half written
     return list({event["auditID"]: event for event in map(json.loads, lines)}.values())
 
 
 def count(node: Node, agent: Agent, file: Path) -> Counted:
     """Count what this one agent has asked, told by its token, and its bytes."""
+    told = values(agent.page(), "inferometer_api_received_bytes_total", *KEYS)
+    # After the page: whatever the agent has counted has passed there.
     _, sent, received = map(int, file.read_text().split())
     who = f"JTI={_claims_of((node.scratch / COUNTED / 'token').read_text())['jti']}"
     asked: Counter[tuple[str | None, ...]] = Counter()
     asked.update((e["verb"], e["objectRef"]["resource"]) for e in questions(node) if _asker(e) == who)
-    told = values(agent.page(), "inferometer_api_received_bytes_total", *KEYS)
     return Counted(asked, sent, received, sum(told.values()))
 
 

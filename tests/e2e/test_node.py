@@ -3,16 +3,17 @@
 
 from pathlib import Path
 
+from e2e.kube import wait
 from e2e.node import ADDRESS, NAME, Node
 from integration.programs import BUILD
 
 
 def test_the_node_is_ready_and_of_the_pinned_version(node: Node) -> None:
     """One node, ready, whose kubelet is the release that tools/kubernetes/go.mod names."""
+    wait("the node to be ready", node.is_ready)
     (found,) = node.api.list("Node")
     info = found["status"]["nodeInfo"]
     pinned = (BUILD.parent / "kubernetes" / "go.mod").read_text(encoding="utf-8")
-    assert node.is_ready()
     assert found["metadata"]["name"] == NAME
     assert {"type": "InternalIP", "address": ADDRESS} in found["status"]["addresses"]
     assert f"k8s.io/kubernetes {info['kubeletVersion']} " in pinned

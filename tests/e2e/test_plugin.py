@@ -7,6 +7,7 @@ import pytest
 
 from e2e.agent import Agent
 from e2e.drivers import GPUS, RESOURCE, allocatable, device_plugin
+from e2e.kube import eventually
 from e2e.node import Node
 from e2e.pods import container, pod
 from e2e.scenes import Space, agreed, device_series
@@ -97,10 +98,13 @@ def test_each_owner_has_its_gpus_memory_once(node: Node, agent: Agent, space: Sp
     space.start(pod("alone", container(resources={RESOURCE: 1})))
     (held,) = agreed(node, agent, 1)
 
-    page = agent.page()
-    of_owner = values(page, "gpu_owner_memory_usage_bytes", "hw_id", "k8s_pod_uid", "attribution")
-    of_device = values(page, "hw_gpu_memory_usage_bytes", "hw_id")
-    assert {key: value for key, value in of_owner.items() if key[1]} == {
-        (held.device, held.uid, "exclusive"): of_device[(held.device,)]
-    }
-    assert told(page) == {held}
+    def check() -> None:
+        page = agent.page()
+        of_owner = values(page, "gpu_owner_memory_usage_bytes", "hw_id", "k8s_pod_uid", "attribution")
+        of_device = values(page, "hw_gpu_memory_usage_bytes", "hw_id")
+        assert {key: value for key, value in of_owner.items() if key[1]} == {
+            (held.device, held.uid, "exclusive"): of_device[(held.device,)]
+        }
+        assert told(page) == {held}
+
+    eventually(check)

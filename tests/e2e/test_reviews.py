@@ -4,6 +4,7 @@
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import SERVICE_UNAVAILABLE
 
 import pytest
 
@@ -16,7 +17,7 @@ SCRAPER, STRANGER = "scraper", "stranger"
 
 
 def status_with(agent: Agent, token: str) -> int:
-    """Ask for the page with a token; gives the status."""
+    """Ask for the page with a token until somebody has decided about it; gives the status."""
 
     def ask() -> int:
         request = urllib.request.Request(f"{agent.url}/metrics", headers={"Authorization": f"Bearer {token}"})
@@ -26,7 +27,11 @@ def status_with(agent: Agent, token: str) -> int:
         except urllib.error.HTTPError as error:
             return error.code
 
-    return agent.namespaces.call(ask)
+    def decided() -> int:
+        status = agent.namespaces.call(ask)
+        return 0 if status == SERVICE_UNAVAILABLE else status  # the API server did not answer in time
+
+    return int(wait("a decision", decided))
 
 
 def bind(node: Node, name: str, role: str, account: str) -> None:

@@ -92,7 +92,7 @@ def test_a_driver_that_begins_to_share_its_gpus_is_noticed(
         agreed(node, new_agent, 1)
     with sharing(node, gpus, space) as wanted:
         agreed(node, new_agent, 2)
-        wait("the shares to be told", lambda: limits(new_agent) == wanted, 5)
+        wait("the shares to be told", lambda: limits(new_agent) == wanted)
 
 
 def test_shares_of_another_driver_are_held_by_their_pods(node: Node, agent: Agent, space: Space) -> None:

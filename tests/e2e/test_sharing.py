@@ -8,6 +8,7 @@ import pytest
 
 from e2e.agent import Agent
 from e2e.drivers import GPUS, RESOURCE, allocatable, device_plugin
+from e2e.kube import wait
 from e2e.node import Node
 from e2e.pods import container, pod
 from e2e.scenes import Space, agreed
@@ -25,7 +26,7 @@ def _plugin(node: Node, gpus: dict[str, str]) -> Iterator[None]:
 
 def test_each_gpu_is_offered_as_often_as_it_is_sliced(node: Node) -> None:
     """Eight GPUs of four replicas are 32 devices of the kubelet's."""
-    assert allocatable(node) == str(REPLICAS * len(GPUS))
+    wait("all replicas", lambda: allocatable(node) == str(REPLICAS * len(GPUS)))
 
 
 def test_pods_on_one_gpu_are_its_owners_each_by_its_own_uid(node: Node, agent: Agent, space: Space) -> None:

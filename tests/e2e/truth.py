@@ -44,7 +44,7 @@ def told(page: Page) -> set[Held]:
 
 
 def true(node: Node) -> set[Held]:
-    """What is so: of the device plugin's GPUs and of the devices of claims."""
+    """What is so: of the device plugin's GPUs and of the devices of claims. Raises LookupError while a slice is missing."""
     pods = [pod for pod in node.api.list("Pod") if pod["status"].get("phase") not in {"Succeeded", "Failed"}]
     uids = {(pod["metadata"]["namespace"], pod["metadata"]["name"]): pod["metadata"]["uid"] for pod in pods}
     by_plugin = {
@@ -78,7 +78,7 @@ def listed(node: Node) -> podresources_pb2.ListPodResourcesResponse:
         )
         try:
             answer: podresources_pb2.ListPodResourcesResponse = ask(
-                podresources_pb2.ListPodResourcesRequest(), timeout=5
+                podresources_pb2.ListPodResourcesRequest(), timeout=30
             )
         except grpc.RpcError as error:
             raise ConnectionError(f"the kubelet does not answer: {error}") from None
@@ -128,9 +128,10 @@ def _devices(
 
 
 def _made(text: Path, name: str) -> str | None:
-    """Give the UUID of an instance that was made for a claim."""
+    """Give the UUID of an instance that was made for a claim. Raises LookupError for what is no such device's name."""
     wanted = _TO_BE_MADE.fullmatch(name)
-    assert wanted, f"{name} has no UUID"
+    if wanted is None:
+        raise LookupError(f"{name} is in no slice")
     subjects: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for line in text.read_text().splitlines():
         subject, _, rest = line.partition(" ")

@@ -26,9 +26,9 @@ BUILD = Path(__file__).parents[2] / "tools" / "build.sh"
 Needs = Callable[..., None]  # the fixture `needs`: called with the names of programs
 
 _NOT_BUILT, _NO_GO = 3, 4  # what `tools/build.sh --path` exits with where a part is missing
-_START_TIMEOUT = 30.0
+_START_TIMEOUT = 120.0  # seconds; only what will never be takes so long
 _STOP_TIMEOUT = 10.0
-_REQUEST_TIMEOUT = 20.0
+_REQUEST_TIMEOUT = 30.0
 _TAIL = 6_000  # characters of a log that a failure shows
 
 

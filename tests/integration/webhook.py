@@ -53,3 +53,17 @@ class Webhook:
             for alert in notification["alerts"]
             if alert["labels"].get("alertname") == name and alert["status"] == status
         ]
+
+    def status(self, name: str, **labels: str) -> str:
+        """What was notified last of the alerts of a name whose labels have these texts in them; nothing: none was.
+
+        An alert whose series are missed for a moment ends and fires again, so that each of both may come more than once.
+        """
+        said = [
+            alert["status"]
+            for notification in list(self.received)
+            for alert in notification["alerts"]
+            if alert["labels"].get("alertname") == name
+            and all(text in alert["labels"].get(label, "") for label, text in labels.items())
+        ]
+        return said[-1] if said else ""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Collectors of collector-config/, each with its configuration and what goes over it, on ports of 127.0.0.1."""
 
+import contextlib
+import random
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +17,23 @@ QUIET = "service::telemetry::metrics::level: none"  # its own metrics would list
 RETRYING = "Exporting failed. Will retry"  # what a Collector with a queue says when the next one takes nothing
 LOST = ("Dropping data", "Exporting failed. Dropping")  # what one says that gives something up
 
+# How many pushes a Prometheus has: each tells at its own time how old every source is, of which one has answered by the first.
+ARRIVED = "max(count_over_time(inferometer_source_age_seconds[10m]))"
+_CHOSEN_FROM = Path("/proc/sys/net/ipv4/ip_local_port_range")  # the ports of whoever asks for any
+
 
 def unused_port() -> int:
-    """Give a port that is free, for a program that has to come back at the same."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Give a port that is free, for a program that has to come back at the same.
+
+    It is none of those that the kernel chooses from, so that nobody is given it while the program is away.
+    """
+    lowest = int(_CHOSEN_FROM.read_text(encoding="utf-8").split()[0])
+    while True:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server(("127.0.0.1", random.randrange(lowest // 2, lowest))) as found,
+        ):
+            return int(found.getsockname()[1])
 
 
 def collector(

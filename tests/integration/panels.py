@@ -2,11 +2,13 @@
 """The dashboards' queries, asked of a Prometheus as Grafana would ask them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from dashboards.model import Dashboard, Heatmap, Lines, Panel, Query, Timeline
 from integration.backends import Prometheus, Sample
 from promql import substitute
+from whole.agents import await_that
 
 WINDOW = 10.0  # seconds; what a panel's rate looks back over here
 
@@ -40,13 +42,30 @@ def ask(store: Prometheus, panel: Panel, query: Query, values: Mapping[str, str]
 
 def empty_queries(store: Prometheus, dashboard: Dashboard, chosen: Sequence[Mapping[str, str]]) -> list[str]:
     """List the queries that have no number for any choice, but those of panels that are empty while all is well."""
+    return [place for place, has_number in _numbers(store, dashboard, chosen) if not has_number()]
+
+
+def await_numbers(store: Prometheus, dashboard: Dashboard, chosen: Sequence[Mapping[str, str]]) -> None:
+    """Wait until each query has had a number for some choice, but those of panels that are empty while all is well."""
+    for place, has_number in _numbers(store, dashboard, chosen):
+        await_that(has_number, place)
+
+
+def _numbers(
+    store: Prometheus, dashboard: Dashboard, chosen: Sequence[Mapping[str, str]]
+) -> Iterator[tuple[str, Callable[[], bool]]]:
+    """Give of each query where it stands, and what asks whether it has a number for some choice, or need not have one."""
     if not any("$gpu" in query.expr for panel in dashboard.panels for query, _ in panel.shown()):
         chosen = chosen[:1]  # the answer does not depend on the GPU
-    empty = []
     for panel in dashboard.panels:
         for query, _ in panel.shown():
-            answers = [ask(store, panel, query, values) for values in chosen]
-            numbers = [sample.value for answer in answers for sample in answer if math.isfinite(sample.value)]
-            if not numbers and panel.title not in ALL_IS_WELL:
-                empty.append(f"{dashboard.uid}, panel {panel.title!r}: {query.expr}")
-    return empty
+            yield (
+                f"{dashboard.uid}, panel {panel.title!r}: {query.expr}",
+                partial(_has_number, store, panel, query, chosen),
+            )
+
+
+def _has_number(store: Prometheus, panel: Panel, query: Query, chosen: Sequence[Mapping[str, str]]) -> bool:
+    answers = [ask(store, panel, query, values) for values in chosen]
+    numbers = [sample.value for answer in answers for sample in answer if math.isfinite(sample.value)]
+    return bool(numbers) or panel.title in ALL_IS_WELL

@@ -3,7 +3,7 @@
 
 import re
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ import pytest
 
 from dashboards.classic import thing_regex, variable_query
 from dashboards.every import EVERY
-from dashboards.model import Choice, Dashboard, Labels
+from dashboards.model import Choice, Dashboard, Labels, Panel, Query
 from inferometer.simulation.node import SimulatedNode
 from integration.agents import JOB, agent_on
 from integration.backends import Prometheus, Sample
-from integration.panels import ALL_IS_WELL, WINDOW, ask, empty_queries, every_choice
+from integration.panels import ALL_IS_WELL, WINDOW, ask, await_numbers, every_choice
 from integration.programs import Needs, get_json
 from promql import substitute
-from whole.agents import await_that
+from whole.agents import await_that, eventually
 
 SPEED = 4.0  # of the node's time: enough requests for every model within the window
 
@@ -49,7 +49,21 @@ def kept(needs: Needs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map
             stores = {"scraped": scraped, "pushed": pushed}
             for name, store in stores.items():
                 await_that(partial(store.query, f"gpu_devices offset {WINDOW:.0f}s"), f"{WINDOW:.0f} s of data, {name}")
-            yield {name: Kept(node, store, tuple(every_choice(store))) for name, store in stores.items()}
+            gpus = sum(device.parent is None for device in node.ledger().devices)
+            yield {name: Kept(node, store, await_choices(store, gpus)) for name, store in stores.items()}
+
+
+def await_choices(store: Prometheus, gpus: int) -> tuple[Mapping[str, str], ...]:
+    """Wait until each GPU can be chosen."""
+    chosen: tuple[Mapping[str, str], ...] = ()
+
+    def choose() -> bool:
+        nonlocal chosen
+        chosen = tuple(every_choice(store))
+        return len(chosen) == gpus
+
+    await_that(choose, "every GPU")
+    return chosen
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -57,7 +71,7 @@ def kept(needs: Needs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Map
 def test_every_panel_has_something_to_show(kept: Mapping[str, Kept], dashboard: Dashboard, route: str) -> None:
     """No query fails for any GPU, and each has a number for one of them: held, shared, free or cut into instances."""
     _, store, choices = kept[route]
-    assert empty_queries(store, dashboard, choices) == []
+    await_numbers(store, dashboard, choices)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -65,6 +79,11 @@ def test_every_panel_has_something_to_show(kept: Mapping[str, Kept], dashboard: 
 def test_every_variable_can_be_filled(kept: Mapping[str, Kept], dashboard: Dashboard, route: str) -> None:
     """Each has something to choose from, but the cluster, whose name the agents may not have been told."""
     _, store, choices = kept[route]
+    eventually(lambda: fill_variables(store, dashboard, choices))
+
+
+def fill_variables(store: Prometheus, dashboard: Dashboard, choices: Sequence[Mapping[str, str]]) -> None:
+    """Ask for what each variable can be."""
     for variable in dashboard.variables:
         if isinstance(variable, Choice):
             assert variable.words
@@ -97,11 +116,21 @@ def test_the_routes_answer_alike(kept: Mapping[str, Kept]) -> None:
         for panel in dashboard.panels:
             if panel.title in {"GPUs", "Held", "Free", "Free MIG instances", "Engines", "The GPU's name plate"}:
                 for query, _ in panel.shown():
-                    answers = [
-                        {(sample.labels, sample.value) for sample in ask(store, panel, query, choices[0])}
-                        for _, store, choices in (kept[route] for route in ROUTES)
-                    ]
-                    assert answers[0] == answers[1] != set(), panel.title
+                    eventually(partial(answer_alike, kept, panel, query))
+
+
+def answer_alike(kept: Mapping[str, Kept], panel: Panel, query: Query) -> None:
+    """Ask both stores, one after the other."""
+    answers = [
+        {(sample.labels, sample.value) for sample in ask(store, panel, query, choices[0])}
+        for _, store, choices in (kept[route] for route in ROUTES)
+    ]
+    assert answers[0] == answers[1] != set(), panel.title
+
+
+def device_id(node: SimulatedNode, index: int) -> str:
+    """Give the UUID of a GPU, as the node's own books have it."""
+    return next(device.uuid for device in node.ledger().devices if (device.parent, device.index) == (None, index))
 
 
 def test_a_panel_that_may_be_empty_says_why() -> None:
@@ -114,15 +143,14 @@ def test_a_gpu_that_hangs_is_seen_on_every_dashboard_that_shows_it(kept: Mapping
     """The fleet counts it as unhealthy and draws its bar, and its own dashboard says failed; then it is well again."""
     node, store, choices = kept["scraped"]
     index = 6
-    (hung,) = store.query(f'gpu_info{{gpu_index="{index}"}}')
-    chosen = {**choices[0], "gpu": dict(hung.labels)["hw_id"]}
+    chosen = {**choices[0], "gpu": device_id(node, index)}
 
     def shows(dashboard: Dashboard, title: str) -> list[float]:
         panel = next(panel for panel in dashboard.panels if panel.title == title)
         return [s.value for query, _ in panel.shown() for s in ask(store, panel, query, chosen)]
 
     fleet, gpu, _ = EVERY
-    assert shows(fleet, "Unhealthy") == [0.0]
+    await_that(lambda: shows(fleet, "Unhealthy") == [0.0], "a count of none")
     node.hang_gpu(index)
     try:
         await_that(lambda: shows(fleet, "Unhealthy") == [1.0], "the fleet's count")
@@ -138,9 +166,8 @@ def test_a_gpu_that_hangs_is_seen_on_every_dashboard_that_shows_it(kept: Mapping
 def test_an_xid_is_seen_on_the_gpus_own_dashboard(kept: Mapping[str, Kept], route: str) -> None:
     """The panel that is empty while all is well shows the XID, by code and recommended action."""
     node, store, choices = kept[route]
-    (struck,) = store.query('gpu_info{gpu_index="7"}')
     panel = next(panel for panel in EVERY[1].panels if panel.title.startswith("XIDs since"))
-    chosen = {**choices[0], "gpu": dict(struck.labels)["hw_id"]}
+    chosen = {**choices[0], "gpu": device_id(node, 7)}
     node.xid(7, 79)
 
     def shown() -> set[tuple[str | None, ...]]:

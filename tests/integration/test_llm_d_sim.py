@@ -16,8 +16,9 @@ from integration.programs import Needs, find
 from live.agent import Agent, agent_of
 from live.client import Client
 from live.processes import await_ready, end, free_port, get, spawn
-from live.told import Bounds
-from whole.pages import scrape, values
+from live.told import Bounds, Told
+from whole.agents import await_that
+from whole.pages import Page, values
 
 FIRST, EACH = 0.05, 0.005  # seconds, to the first token and to each further one
 BOUNDS = Bounds(first=FIRST, whole=FIRST, counts_all=True)
@@ -77,13 +78,13 @@ def test_finish_reasons_are_told_apart(scene: Scene) -> None:
     client.chat("to the limit again", tokens=6)
 
     scene.agrees()
-
-    assert scene.agent.told().finished.keys() == {"length", "stop"}
+    assert scene.agent.agreed(lambda page: sorted({"length", "stop"} ^ Told.read(page).finished.keys())) == []
 
 
 def test_a_queue_is_seen_and_what_it_does_not_take_is_no_request(scene: Scene) -> None:
     """Of twelve at once four run, four wait and the rest is refused: refusals are in no counter of requests."""
     client, most = scene.client, [0.0, 0.0]
+    outcomes: list[str] = []
     over = threading.Event()
 
     def watch() -> None:
@@ -91,15 +92,20 @@ def test_a_queue_is_seen_and_what_it_does_not_take_is_no_request(scene: Scene) -
             told = scene.agent.told()
             most[:] = max(most[0], told.running or 0.0), max(most[1], told.waiting or 0.0)
 
+    def is_crowded() -> bool:
+        """Whether the queue was seen; where the machine stalls the twelve may not come at once, or not be seen together."""
+        asked = client.together(*[lambda: client.chat("at once", tokens=400)] * 12)
+        outcomes.extend(each.outcome for each in asked)
+        return most[0] >= 4 and most[1] >= 3 and "refused" in outcomes
+
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        outcomes = [each.outcome for each in client.together(*[lambda: client.chat("at once", tokens=400)] * 12)]
+        await_that(is_crowded, "a full queue", 60)
     finally:
         over.set()
         watcher.join()
 
-    assert outcomes.count("refused") >= 1
     assert most == [4.0, pytest.approx(4, abs=1)]
     scene.agrees()
 
@@ -110,7 +116,10 @@ def test_who_hangs_up_is_served_to_the_end(scene: Scene) -> None:
 
     scene.agrees()
 
-    assert sum(scene.agent.told().finished.values()) == 4
-    assert scene.agent.told().hung_up == 0
-    info = values(scrape(scene.agent.url), "inference_engine_info", "inference_engine_kind", "gen_ai_provider_name")
-    assert info == {("engine", "vllm"): 1.0}
+    def differ(page: Page) -> list[str]:
+        told = Told.read(page)
+        info = values(page, "inference_engine_info", "inference_engine_kind", "gen_ai_provider_name")
+        said = sum(told.finished.values()), told.hung_up, info
+        return [] if said == (4, 0, {("engine", "vllm"): 1.0}) else [repr(said)]
+
+    assert scene.agent.agreed(differ) == []

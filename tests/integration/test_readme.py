@@ -8,7 +8,7 @@ from inferometer.simulation.node import SimulatedNode
 from integration.agents import agent_on, scrape_job
 from integration.backends import Prometheus
 from integration.programs import Needs
-from whole.agents import await_that
+from whole.agents import eventually
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -35,8 +35,10 @@ def test_the_first_query_gives_tokens_per_joule_of_pods_that_hold_whole_gpus_alo
             for device, uids in pods.items()
             if len(uids) == 1 and ledger.device(device).parent is None and uids <= serving
         }
-        await_that(lambda: len(prometheus.query(query)) == len(alone), "an answer for every pod")
-        answer = {dict(sample.labels)["k8s_pod_uid"]: sample.value for sample in prometheus.query(query)}
 
-    assert set(answer) == alone
-    assert all(0.01 < value < 100 for value in answer.values())
+        def answers_for_every_pod() -> None:
+            answer = {dict(sample.labels)["k8s_pod_uid"]: sample.value for sample in prometheus.query(query)}
+            assert set(answer) == alone
+            assert all(0.01 < value < 100 for value in answer.values())
+
+        eventually(answers_for_every_pod)

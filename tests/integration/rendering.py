@@ -13,7 +13,7 @@ def helm(directory: Path, *arguments: str | Path, program: str = "helm") -> "sub
     """Run Helm to its end; `program` is `helm`, which is Helm 4, or `helm3`."""
     environment = {"PATH": os.defpath, "HOME": str(directory), "KUBECONFIG": str(directory / "none")}
     command = (find(program), *arguments)
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
 
 
 def render(directory: Path, *arguments: str | Path, program: str = "helm", chart: Path = CHART) -> str:

@@ -231,10 +231,10 @@ def test_incidents_reach_the_webhooks_and_resolve(node: SimulatedNode, tmp_path:
 
             node.engine_down("chat")
             node.hang_gpu(6)
-            await_that(lambda: pages.status(engine.DOWN, **CHAT) == "firing", "the engine's page")
-            await_that(lambda: pages.status(hardware.LOST, **SIXTH) == "firing", "the GPU's page")
+            await_that(lambda: pages.status(engine.DOWN, **CHAT) == "firing", "the engine's page", 60)
+            await_that(lambda: pages.status(hardware.LOST, **SIXTH) == "firing", "the GPU's page", 60)
             node.kubelet_down()
-            await_that(lambda: tickets.status(agent.STALE, **KUBELET) == "firing", "the kubelet's ticket")
+            await_that(lambda: tickets.status(agent.STALE, **KUBELET) == "firing", "the kubelet's ticket", 60)
             await_that(lambda: says_why(prometheus.alerts()), "why the engine does not answer")
 
             node.engine_up("chat")

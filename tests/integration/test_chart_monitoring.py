@@ -14,6 +14,7 @@ from inferometer.simulation.node import SimulatedNode
 from integration.agents import agent_on
 from integration.programs import Needs
 from integration.rendering import helm, notes, refusal, render, rendered
+from whole.agents import eventually
 
 DASHBOARDS = ROOT / "dashboards" / "generated"
 REAL = ("--api-versions", "apps/v1/DaemonSet")  # what Helm knows of any real cluster, and of none without one
@@ -189,9 +190,13 @@ def test_the_tests_pod_asks_as_it_should(needs: Needs, tmp_path: Path) -> None:
     command, url = container["args"], container["args"][2]
     assert url == "http://inferometer.inferometer.svc:9466/metrics"
     with SimulatedNode() as node, agent_on(node) as agent:
-        answer = run(*(agent.url if word == url else word for word in command))
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "identity uid" in answer.stdout
+
+        def finds_it_well() -> None:
+            answer = run(*(agent.url if word == url else word for word in command))
+            assert answer.returncode == 0, answer.stdout + answer.stderr
+            assert "identity uid" in answer.stdout
+
+        eventually(finds_it_well)
 
 
 @pytest.mark.parametrize(

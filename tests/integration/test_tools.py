@@ -66,7 +66,7 @@ class Sandbox:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
         )
 
     @property
@@ -219,7 +219,7 @@ def test_without_the_programs_every_test_of_theirs_is_skipped_by_name(tmp_path: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert answer.returncode == 0, answer.stdout
     assert "promtool" in answer.stdout

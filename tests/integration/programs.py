@@ -53,7 +53,7 @@ def find(program: str) -> Path:
 def call(program: str, *arguments: str | Path, text: str = "") -> "subprocess.CompletedProcess[str]":
     """Run a program to its end, with `text` on its standard input."""
     return subprocess.run(
-        (find(program), *arguments), input=text, capture_output=True, text=True, check=False, timeout=120
+        (find(program), *arguments), input=text, capture_output=True, text=True, check=False, timeout=300
     )
 
 

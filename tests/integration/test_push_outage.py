@@ -94,7 +94,7 @@ def test_an_agent_that_is_killed_again_and_again_sends_every_whole_record(tmp_pa
     file.write_text(
         "period: 100ms\nidentity: {podresources: {enabled: false}}\ndevices: {nvidia: {enabled: false}}\n"
         "server: {listen: '127.0.0.1:0'}\n"
-        f"otlp: {{endpoint: 'http://127.0.0.1:{port}', interval: 100ms, timeout: 5s, spool: {{directory: {spool}}}}}\n"
+        f"otlp: {{endpoint: 'http://127.0.0.1:{port}', interval: 100ms, timeout: 20s, spool: {{directory: {spool}}}}}\n"
     )
     torn, kept = 0, 0
     for _ in range(4):

@@ -67,7 +67,7 @@ class _Receiver(ABC):
             self._changed.notify_all()
             return self.answers.popleft() if self.answers else None
 
-    def wait_for(self, count: int, seconds: float = 10.0) -> list[Received]:
+    def wait_for(self, count: int, seconds: float = 30.0) -> list[Received]:
         """Give the first `count` requests as soon as they have come."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.received) >= count, seconds), (

@@ -43,6 +43,7 @@ class Newest:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "_FIRST_WAIT", 0.02)  # a retry after a second proves nothing more
+    monkeypatch.setattr(drain, "_LONGEST_WAIT", 0.1)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def make() -> Iterator[Start]:
         environ: Mapping[str, str] | None = None,
         encode: exporter.Encode | None = None,
         interval: float = 60,
-        timeout: float = 5,
+        timeout: float = 30,
         **keys: Any,
     ) -> Push:
         keys = {"interval": config.Seconds(interval), "timeout": config.Seconds(timeout), **keys}
@@ -71,7 +72,7 @@ def make() -> Iterator[Start]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < until, "the condition never came true"
         time.sleep(0.005)
@@ -97,7 +98,7 @@ def test_the_newest_snapshot_arrives_whole(make: Start, compression: str) -> Non
     """Every point reaches the receiver at /v1/metrics, with the headers that were asked for."""
     with HttpReceiver() as receiver:
         push = make(receiver.url, Newest(SNAPSHOT), compression=compression, headers={"X-Tenant": "blue"})
-        assert push.flush(5)
+        assert push.flush(30)
         (received,) = receiver.received
         assert received.path == "/v1/metrics"
         assert received.headers["x-tenant"] == "blue"
@@ -119,7 +120,7 @@ def test_the_thread_pushes_at_each_interval_and_only_what_is_new(make: Start) ->
         newest.snapshot = without(SNAPSHOT)
         receiver.wait_for(2)
         wait_until(lambda: push.outcomes == {"success": 2})
-        assert push.flush(5)
+        assert push.flush(30)
         assert len(receiver.received) == 2
 
 
@@ -142,7 +143,7 @@ def test_closing_sends_what_is_new(make: Start) -> None:
         push.start()
         receiver.wait_for(1)
         newest.snapshot = without(SNAPSHOT)
-        push.close(5)
+        push.close(30)
         assert len(receiver.received) == 2
         assert not push._thread.is_alive()
 
@@ -152,10 +153,10 @@ def test_a_series_that_ended_is_ended_once(make: Start) -> None:
     newest = Newest(SNAPSHOT)
     with HttpReceiver() as receiver:
         push = make(receiver.url, newest)
-        assert push.flush(5)
+        assert push.flush(30)
         for _ in range(2):
             newest.snapshot = without(newest.snapshot or SNAPSHOT, catalog.OWNER_INFO)
-            assert push.flush(5)
+            assert push.flush(30)
         first = next(s for s in series(receiver.received[0]) if s.metric == "gpu.owner.info")
         marks = [s for received in receiver.received for s in series(received) if s.ended]
         assert [(mark.metric, mark.attributes, mark.resource) for mark in marks] == [first[:3]]
@@ -168,15 +169,15 @@ def test_a_series_that_ended_during_an_outage_is_ended_afterwards(make: Start) -
     newest = Newest(SNAPSHOT)
     with HttpReceiver() as receiver:
         push = make(receiver.url, newest)
-        assert push.flush(5)
+        assert push.flush(30)
         receiver.answers.extend([Answer(400)] * 4)  # two pushes of points and of ends
         new = point(catalog.OWNER_INFO, {**GPU, "k8s.pod.name": "short-lived"}, 1.0)
         newest.snapshot = snapshot(new)  # it comes and goes unseen
-        assert not push.flush(5)
+        assert not push.flush(30)
         newest.snapshot = without(SNAPSHOT, catalog.OWNER_INFO)
-        assert not push.flush(5)
+        assert not push.flush(30)
         newest.snapshot = without(newest.snapshot)
-        assert push.flush(5)
+        assert push.flush(30)
         ended = {s.attributes for s in series(*receiver.received[5:]) if s.ended}
         assert ended == {s.attributes for s in series(receiver.received[0]) if s.metric == "gpu.owner.info"} | {
             s.attributes for s in series(receiver.received[1]) if s.metric == "gpu.owner.info" and not s.ended
@@ -196,10 +197,10 @@ def test_an_end_that_is_always_refused_is_let_be(make: Start) -> None:
     newest = Newest(SNAPSHOT)
     with Markless() as receiver:
         push = make(receiver.url, newest)
-        assert push.flush(5)
+        assert push.flush(30)
         newest.snapshot = without(SNAPSHOT, catalog.OWNER_INFO)
         for _ in range(8):
-            push.flush(5)
+            push.flush(30)
             newest.snapshot = without(newest.snapshot)
         marked = [received for received in receiver.received if any(s.ended for s in series(received))]
 
@@ -241,12 +242,12 @@ def test_a_point_that_just_missed_a_push_goes_in_a_request_of_its_own(make: Star
     newest = Newest(snapshot(point(catalog.POWER, GPU, 300.0)))
     with HttpReceiver() as receiver:
         push = make(receiver.url, newest)
-        assert push.flush(5)
+        assert push.flush(30)
         before = newest.snapshot
         assert before is not None
         late = point(catalog.REQUESTS_RUNNING, ENGINE, 1.0)._replace(at=before.at - 0.001)
         newest.snapshot = replace(snapshot(late, *without(before).points), at=before.at + 5)
-        assert push.flush(5)
+        assert push.flush(30)
         assert [[s.metric for s in series(received)] for received in receiver.received[1:]] == [
             ["inference.requests.running"],
             ["hw.power"],
@@ -265,10 +266,10 @@ def test_a_series_that_is_back_says_nothing_from_before_its_end(make: Start) -> 
             first = len(receiver.received)
             at = SNAPSHOT.at + after
             newest.snapshot = replace(snapshot(*points), at=at)
-            assert push.flush(5)
+            assert push.flush(30)
             return [(s.metric, s.ended) for received in receiver.received[first:] for s in series(received)]
 
-        assert push.flush(5)
+        assert push.flush(30)
         again = moving._replace(at=SNAPSHOT.at + 10)
         assert told(moving._replace(at=SNAPSHOT.at + 5), after=5) == [("hw.power", False), ("hw.temperature", True)]
         assert told(again, slower._replace(at=SNAPSHOT.at + 4), after=10) == [("hw.power", False)]
@@ -298,7 +299,7 @@ def test_passing_failures_are_tried_again_within_the_push(make: Start, status: i
     with HttpReceiver() as receiver:
         receiver.answers.extend([Answer(status), Answer(status)])
         push = make(receiver.url, Newest(SNAPSHOT))
-        assert push.flush(5)
+        assert push.flush(30)
         assert len({r.request.SerializeToString() for r in receiver.received}) == 1
         assert len(receiver.received) == 3
         assert push.outcomes == {"success": 1}
@@ -313,10 +314,10 @@ def test_bad_data_are_dropped_once(make: Start, status: int, outcome: str) -> No
     with HttpReceiver() as receiver:
         receiver.answers.append(Answer(status))
         push = make(receiver.url, newest)
-        assert not push.flush(5)
+        assert not push.flush(30)
         assert len(receiver.received) == 1
         newest.snapshot = without(SNAPSHOT)
-        assert push.flush(5)
+        assert push.flush(30)
         assert push.outcomes == {outcome: 1, "success": 1}
 
 
@@ -326,12 +327,12 @@ def test_retry_after_is_honoured(make: Start) -> None:
         receiver.answers.append(Answer(503, headers=(("Retry-After", "1"),)))
         push = make(receiver.url, Newest(SNAPSHOT))
         began = time.monotonic()
-        assert push.flush(5)
+        assert push.flush(30)
         assert time.monotonic() - began >= 1.0
         assert len(receiver.received) == 2
         receiver.answers.append(Answer(429, headers=(("Retry-After", "3600"),)))
         push = make(receiver.url, Newest(SNAPSHOT))
-        assert not push.flush(5)
+        assert not push.flush(30)
         assert len(receiver.received) == 3
 
 
@@ -339,12 +340,12 @@ def test_the_thread_is_silent_as_long_as_the_receiver_asks(make: Start) -> None:
     """A Retry-After beyond the push holds back the next intervals too."""
     newest = Newest(SNAPSHOT)
     with HttpReceiver() as receiver:
-        receiver.answers.append(Answer(429, headers=(("Retry-After", "1"),)))
-        push = make(receiver.url, newest, interval=0.1, timeout=0.5)
+        receiver.answers.append(Answer(429, headers=(("Retry-After", "4"),)))
+        push = make(receiver.url, newest, interval=0.1, timeout=3)
         began = time.monotonic()
         push.start()
         receiver.wait_for(2)
-        assert time.monotonic() - began >= 1.0
+        assert time.monotonic() - began >= 4.0
 
 
 def test_a_receiver_that_hangs_costs_one_timeout(make: Start) -> None:
@@ -352,7 +353,7 @@ def test_a_receiver_that_hangs_costs_one_timeout(make: Start) -> None:
     with HttpReceiver() as receiver:
         receiver.answers.append(Answer(hang=True))
         push = make(receiver.url, Newest(SNAPSHOT), timeout=0.3)
-        assert not push.flush(5)
+        assert not push.flush(30)
         assert push.outcomes == {"timeout": 1}
 
 
@@ -377,7 +378,7 @@ def test_partial_success_is_counted_and_logged_once(make: Start, caplog: pytest.
         receiver.answers.extend([Answer(body=body), Answer(body=body)])
         for _ in range(3):
             newest.snapshot = without(newest.snapshot or SNAPSHOT)
-            assert push.flush(5)
+            assert push.flush(30)
         assert push.outcomes == {"partial": 2, "success": 1}
         warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
         assert len(warnings) == 1
@@ -392,13 +393,13 @@ def test_a_request_that_is_too_large_is_split_and_stays_so(make: Start) -> None:
     with HttpReceiver() as receiver:
         push = make(receiver.url, newest, max_request=config.Size(300_000))
         receiver.max_bytes = 200_000
-        assert push.flush(5)
+        assert push.flush(30)
         assert receiver.received[0].size > 200_000
         taken = [r for r in receiver.received if r.size <= 150_000]
         assert len(series(*taken)) == 2000
         count = len(receiver.received)
         newest.snapshot = without(newest.snapshot)
-        assert push.flush(5)
+        assert push.flush(30)
         assert all(r.size <= 150_000 for r in receiver.received[count:])
         assert push.outcomes == {"success": 2}
 
@@ -408,7 +409,7 @@ def test_a_receiver_that_takes_nothing_is_not_tried_for_ever(make: Start) -> Non
     with HttpReceiver() as receiver:
         receiver.max_bytes = 10
         push = make(receiver.url, Newest(SNAPSHOT))
-        assert not push.flush(5)
+        assert not push.flush(30)
         assert len(receiver.received) == 1
         assert push.outcomes == {"too_large": 1}
         assert losses(push) == {"too_large": (1, len(SNAPSHOT.points))}
@@ -420,7 +421,7 @@ def test_an_outage_of_ten_intervals_loses_nothing(make: Start, caplog: pytest.Lo
     with HttpReceiver() as receiver:
         port = receiver.port
     with caplog.at_level(logging.INFO):
-        push = make(f"http://127.0.0.1:{port}", newest, interval=0.1, timeout=2)
+        push = make(f"http://127.0.0.1:{port}", newest, interval=0.1, timeout=5)
         push.start()
         for waiting in range(1, 11):
             wait_until(lambda: push.spool is not None and push.spool.requests == waiting)  # noqa: B023  # it is called at once
@@ -447,9 +448,9 @@ def test_a_defect_in_the_encoder_fails_that_push_only(make: Start) -> None:
 
     with HttpReceiver() as receiver:
         push = make(receiver.url, Newest(SNAPSHOT), encode=encode)
-        assert not push.flush(5)
+        assert not push.flush(30)
         defective = False
-        assert push.flush(5)
+        assert push.flush(30)
         assert push.outcomes == {"internal": 1, "success": 1}
 
 
@@ -471,13 +472,17 @@ def test_bad_settings_are_said_at_the_start_and_no_secret_is(make: Start, caplog
 # --- TLS ---
 
 
-def test_a_private_authority_is_trusted_where_it_is_named(make: Start, tmp_path: Path) -> None:
+def test_a_private_authority_is_trusted_where_it_is_named(
+    make: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the authority's file the push arrives; without it the certificate is refused, and nothing is sent."""
     certificates = issue(tmp_path)
     with HttpReceiver(tls=certificates.server_context()) as receiver:
-        assert make(receiver.url, Newest(SNAPSHOT), certificate=str(certificates.ca)).flush(5)
-        push = make(receiver.url, Newest(SNAPSHOT), timeout=0.3)
-        assert not push.flush(5)
+        assert make(receiver.url, Newest(SNAPSHOT), certificate=str(certificates.ca)).flush(30)
+        monkeypatch.setattr(drain, "_FIRST_WAIT", 3600.0)  # once is enough, however long it takes
+        monkeypatch.setattr(drain, "_LONGEST_WAIT", 3600.0)
+        push = make(receiver.url, Newest(SNAPSHOT))
+        assert not push.flush(30)
         assert push.outcomes == {"refused": 1}
         assert len(receiver.received) == 1
 
@@ -494,8 +499,8 @@ def test_the_client_shows_its_certificate(make: Start, tmp_path: Path) -> None:
         "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(certificates.key),
     }
     with HttpReceiver(tls=context) as receiver:
-        assert make(receiver.url, Newest(SNAPSHOT), environ=environ).flush(5)
-        assert not make(receiver.url, Newest(SNAPSHOT), certificate=str(certificates.ca), timeout=0.3).flush(5)
+        assert make(receiver.url, Newest(SNAPSHOT), environ=environ).flush(30)
+        assert not make(receiver.url, Newest(SNAPSHOT), certificate=str(certificates.ca), timeout=0.3).flush(30)
         assert len(receiver.received) == 1
 
 
@@ -505,7 +510,7 @@ def test_certificates_are_read_again_after_a_failure(make: Start, tmp_path: Path
     late = tmp_path / "late.crt"
     with HttpReceiver(tls=certificates.server_context()) as receiver:
         push = make(receiver.url, Newest(SNAPSHOT), certificate=str(late))
-        assert not push.flush(5)
+        assert not push.flush(30)
         assert push.outcomes == {"missing": 1}
         late.write_bytes(certificates.ca.read_bytes())
-        assert push.flush(5)
+        assert push.flush(30)

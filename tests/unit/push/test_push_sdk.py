@@ -36,7 +36,7 @@ RECEIVERS: dict[str, Callable[[], HttpReceiver | GrpcReceiver]] = {"http/protobu
 
 @contextmanager
 def sending(protocol: str, url: str, sender: str = "sdk", **keys: Any) -> Iterator[Sender]:
-    keys = {"timeout": config.Seconds(5), **keys}
+    keys = {"timeout": config.Seconds(10), **keys}
     settings, troubles = resolve(config.Otlp(endpoint=url, protocol=protocol, sender=sender, **keys), {})  # type: ignore[arg-type]  # they are
     assert settings is not None
     assert not troubles

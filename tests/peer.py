@@ -111,7 +111,7 @@ def silent(peer: Peer, connection: socket.socket) -> None:
     connection.recv(1)
 
 
-def client(deadline: float = 5.0, max_body: int = 1 << 20, **more: object) -> "closing[Client]":
+def client(deadline: float = 30.0, max_body: int = 1 << 20, **more: object) -> "closing[Client]":
     return closing(Client(deadline=deadline, max_body=max_body, **more))  # type: ignore[arg-type]  # the tests pass the right ones
 
 

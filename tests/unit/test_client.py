@@ -162,8 +162,14 @@ def test_plain_where_tls_was_expected(certificates: Certificates) -> None:
 
 def test_tls_handshake_hangs(certificates: Certificates) -> None:
     """A peer that accepts and never shakes hands ends at the deadline."""
-    with peer_with(lambda _peer, connection: time.sleep(1)) as peer:
+    over = threading.Event()
+
+    def mute(_peer: Peer, _connection: socket.socket) -> None:
+        over.wait(60)
+
+    with peer_with(mute) as peer:
         found = trouble(peer.url(scheme="https"), trust=trust_file(str(certificates.ca)), deadline=0.3)
+    over.set()
     assert found.reason is Reason.TIMEOUT
 
 
@@ -193,7 +199,7 @@ def stream(*pieces: bytes, pause: float = 0) -> Behaviour:
 def test_lines() -> None:
     """A stream comes line by line however it is cut into chunks; blank lines are skipped."""
     with peer_with(stream(b"one\ntw", b"o\r", b"\n\n\nthree\nend")) as peer, client() as asking:
-        lines = asking.lines(peer.url(), idle=5)
+        lines = asking.lines(peer.url(), idle=30)
         assert lines.status == 200
         assert list(lines) == [b"one", b"two", b"three", b"end"]
 
@@ -201,8 +207,9 @@ def test_lines() -> None:
 def test_lines_idle() -> None:
     """A line that takes longer than `idle` ends the stream, even when it drips."""
     with peer_with(stream(b"one\n", *[b"x"] * 100, pause=0.02)) as peer, client() as asking:
-        lines = asking.lines(peer.url(), idle=0.2)
+        lines = asking.lines(peer.url(), idle=30)
         assert next(lines) == b"one"
+        lines._idle = 0.2  # of the next line
         with pytest.raises(Trouble) as caught:
             next(lines)
     assert caught.value.reason is Reason.TIMEOUT
@@ -212,14 +219,14 @@ def test_lines_too_long() -> None:
     """A line without an end stops at the limit."""
     script = endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 4096)
     with peer_with(script) as peer, client(max_body=10_000) as asking, pytest.raises(Trouble) as caught:
-        list(asking.lines(peer.url(), idle=5))
+        list(asking.lines(peer.url(), idle=30))
     assert caught.value.reason is Reason.TOO_LARGE
 
 
 def test_lines_cut() -> None:
     """A stream that is cut off is not the same as one that ends."""
     with peer_of(chunked(b"one\n", end=b"")) as peer, client() as asking, pytest.raises(Trouble) as caught:
-        list(asking.lines(peer.url(), idle=5))
+        list(asking.lines(peer.url(), idle=30))
     assert caught.value.reason is Reason.MALFORMED
 
 
@@ -244,7 +251,13 @@ def test_close_ends_a_stream(certificates: Certificates) -> None:
 def test_close_ends_a_call() -> None:
     """Closing the client from another thread ends a blocked GET; a closed client asks nobody any more."""
     with peer_with(silent) as peer, client(deadline=60) as asking:
-        closer = threading.Timer(0.1, asking.close)
+
+        def close() -> None:
+            while not peer.asked:
+                time.sleep(0.01)
+            asking.close()
+
+        closer = threading.Thread(target=close, daemon=True)
         closer.start()
         with pytest.raises(Trouble) as caught:
             asking.get(peer.url())

@@ -4,6 +4,7 @@
 import gzip
 import itertools
 import socket
+import threading
 import time
 import zlib
 from contextlib import closing
@@ -213,13 +214,15 @@ def test_deadline_is_total(script: Behaviour) -> None:
 
 def test_deaf_peer() -> None:
     """A peer that never reads a large request ends at the deadline too."""
+    over = threading.Event()
 
     def deaf(_peer: Peer, connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        time.sleep(2)
+        over.wait(60)
 
     with peer_with(deaf) as peer, client(deadline=0.3) as asking, pytest.raises(Trouble) as caught:
         asking.post(peer.url(), bytes(32 << 20), content_type="x/y")
+    over.set()
     assert caught.value.reason is Reason.TIMEOUT
 
 

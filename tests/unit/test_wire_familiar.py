@@ -97,7 +97,7 @@ def _come(asking: Client, peer: Peer) -> Response | None:
     while asking.is_prompt:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        poll.poll(5000)
+        poll.poll(30_000)
         if (response := asking.come()) is not None:
             return response
     return None

@@ -107,7 +107,7 @@ def test_readers_at_once_share_one_rendering_and_renderers_never_overlap() -> No
     published.publish(snapshot(1))
 
     def read(number: int) -> bytes | None:
-        ready.wait(5)
+        ready.wait(30)
         return published.page("text" if number % 2 else "html")
 
     with ThreadPoolExecutor(16) as pool:

@@ -292,7 +292,7 @@ def test_a_slow_reader_is_cut_off_by_tls_too(start: Start, tmp_path: Path) -> No
     page = b"x" * 50_000_000
     huge = Published({"text": lambda _: page})
     huge.publish(SNAPSHOT)
-    server, port = start(huge, tls=tls_of(files), timeout=3)
+    server, port = start(huge, tls=tls_of(files), timeout=6)
     context = trusting(files)
     context.check_hostname = False
     with (

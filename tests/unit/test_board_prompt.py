@@ -55,7 +55,7 @@ class Deaf(Prompt):
         self.let_go = threading.Event()
 
     def read(self) -> object:
-        self.let_go.wait(20)
+        self.let_go.wait(60)
         return "late"
 
 
@@ -81,7 +81,7 @@ def test_prompt_sources_are_read_by_one_thread(board: Board, poller: Poller) -> 
     for source in sources:
         poller.add(source)
     before = time.time()
-    poller.tick(patience=10)
+    poller.tick(patience=30)
     assert values(board) == {"0": 0, "1": 1, "2": 2}
     assert {reader for source in sources for reader in source.readers} == {"crew"}
     assert all(before <= frame.at <= time.time() and frame.took >= 0 for frame in board.frames().good)
@@ -94,7 +94,7 @@ def test_a_source_that_is_not_prompt_now_is_read_by_its_own_thread(board: Board,
     broken.ask = failing  # type: ignore[method-assign]  # a defect
     poller.add(slow)
     poller.add(broken)
-    poller.tick(patience=10)
+    poller.tick(patience=30)
     assert values(board) == {"slow": "read", "broken": "read"}
     assert slow.readers == ["prompt slow"]
 
@@ -115,7 +115,7 @@ def test_what_goes_wrong_promptly_is_an_outcome(board: Board, poller: Poller) ->
     """Trouble by its reason, a defect as our own, and both are asked again."""
     poller.add(Prompt("bad", refused))
     poller.add(Prompt("worse", defect))
-    poller.tick(patience=10)
+    poller.tick(patience=30)
     assert {frame.instance: frame.trouble and frame.trouble.reason for frame in board.frames().outcomes} == {
         "bad": Reason.MALFORMED,
         "worse": Reason.INTERNAL,
@@ -127,16 +127,16 @@ def test_a_prompt_source_that_hangs_holds_up_nobody_and_is_reported(board: Board
     deaf, quick = Deaf("deaf"), Prompt("quick", lambda: 1)
     poller.add(deaf)
     poller.add(quick)
-    poller.tick(patience=10)
+    poller.tick(patience=30)
     troubles = {frame.instance: frame.trouble for frame in board.frames().outcomes}
     assert troubles["deaf"] is not None
     assert troubles["deaf"].reason is Reason.TIMEOUT
     assert values(board) == {"quick": 1}
     poller.hurry(("prompt", "quick"))
-    poller.tick(patience=10)
+    poller.tick(patience=30)
     assert quick.readers == ["crew", "crew"]
     deaf.let_go.set()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while values(board).get("deaf") != "late" and time.monotonic() < until:
         time.sleep(0.01)
     assert values(board)["deaf"] == "late"
@@ -150,12 +150,12 @@ def test_a_prompt_source_that_is_removed_while_it_is_asked_is_forgotten(board: B
     poller.add(quick)
     poller.tick(patience=0.0)
     poller.remove(("prompt", "deaf"))
-    assert deaf.closed.wait(10)
-    until = time.monotonic() + 10
+    assert deaf.closed.wait(30)
+    until = time.monotonic() + 30
     while "quick" not in values(board) and time.monotonic() < until:
         time.sleep(0.01)
     poller.hurry(("prompt", "quick"))
-    poller.tick(patience=10)
+    poller.tick(patience=30)
     assert quick.readers[-1] == "crew"
     assert "deaf" not in {frame.instance for frame in board.frames().outcomes}
 
@@ -166,7 +166,7 @@ def test_a_read_took_as_long_as_its_answer_took_to_come(board: Board, poller: Po
     early.took, last.took, last.moment = 1000.0, 2000.0, 0.01
     for each in (early, last):
         poller.add(each)
-    poller.tick()
+    poller.tick(patience=30)
     took = {frame.instance: frame.took for frame in board.frames().good}
     assert 1000.0 <= took["early"] < 1500.0
     assert 2000.0 <= took["last"] < 2500.0

@@ -49,7 +49,7 @@ def crew() -> Iterator[Crew]:
     crew = Crew()
     yield crew
     crew.close()
-    crew.join(10)
+    crew.join(30)
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def test_each_is_asked_at_its_moment_and_all_answers_are_read(crew: Crew, seats:
         seat.theirs.send(b"12345")
     began = time.monotonic()
     crew.start(began, seats)
-    assert all(seat.ended.wait(10) for seat in seats[:3])
-    assert seats[3].handed_over.wait(10)
+    assert all(seat.ended.wait(30) for seat in seats[:3])
+    assert seats[3].handed_over.wait(30)
     assert all(seat.asked_at - began >= seat.moment for seat in seats)
     assert seats[1].asked_at < seats[2].asked_at < seats[0].asked_at
 
@@ -78,14 +78,14 @@ def test_who_does_not_answer_is_handed_over_and_holds_up_nobody(crew: Crew, seat
     slow.theirs.send(b"1234")
     quick.theirs.send(b"12345")
     crew.start(time.monotonic(), seats)
-    assert quick.ended.wait(10)
-    assert silent.handed_over.wait(10)
-    assert slow.handed_over.wait(10)
+    assert quick.ended.wait(30)
+    assert silent.handed_over.wait(30)
+    assert slow.handed_over.wait(30)
     assert not quick.handed_over.is_set()
     with closing(Seat()) as other:
         other.theirs.send(b"12345")
         crew.start(time.monotonic(), [other])
-        assert other.ended.wait(10)
+        assert other.ended.wait(30)
 
 
 def test_an_endless_answer_is_left_to_its_own_thread(crew: Crew, seats: list[Seat]) -> None:
@@ -94,7 +94,7 @@ def test_an_endless_answer_is_left_to_its_own_thread(crew: Crew, seats: list[Sea
     endless.take = lambda: False  # type: ignore[method-assign]  # it never takes what is there
     endless.theirs.send(b"1")
     crew.start(time.monotonic(), [endless])
-    assert endless.handed_over.wait(10)
+    assert endless.handed_over.wait(30)
 
 
 def test_a_defect_leaves_everybody_to_their_own_threads(
@@ -105,10 +105,10 @@ def test_a_defect_leaves_everybody_to_their_own_threads(
     for seat in seats[:2]:
         seat.theirs.send(b"1234")
     crew.start(time.monotonic(), seats[:2])
-    assert all(seat.handed_over.wait(10) for seat in seats[:2])
+    assert all(seat.handed_over.wait(30) for seat in seats[:2])
     seats[2].theirs.send(b"12345")
     crew.start(time.monotonic(), seats[2:3])
-    assert seats[2].ended.wait(10)
+    assert seats[2].ended.wait(30)
     assert "a defect of ours" in caplog.text
 
 
@@ -121,10 +121,10 @@ def test_a_defect_has_nothing_read_again_that_was_read(crew: Crew, seats: list[S
     sound.answered = b"1234"
     defect.take = lambda: sound.ended.is_set() and 1 / 0 > 0  # type: ignore[method-assign]  # as above
     crew.start(time.monotonic(), seats[:2])
-    assert defect.handed_over.wait(10)
+    assert defect.handed_over.wait(30)
     with closing(Seat(asks=False)) as after:
         crew.start(time.monotonic(), [after])
-        assert after.handed_over.wait(10)
+        assert after.handed_over.wait(30)
     assert sound.ended.is_set()
     assert not sound.handed_over.is_set()
 
@@ -139,8 +139,8 @@ def test_the_next_tick_waits_for_no_answer(crew: Crew, seats: list[Seat], monkey
     quick.theirs.send(b"12345")
     crew.start(time.monotonic(), [endless])
     crew.start(time.monotonic(), [quick])
-    assert endless.handed_over.wait(10)
-    assert quick.ended.wait(10)
+    assert endless.handed_over.wait(30)
+    assert quick.ended.wait(30)
 
 
 def test_a_crew_that_is_closed_ends() -> None:
@@ -149,5 +149,5 @@ def test_a_crew_that_is_closed_ends() -> None:
     crew = Crew()
     (thread,) = set(threading.enumerate()) - before
     crew.close()
-    crew.join(10)
+    crew.join(30)
     assert not thread.is_alive()

@@ -28,7 +28,7 @@ class Node:
     def __init__(self, **settings: Any) -> None:
         self.board = Board()
         self.poller = Poller(self.board, 0.1)
-        self.engines = Engines(config.Engines(**settings), self.poller, 0.1)
+        self.engines = Engines(config.Engines(**{"deadline": config.Seconds(30), **settings}), self.poller, 30.0)
 
     @property
     def reports(self) -> list[EngineReport]:
@@ -57,7 +57,7 @@ def pod(port: int, **more: Any) -> Pod:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while not condition() and time.monotonic() < until:
         time.sleep(0.01)
     assert condition()
@@ -68,7 +68,7 @@ def test_engines_come_and_go_with_their_pods() -> None:
     with peer_with(in_turn(answer(PAGE), answer(PAGE))) as peer, node() as here:
         pods = (pod(peer.port),)
         assert here.engines.follow(pods)
-        here.poller.tick(5)
+        here.poller.tick(30)
         assert [report.target.pod for report in here.reports] == ["chat-0"]
         assert not here.engines.follow(pods)
         assert not here.engines.follow(None)
@@ -88,7 +88,7 @@ def test_a_target_that_changes_has_one_request_under_way() -> None:
             hung_up.set()
 
     def quick(peer: Peer, connection: Any) -> None:
-        second_came_after.append(hung_up.wait(10))
+        second_came_after.append(hung_up.wait(30))
         in_turn(answer(PAGE))(peer, connection)
 
     with peer_with(slow, quick) as peer, node(deadline=config.Seconds(30)) as here:
@@ -140,12 +140,12 @@ def test_what_is_refused_is_logged_once(caplog: pytest.LogCaptureFixture) -> Non
 
 def test_scrapes_that_are_left_out_are_counted_once() -> None:
     """As they come; an engine that goes takes nothing back."""
-    with peer_with(in_turn(*[BROKEN] * 4)) as peer, node(backoff=config.Seconds(10)) as here:
+    with peer_with(in_turn(*[BROKEN] * 4)) as peer, node(backoff=config.Seconds(3600)) as here:
         here.engines.follow((pod(peer.port),))
         counts = []
         for _ in range(4):
             here.poller.hurry(("engine", f"ns/chat-0:{peer.port}"))
-            here.poller.tick(5)
+            here.poller.tick(30)
             counts.append(here.engines.newly_spared())
         assert counts == [0, 1, 3, 7]
         here.engines.follow(())
@@ -156,12 +156,13 @@ def test_the_pipeline_keeps_to_the_limit_on_models() -> None:
     """Of two models on one page the second is `other` where one may have series of its own."""
     page = PAGE + b'vllm:num_requests_running{engine="0",model_name="n"} 2\n'
     with peer_with(in_turn(answer(page))) as peer:
-        settings = config.Engines(targets=(config.TargetConfig(f"http://127.0.0.1:{peer.port}/metrics"),), max_models=1)
+        target = config.TargetConfig(f"http://127.0.0.1:{peer.port}/metrics")
+        settings = config.Engines(targets=(target,), max_models=1, deadline=config.Seconds(30))
         devices = config.Devices(nvidia=config.Nvidia(enabled=False))
         identity = config.Identity(podresources=config.PodResources(enabled=False), pods=config.Pods(source="off"))
         pipeline = Pipeline(config.Config(engines=settings, devices=devices, identity=identity), {})
         try:
-            snapshot = pipeline.step(patience=10)
+            snapshot = pipeline.step(patience=60)
         finally:
             pipeline.close()
 
@@ -174,15 +175,16 @@ def test_an_engine_that_ended_is_not_in_the_snapshot_that_sees_its_end(monkeypat
     """With its pod the page goes too: else it would stand there once more, without what the pod said of it."""
     with peer_with(in_turn(*[answer(PAGE)] * 3)) as peer:
         listed: Frame[object] = Frame("pods", "", 1, 0.0, 0.0, 5.0, (pod(peer.port),))
+        engines = config.Engines(deadline=config.Seconds(30))
         devices = config.Devices(nvidia=config.Nvidia(enabled=False))
         identity = config.Identity(podresources=config.PodResources(enabled=False), pods=config.Pods(source="off"))
-        pipeline = Pipeline(config.Config(devices=devices, identity=identity), {})
+        pipeline = Pipeline(config.Config(devices=devices, identity=identity, engines=engines), {})
         read = pipeline._board.frames
         monkeypatch.setattr(pipeline._board, "frames", lambda: replace(read(), good=(*read().good, listed)))
         try:
-            assert [engine.target.pod for engine in pipeline.step(patience=10).engines] == ["chat-0"]
+            assert [engine.target.pod for engine in pipeline.step(patience=60).engines] == ["chat-0"]
             listed = replace(listed, value=())
-            snapshot = pipeline.step(patience=10)
+            snapshot = pipeline.step(patience=60)
         finally:
             pipeline.close()
 

@@ -24,7 +24,9 @@ DENIED = answer(b"no", status=b"401 Unauthorized")
 
 def engine(url: str, **entry: Any) -> closing[Engine]:
     access = accesses((config.Credentials(name="c", **entry),))["c"]
-    return closing(Engine(Target("ns/pod:8000", url, credentials="c"), config.Engines(), 0.01, access))
+    return closing(
+        Engine(Target("ns/pod:8000", url, credentials="c"), config.Engines(deadline=config.Seconds(30)), 0.01, access)
+    )
 
 
 def sent(asked: list[bytes]) -> list[str]:

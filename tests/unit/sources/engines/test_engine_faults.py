@@ -23,7 +23,14 @@ PAGE = b'# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engin
 def engine(url: str, credentials: config.Credentials | None = None, **settings: Any) -> closing[Engine]:
     name = credentials.name if credentials else ""
     access = accesses((credentials,)).get(name) if credentials else None
-    return closing(Engine(Target("ns/pod:8000", url, credentials=name), config.Engines(**settings), 0.01, access))
+    return closing(
+        Engine(
+            Target("ns/pod:8000", url, credentials=name),
+            config.Engines(**{"deadline": config.Seconds(30), **settings}),
+            0.01,
+            access,
+        )
+    )
 
 
 def dripping(peer: Peer, connection: socket.socket) -> None:
@@ -66,11 +73,13 @@ def resetting(peer: Peer, connection: socket.socket) -> None:
 )
 def test_a_peer_that_misbehaves_is_trouble_in_time(behaviour: Behaviour, reason: Reason, says: str) -> None:
     """Within the deadline and the limits; the address or the target is named, and the next page is read."""
+    deadline = config.Seconds(0.3 if reason is Reason.TIMEOUT else 30)
     with (
         peer_with(behaviour, in_turn(answer(PAGE))) as peer,
-        engine(peer.url(), deadline=config.Seconds(0.3), max_page=config.Size(1 << 20)) as source,
+        engine(peer.url(), deadline=deadline, max_page=config.Size(1 << 20)) as source,
     ):
         found = trouble(source)
+        source._client.deadline = 30.0
         assert (found.reason, says in found.message) == (reason, True), found.message
         assert f"127.0.0.1:{peer.port}" in found.message or "ns/pod:8000" in found.message
         assert source.read().engine == "vllm"

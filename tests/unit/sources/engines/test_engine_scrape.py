@@ -17,6 +17,7 @@ from inferometer.sources.engines.scrape import Engine
 from scraping import trouble
 
 PAGE = (Path(__file__).parents[3] / "fixtures/engines/vllm/real_v0.32.0_cpu_after60.txt").read_bytes()
+PATIENCE = config.Seconds(30)  # only a hang takes so long
 
 
 class _Site:
@@ -74,7 +75,7 @@ def serving() -> Iterator[tuple[_Site, str]]:
 
 
 def engine(url: str, settings: config.Engines | None = None, **target: Any) -> closing[Engine]:
-    return closing(Engine(Target("ns/pod:8000", url, **target), settings or config.Engines(), 5.0))
+    return closing(Engine(Target("ns/pod:8000", url, **target), settings or config.Engines(deadline=PATIENCE), 5.0))
 
 
 def test_a_page_becomes_a_report_of_its_target() -> None:
@@ -82,7 +83,7 @@ def test_a_page_becomes_a_report_of_its_target() -> None:
     with serving() as (site, url), engine(url, headers={"X-Tenant": "a"}) as source:
         as_source: Source[EngineReport] = source
         assert (as_source.name, as_source.instance, as_source.period) == ("engine", "ns/pod:8000", 5.0)
-        assert 3.0 <= as_source.deadline <= 3.6  # the wait for its moment is part of it
+        assert 30.0 <= as_source.deadline <= 30.6  # the wait for its moment is part of it
         plain = source.read()
         site.zipped = True
         assert source.read() == plain
@@ -142,7 +143,7 @@ def test_what_is_no_metrics_page_is_malformed_and_named(content_type: str, body:
 
 def test_sizes_are_limited_before_anything_is_read() -> None:
     """A page, a compressed page that unfolds, and a page that never ends stop at `max_page`; samples at `max_samples`."""
-    small = config.Engines(max_page=config.Size(100_000))
+    small = config.Engines(max_page=config.Size(100_000), deadline=PATIENCE)
     with serving() as (site, url), engine(url, small) as source:
         site.body = b"a 1\n" * 50_000
         refused = trouble(source)
@@ -154,7 +155,7 @@ def test_sizes_are_limited_before_anything_is_read() -> None:
         assert trouble(source).reason is Reason.TOO_LARGE
         site.endless, site.body = False, PAGE
         assert source.read().engine == "vllm"
-    with serving() as (_, url), engine(url, config.Engines(max_samples=100)) as source:
+    with serving() as (_, url), engine(url, config.Engines(max_samples=100, deadline=PATIENCE)) as source:
         assert trouble(source).reason is Reason.TOO_LARGE
 
 

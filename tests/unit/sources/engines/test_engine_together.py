@@ -54,12 +54,12 @@ def test_engines_are_read_together_from_their_second_page_on(board: Board, polle
     with ExitStack() as stack:
         for i in range(4):
             peer = stack.enter_context(peer_with(pages(i % 2 == 0)))
-            engine = Engine(Target(f"e{i}", peer.url()), config.Engines(), PERIOD)
+            engine = Engine(Target(f"e{i}", peer.url(), deadline=30.0), config.Engines(), PERIOD)
             poller.add(_Watched(engine, taken))
         for turn in range(3):
             for i in range(4):
                 poller.hurry(("engine", f"e{i}"))
-            poller.tick(patience=20)
+            poller.tick(patience=60)
             assert {name: running(frame) for name, frame in newest(board).items()} == {f"e{i}": turn for i in range(4)}
     assert "crew" in taken
 
@@ -73,7 +73,7 @@ class _Watched:
     def __getattr__(self, name: str) -> object:
         return getattr(self._engine, name)
 
-    name, instance, period, deadline = "engine", property(lambda self: self._engine.instance), PERIOD, 10.0
+    name, instance, period, deadline = "engine", property(lambda self: self._engine.instance), PERIOD, 30.0
 
     def take(self) -> EngineReport | None:
         report = self._engine.take()
@@ -106,15 +106,17 @@ def test_an_engine_that_fails_is_told_apart_and_read_alone(
     then: Behaviour, reason: Reason, board: Board, poller: Poller
 ) -> None:
     """What was asked together with others fails as it would alone, and is backed off from; the others are read."""
-    settings = config.Engines()
+    settings = config.Engines(deadline=config.Seconds(30))
     with peer_with(then) as bad, peer_with(pages(True)) as good:
-        engine = Engine(Target("bad", bad.url(), deadline=2.5), settings, PERIOD)
+        engine = Engine(Target("bad", bad.url()), settings, PERIOD)
         poller.add(engine)
         poller.add(Engine(Target("good", good.url()), settings, PERIOD))
         for _ in range(2):
             poller.hurry(("engine", "bad"))
             poller.hurry(("engine", "good"))
-            poller.tick(patience=20)
+            poller.tick(patience=60)
+            if reason is Reason.TIMEOUT:
+                engine._client.deadline = 0.5  # from the second question on
         frames = newest(board)
         assert frames["bad"].trouble is not None
         assert frames["bad"].trouble.reason is reason

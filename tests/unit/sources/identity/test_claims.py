@@ -39,7 +39,7 @@ def source(api: ApiServer, certificates: Certificates, tmp_path: Path) -> Iterat
         server=api.url,
         token_file=str(tmp_path / "token"),
         ca_file=str(certificates.ca),
-        deadline=config.Seconds(3),
+        deadline=config.Seconds(30),
         max_body=config.Size(1 << 20),
     )
     with closing(Claims(config.Claims(source="api"), settings, 5.0)) as source:

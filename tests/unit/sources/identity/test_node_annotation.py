@@ -42,7 +42,7 @@ def source(api: ApiServer, certificates: Certificates, tmp_path: Path, told: Tol
         server=api.url,
         token_file=str(tmp_path / "token"),
         ca_file=str(certificates.ca),
-        deadline=config.Seconds(3),
+        deadline=config.Seconds(30),
         max_body=config.Size(1 << 20),
     )
     with closing(Node(settings, "n1", KEY, 5.0, told.append)) as source:

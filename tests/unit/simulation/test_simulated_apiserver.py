@@ -17,7 +17,7 @@ PODS = "/api/v1/pods?fieldSelector=spec.nodeName%3Dsimulated-node"
 
 
 def connect(node: SimulatedNode) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(urlsplit(node.endpoints.api_server).netloc, timeout=5)
+    return http.client.HTTPConnection(urlsplit(node.endpoints.api_server).netloc, timeout=30)
 
 
 def get(node: SimulatedNode, path: str) -> tuple[int, Any]:
@@ -70,7 +70,7 @@ def test_pods_of_another_node_are_not_there(node: SimulatedNode) -> None:
 def test_a_watch_tells_what_happens_after_the_list(node: SimulatedNode) -> None:
     """A death and a birth after the list's version arrive as events, each with a newer version."""
     version = get(node, PODS)[1]["metadata"]["resourceVersion"]
-    events = watch(node, f"resourceVersion={version}&timeoutSeconds=5")
+    events = watch(node, f"resourceVersion={version}&timeoutSeconds=30")
     node.pod_dies("guard")
     died = next(events)
     uid = node.pod_starts("guard")
@@ -92,7 +92,7 @@ def test_bookmarks_come_when_asked_for(node: SimulatedNode, monkeypatch: pytest.
     """A bookmark carries a version and no pod."""
     monkeypatch.setattr(apiserver, "BOOKMARK_PERIOD", 0.05)
     version = get(node, PODS)[1]["metadata"]["resourceVersion"]
-    events = watch(node, f"resourceVersion={version}&allowWatchBookmarks=true&timeoutSeconds=5")
+    events = watch(node, f"resourceVersion={version}&allowWatchBookmarks=true&timeoutSeconds=30")
     first = next(events)
     events.close()  # type: ignore[attr-defined]  # a generator
     assert (first["type"], first["object"]["metadata"]["resourceVersion"]) == ("BOOKMARK", version)
@@ -101,7 +101,7 @@ def test_bookmarks_come_when_asked_for(node: SimulatedNode, monkeypatch: pytest.
 def test_a_version_that_is_too_old_is_gone(node: SimulatedNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """The watcher is told 410 and has to list again."""
     monkeypatch.setattr(apiserver, "KEPT", 10)  # the scenario has recorded as many
-    (event,) = watch(node, "resourceVersion=1&timeoutSeconds=5")
+    (event,) = watch(node, "resourceVersion=1&timeoutSeconds=30")
     assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
 
 

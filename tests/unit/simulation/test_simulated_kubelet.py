@@ -23,7 +23,7 @@ class Client:
             request_serializer=lambda r: r.SerializeToString(),
             response_deserializer=response.FromString,
         )
-        answer = stub(request, timeout=5)
+        answer = stub(request, timeout=30)
         assert isinstance(answer, response)
         return answer
 

@@ -20,11 +20,11 @@ from inferometer.simulation.node import SimulatedNode
 
 
 def fetch(port: int, path: str = "/metrics") -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as response:
         return str(response.read().decode())
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
@@ -76,9 +76,9 @@ def test_time_stands_still_while_it_is_paused_and_moves_when_told(node: Simulate
 
 
 def test_speed_is_simulated_seconds_per_second() -> None:
-    """At a hundred times the speed ten seconds pass in a tenth."""
+    """At a hundred times the speed two minutes pass in far less."""
     with SimulatedNode(speed=100.0, warm_up=0.0) as node:
-        until(lambda: node.ledger().at >= 10.0, seconds=3.0)
+        until(lambda: node.ledger().at >= 120.0, seconds=60.0)
 
 
 def test_a_dead_engine_refuses_and_its_successor_answers_elsewhere(node: SimulatedNode) -> None:
@@ -119,7 +119,7 @@ def test_it_leaves_no_file_no_thread_and_no_socket() -> None:
     directory = Path(endpoints.kubelet_socket).parent
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert {p.name for p in directory.iterdir()} == {"kmsg", "kubelet.sock", "registers"}
-    watch = urllib.request.urlopen(f"{endpoints.api_server}/api/v1/pods?watch=1", timeout=5)
+    watch = urllib.request.urlopen(f"{endpoints.api_server}/api/v1/pods?watch=1", timeout=30)
     assert watch.readline()
     node.stop()
     node.stop()

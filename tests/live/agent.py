@@ -16,8 +16,8 @@ from live.told import ENGINE, PLAIN, Bounds, Names, Told, differences
 from whole.pages import Page, scrape, values
 
 _LISTENING = re.compile(r"listening on (http://127\.0\.0\.1:\d+)")
-_STOP_TIMEOUT = 10.0
-_PATIENCE = 30.0  # until it has a page
+_STOP_TIMEOUT = 30.0
+_PATIENCE = 60.0  # until it has a page
 _REST = 120.0  # until the numbers are the client's: an engine may go on for long with what nobody waits for
 
 

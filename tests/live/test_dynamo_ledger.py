@@ -11,6 +11,7 @@ from live.agent import Agent, agent_of
 from live.client import Client
 from live.dynamo import Dynamo, is_installed
 from live.told import ROUTER, Bounds
+from whole.agents import eventually
 from whole.pages import values
 
 pytestmark = pytest.mark.live
@@ -57,22 +58,26 @@ def test_requests_tokens_and_latencies_are_the_clients(scene: Scene) -> None:
 
     agrees(scene)
 
-    finished = scene.agent.told(ROUTER).finished
-    assert finished == {"success": 13}
+    def are_so() -> None:
+        assert scene.agent.told(ROUTER).finished == {"success": 13}
+
+    eventually(are_so)
 
 
 def test_both_workers_count_their_own(scene: Scene) -> None:
     """Each has a share of the requests, and together they have all: nothing is counted twice under one name."""
     agrees(scene)
-    every = scene.agent.told().whole.all
 
-    each = [scene.agent.told(k8s_pod_name=f"worker-{i}").whole.all for i in range(2)]
+    def are_so() -> None:
+        every = scene.agent.told().whole.all
+        each = [scene.agent.told(k8s_pod_name=f"worker-{i}").whole.all for i in range(2)]
+        assert all(each)
+        assert sum(each) == every == len(scene.client.ledger("").finished)
+        assert scene.agent.told(k8s_pod_name="frontend").whole.all == 0
+        kinds = values(scene.agent.page(), "inference_engine_info", "k8s_pod_name", "inference_engine_kind")
+        assert kinds == {("frontend", "router"): 1.0, ("worker-0", "engine"): 1.0, ("worker-1", "engine"): 1.0}
 
-    assert all(each)
-    assert sum(each) == every == len(scene.client.ledger("").finished)
-    assert scene.agent.told(k8s_pod_name="frontend").whole.all == 0
-    kinds = values(scene.agent.page(), "inference_engine_info", "k8s_pod_name", "inference_engine_kind")
-    assert kinds == {("frontend", "router"): 1.0, ("worker-0", "engine"): 1.0, ("worker-1", "engine"): 1.0}
+    eventually(are_so)
 
 
 def test_who_hangs_up_is_known_by_the_first_token(scene: Scene) -> None:
@@ -86,11 +91,15 @@ def test_who_hangs_up_is_known_by_the_first_token(scene: Scene) -> None:
 
     agrees(scene)
 
-    assert scene.agent.told().hung_up == 4
-    aborted = values(scene.agent.page(), "inference_requests_aborted_total", "inference_abort_evidence", "k8s_pod_name")
-    assert {evidence for evidence, _ in aborted} == {"measured"}
-    assert sum(aborted.values()) == 4
-    assert scene.agent.told(ROUTER).finished["abort"] == 4
+    def are_so() -> None:
+        assert scene.agent.told().hung_up == 4
+        page = scene.agent.page()
+        aborted = values(page, "inference_requests_aborted_total", "inference_abort_evidence", "k8s_pod_name")
+        assert {evidence for evidence, _ in aborted} == {"measured"}
+        assert sum(aborted.values()) == 4
+        assert scene.agent.told(ROUTER).finished["abort"] == 4
+
+    eventually(are_so)
 
 
 def test_what_runs_is_seen_while_it_runs(scene: Scene) -> None:
@@ -146,6 +155,9 @@ def test_a_worker_of_another_kind(
 
         assert agent.settled(client.ledger(dynamo.model), Bounds(untold=untold)) == []
 
-        assert agent.told().hung_up == 3
-        info = values(agent.page(), "inference_engine_info", "gen_ai_provider_name", "inference_engine_kind")
-        assert info == {(provider, "engine"): 1.0}
+        def are_so() -> None:
+            assert agent.told().hung_up == 3
+            info = values(agent.page(), "inference_engine_info", "gen_ai_provider_name", "inference_engine_kind")
+            assert info == {(provider, "engine"): 1.0}
+
+        eventually(are_so)

@@ -31,6 +31,7 @@ from kubelet.certificates import issue
 from kubelet.podresources import Kubelet, always, recorded
 from live.dynamo import Dynamo
 from otlp_receiver import HttpReceiver
+from whole.agents import eventually
 from whole.pages import HOLDING, ROUTE_ONLY, Page, received, scrape, values
 
 pytestmark = pytest.mark.live
@@ -153,72 +154,80 @@ def complete(page: Page) -> bool:
 
 def test_devices_are_what_the_c_library_says(world: World) -> None:
     """Every reading of both GPUs and both instances, in base units; nothing of an instance on its GPU's name."""
-    page = page_where(world, complete)
 
-    def told(name: str, *keys: str) -> Mapping[tuple[str | None, ...], float]:
-        return values(page, name, "hw_id", *keys)
+    def are_so() -> None:
+        page = page_where(world, complete)
 
-    both = {WHOLE.uuid: WHOLE, SPLIT.uuid: SPLIT}
-    instances = [i for i in SPLIT.instances if i]
-    assert told("hw_power_watts") == {(u,): (g.power or 0) / 1000 for u, g in both.items()}
-    assert told("gpu_power_instant_watts") == {(u,): (g.power_instant or 0) / 1000 for u, g in both.items()}
-    assert told("hw_energy_joules_total") == {(u,): (g.energy or 0) / 1000 for u, g in both.items()}
-    assert told("gpu_power_limit_watts") == {(u,): 700.0 for u in both}
-    assert told("hw_gpu_memory_usage_bytes") == {(u,): g.memory_used for u, g in both.items()}
-    assert told("hw_gpu_memory_limit_bytes") == {(u,): g.memory_total for u, g in both.items()}
-    assert told("gpu_memory_reserved_bytes") == {(u,): g.memory_reserved for u, g in both.items()}
-    assert told("hw_gpu_utilization_ratio", "hw_gpu_task") == {
-        (WHOLE.uuid, "general"): 0.87,
-        (WHOLE.uuid, "encoder"): 0.03,
-        (WHOLE.uuid, "decoder"): 0.05,
-        (WHOLE.uuid, "jpeg"): 0.07,
-        (WHOLE.uuid, "ofa"): 0.09,
-    }
-    assert told("hw_temperature_celsius", "hw_sensor_location") == {
-        (u, location): degrees for u in both for location, degrees in (("core", 61.0), ("memory", 71.0))
-    }
-    assert told("gpu_clock_frequency_hertz", "gpu_clock_domain") == {
-        (u, domain): mhz * 1e6
-        for u in both
-        for domain, mhz in (("graphics", 1980), ("sm", 1965), ("memory", 2619), ("video", 1545))
-    }
-    assert told("gpu_mig_memory_usage_bytes") == {(i.uuid,): i.memory_used for i in instances}
-    assert told("gpu_mig_memory_limit_bytes") == {(i.uuid,): i.memory_total for i in instances}
-    assert told("gpu_mig_info", "hw_parent", "gpu_mig_profile", "gpu_mig_gpu_instance_id", "gpu_mig_placement") == {
-        ("MIG-one", SPLIT.uuid, "1g.10gb", "9", "0"): 1.0,
-        ("MIG-two", SPLIT.uuid, "1g.10gb", "11", "2"): 1.0,
-    }
-    assert told(
-        "gpu_info", "hw_serial_number", "gpu_minor", "gpu_pci_address", "hw_driver_version", "gpu_mig_mode"
-    ) == {
-        (WHOLE.uuid, "7007", "7", "0000:be:00.0", "575.57.08", "disabled"): 1.0,
-        (SPLIT.uuid, "7001", "1", "0000:3b:00.0", "575.57.08", "enabled"): 1.0,
-    }
-    assert sum(values(page, "gpu_devices", "hw_model", "gpu_state").values()) == 2.0
+        def told(name: str, *keys: str) -> Mapping[tuple[str | None, ...], float]:
+            return values(page, name, "hw_id", *keys)
+
+        both = {WHOLE.uuid: WHOLE, SPLIT.uuid: SPLIT}
+        instances = [i for i in SPLIT.instances if i]
+        assert told("hw_power_watts") == {(u,): (g.power or 0) / 1000 for u, g in both.items()}
+        assert told("gpu_power_instant_watts") == {(u,): (g.power_instant or 0) / 1000 for u, g in both.items()}
+        assert told("hw_energy_joules_total") == {(u,): (g.energy or 0) / 1000 for u, g in both.items()}
+        assert told("gpu_power_limit_watts") == {(u,): 700.0 for u in both}
+        assert told("hw_gpu_memory_usage_bytes") == {(u,): g.memory_used for u, g in both.items()}
+        assert told("hw_gpu_memory_limit_bytes") == {(u,): g.memory_total for u, g in both.items()}
+        assert told("gpu_memory_reserved_bytes") == {(u,): g.memory_reserved for u, g in both.items()}
+        assert told("hw_gpu_utilization_ratio", "hw_gpu_task") == {
+            (WHOLE.uuid, "general"): 0.87,
+            (WHOLE.uuid, "encoder"): 0.03,
+            (WHOLE.uuid, "decoder"): 0.05,
+            (WHOLE.uuid, "jpeg"): 0.07,
+            (WHOLE.uuid, "ofa"): 0.09,
+        }
+        assert told("hw_temperature_celsius", "hw_sensor_location") == {
+            (u, location): degrees for u in both for location, degrees in (("core", 61.0), ("memory", 71.0))
+        }
+        assert told("gpu_clock_frequency_hertz", "gpu_clock_domain") == {
+            (u, domain): mhz * 1e6
+            for u in both
+            for domain, mhz in (("graphics", 1980), ("sm", 1965), ("memory", 2619), ("video", 1545))
+        }
+        assert told("gpu_mig_memory_usage_bytes") == {(i.uuid,): i.memory_used for i in instances}
+        assert told("gpu_mig_memory_limit_bytes") == {(i.uuid,): i.memory_total for i in instances}
+        assert told("gpu_mig_info", "hw_parent", "gpu_mig_profile", "gpu_mig_gpu_instance_id", "gpu_mig_placement") == {
+            ("MIG-one", SPLIT.uuid, "1g.10gb", "9", "0"): 1.0,
+            ("MIG-two", SPLIT.uuid, "1g.10gb", "11", "2"): 1.0,
+        }
+        assert told(
+            "gpu_info", "hw_serial_number", "gpu_minor", "gpu_pci_address", "hw_driver_version", "gpu_mig_mode"
+        ) == {
+            (WHOLE.uuid, "7007", "7", "0000:be:00.0", "575.57.08", "disabled"): 1.0,
+            (SPLIT.uuid, "7001", "1", "0000:3b:00.0", "575.57.08", "enabled"): 1.0,
+        }
+        assert sum(values(page, "gpu_devices", "hw_model", "gpu_state").values()) == 2.0
+
+    eventually(are_so, 120)
 
 
 def test_holders_are_what_the_kubelet_and_the_claims_say(world: World) -> None:
     """The container that names the request owns the whole GPU, not the one that names another; the observer never does."""
-    page = page_where(world, complete)
 
-    of_two = ("default", "two", POD_TWO)
-    assert values(page, "gpu_owner_info", *HOLDING, "role") == {
-        (WHOLE.uuid, *of_two, "c1", "two-g-xbpqm", CLAIM_TWO, "a", "owner"): 1.0,
-        (WHOLE.uuid, "mon", "watcher", WATCHER, "c", "watcher-g-qx7c5", CLAIM_WATCHER, "all", "admin"): 1.0,
-    }
-    alone = (WHOLE.uuid, *of_two, "c1", "two-g-xbpqm", CLAIM_TWO, "a", "exclusive")
-    owned = {
-        key: v for key, v in values(page, "gpu_owner_memory_usage_bytes", *HOLDING, "attribution").items() if key[3]
-    }
-    assert owned == {alone: WHOLE.memory_used}
-    assert values(page, "gpu_owner_utilization_ratio", *HOLDING, "attribution") == {alone: 0.87}
-    timed = values(page, "gpu_owner_time_seconds_total", *HOLDING, "attribution")
-    assert {key for key in timed if key[3]} == {alone}
-    # What nobody holds is nobody's: the free instances' memory and time.
-    assert {key[0] for key in timed if key[-1] == "none"} == {WHOLE.uuid, "MIG-one", "MIG-two"}
-    # ext1 has 2 devices, the other container of two 1 on the split GPU, the watcher 7: none is a device of this node's.
-    assert values(page, "gpu_owner_unresolved") == {(): 2 + 1 + 7}
-    assert values(page, "inferometer_identity_level", "inferometer_identity_level")[("uid",)] == 1.0
+    def are_so() -> None:
+        page = page_where(world, complete)
+
+        of_two = ("default", "two", POD_TWO)
+        assert values(page, "gpu_owner_info", *HOLDING, "role") == {
+            (WHOLE.uuid, *of_two, "c1", "two-g-xbpqm", CLAIM_TWO, "a", "owner"): 1.0,
+            (WHOLE.uuid, "mon", "watcher", WATCHER, "c", "watcher-g-qx7c5", CLAIM_WATCHER, "all", "admin"): 1.0,
+        }
+        alone = (WHOLE.uuid, *of_two, "c1", "two-g-xbpqm", CLAIM_TWO, "a", "exclusive")
+        owned = {
+            key: v for key, v in values(page, "gpu_owner_memory_usage_bytes", *HOLDING, "attribution").items() if key[3]
+        }
+        assert owned == {alone: WHOLE.memory_used}
+        assert values(page, "gpu_owner_utilization_ratio", *HOLDING, "attribution") == {alone: 0.87}
+        timed = values(page, "gpu_owner_time_seconds_total", *HOLDING, "attribution")
+        assert {key for key in timed if key[3]} == {alone}
+        # What nobody holds is nobody's: the free instances' memory and time.
+        assert {key[0] for key in timed if key[-1] == "none"} == {WHOLE.uuid, "MIG-one", "MIG-two"}
+        # ext1 has 2 devices, the other container of two 1 on the split GPU, the watcher 7: none is a device of this node's.
+        assert values(page, "gpu_owner_unresolved") == {(): 2 + 1 + 7}
+        assert values(page, "inferometer_identity_level", "inferometer_identity_level")[("uid",)] == 1.0
+
+    eventually(are_so, 120)
 
 
 # Each canonical name and the family that the engine's own page has it in.
@@ -247,49 +256,59 @@ def test_the_engine_is_what_its_own_page_says_after_real_requests(world: World) 
     """Histograms with the engine's own bounds, counters and gauges, each value as the engine has it, joined to its pod."""
     for number in range(12):
         world.dynamo.chat(f"request {number}", max_tokens=4 + number, stream=number % 2 == 0)
-    engine = own_words(world.dynamo.worker_metrics())
-    count = engine[("vllm:e2e_request_latency_seconds_count", None)]
-    assert count >= 12
 
-    page = page_where(world, lambda p: values(p, "gen_ai_server_request_duration_seconds_count").get(()) == count)
+    def is_so() -> None:
+        engine = own_words(world.dynamo.worker_metrics())
+        count = engine[("vllm:e2e_request_latency_seconds_count", None)]
+        assert count >= 12
 
-    for ours, theirs in GAUGES.items():
-        assert values(page, ours) == {(): engine[(theirs, None)]}, ours
-    # Who waits in the worker's own queue is not known to the engine yet.
-    assert values(page, "inference_requests_waiting", "inference_wait_reason") == {
-        (None,): engine[("vllm:num_requests_waiting", None)],
-        ("worker_queue",): 0.0,
-    }
-    for ours, theirs in HISTOGRAMS.items():
-        bounds = {bound: v for (name, bound), v in engine.items() if name == f"{theirs}_bucket"}
-        assert {k[0]: v for k, v in values(page, f"{ours}_bucket", "le").items()} == bounds, ours
-        assert values(page, f"{ours}_sum") == {(): pytest.approx(engine[(f"{theirs}_sum", None)])}
-        assert values(page, f"{ours}_count") == {(): engine[(f"{theirs}_count", None)]}
-    identity = ("k8s_pod_uid", "k8s_pod_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_operation_name")
-    assert values(page, "inference_requests_running", *identity) == {
-        (POD_TWO, "two", "vllm", world.dynamo.model, "text_completion"): engine[("vllm:num_requests_running", None)]
-    }
-    told = values(page, "inference_engine_info", "inference_engine_backend", "inference_engine_kind", "k8s_pod_uid")
-    assert told == {("vllm", "engine", POD_TWO): 1.0}
+        page = page_where(
+            world, lambda p: values(p, "gen_ai_server_request_duration_seconds_count").get(()) == count, 10
+        )
+
+        for ours, theirs in GAUGES.items():
+            assert values(page, ours) == {(): engine[(theirs, None)]}, ours
+        # Who waits in the worker's own queue is not known to the engine yet.
+        assert values(page, "inference_requests_waiting", "inference_wait_reason") == {
+            (None,): engine[("vllm:num_requests_waiting", None)],
+            ("worker_queue",): 0.0,
+        }
+        for ours, theirs in HISTOGRAMS.items():
+            bounds = {bound: v for (name, bound), v in engine.items() if name == f"{theirs}_bucket"}
+            assert {k[0]: v for k, v in values(page, f"{ours}_bucket", "le").items()} == bounds, ours
+            assert values(page, f"{ours}_sum") == {(): pytest.approx(engine[(f"{theirs}_sum", None)])}
+            assert values(page, f"{ours}_count") == {(): engine[(f"{theirs}_count", None)]}
+        identity = (
+            "k8s_pod_uid",
+            "k8s_pod_name",
+            "gen_ai_provider_name",
+            "gen_ai_request_model",
+            "gen_ai_operation_name",
+        )
+        assert values(page, "inference_requests_running", *identity) == {
+            (POD_TWO, "two", "vllm", world.dynamo.model, "text_completion"): engine[("vllm:num_requests_running", None)]
+        }
+        told = values(page, "inference_engine_info", "inference_engine_backend", "inference_engine_kind", "k8s_pod_uid")
+        assert told == {("vllm", "engine", POD_TWO): 1.0}
+
+    eventually(is_so, 120)
 
 
 def test_what_is_pushed_is_what_is_scraped(world: World) -> None:
     """Name by name, label by label, value by value: the OTLP route and the Prometheus route agree."""
     moving = ("inferometer_", "gpu_owner_time_", "gpu_reading_age_")
-    end = time.monotonic() + 120
-    while True:
-        seen = len(world.receiver.received)
-        world.receiver.wait_for(seen + 8, 60)
+
+    def agree() -> None:
+        world.receiver.wait_for(len(world.receiver.received) + 2, 60)
         page = {s: v for s, v in page_where(world, complete).items() if s[0] not in ROUTE_ONLY}
-        pushed = received(r.request for r in world.receiver.received[seen:])
+        pushed = received(r.request for r in world.receiver.received)
+        assert set(pushed) == set(page)
         still = {s: v for s, v in pushed.items() if not s[0].startswith(moving)}
-        agree = set(pushed) == set(page) and still == {s: v for s, v in page.items() if not s[0].startswith(moving)}
-        # What was pushed while the machine stalled says that something did not answer, and the page says that it does.
-        if agree or time.monotonic() >= end:
-            break
-    assert set(pushed) == set(page)
-    assert still == {s: v for s, v in page.items() if not s[0].startswith(moving)}
-    names = {name for name, _ in pushed}
+        assert still == {s: v for s, v in page.items() if not s[0].startswith(moving)}
+
+    # What was pushed while the machine stalled says that something did not answer, and the page says that it does.
+    eventually(agree, 120)
+    names = {name for name, _ in received(r.request for r in world.receiver.received)}
     assert {"hw_energy_joules_total", "gpu_owner_info", "gen_ai_server_time_to_first_token_seconds_bucket"} <= names
 
 
@@ -313,9 +332,12 @@ def test_a_value_that_the_driver_changes_is_seen_within_a_period(world: World) -
     hotter = replace(WHOLE, power=611_250, energy=988_000_000)
     replace(NODE, gpus=(SPLIT, hotter)).write(world.node_file)
 
-    page = page_where(world, lambda p: values(p, "hw_power_watts", "hw_id").get((WHOLE.uuid,)) == 611.25)
+    def is_so() -> None:
+        page = page_where(world, complete)
+        assert values(page, "hw_power_watts", "hw_id")[(WHOLE.uuid,)] == 611.25
+        assert values(page, "hw_energy_joules_total", "hw_id")[(WHOLE.uuid,)] == 988_000.0
 
-    assert values(page, "hw_energy_joules_total", "hw_id")[(WHOLE.uuid,)] == 988_000.0
+    eventually(is_so, 120)
 
 
 def test_it_ends_on_sigterm_and_leaves_no_child(world: World) -> None:

@@ -35,7 +35,7 @@ ROUTE_ONLY = {"target_info"}
 def get(url: str, accept: str = OPENMETRICS) -> str:
     """GET a page as text."""
     request = urllib.request.Request(url, headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         text: str = answer.read().decode()
         return text
 

@@ -41,6 +41,7 @@ def config(driver: Driver) -> Config:
         None,
         {
             "INFEROMETER_DEVICES__NVIDIA__LIBRARY": str(driver.library),
+            "INFEROMETER_DEVICES__NVIDIA__DEADLINE": "30s",
             "INFEROMETER_DEVICES__NVIDIA__EXCLUDE": "['0000:9e:00.0']",
             "INFEROMETER_DEVICES__NVIDIA__PROCESS_SERIES": "true",
             "INFEROMETER_DEVICES__NVIDIA__SLOW_PERIOD": "100ms",
@@ -54,7 +55,7 @@ def config(driver: Driver) -> Config:
 
 def page(pipeline: Pipeline) -> list[str]:
     """Give the lines of the next page."""
-    return Exposition().render(pipeline.step(patience=10), openmetrics=True).decode().splitlines()
+    return Exposition().render(pipeline.step(patience=60), openmetrics=True).decode().splitlines()
 
 
 def test_who_uses_a_gpu_is_on_the_page(driver: Driver) -> None:

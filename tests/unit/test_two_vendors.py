@@ -15,6 +15,7 @@ from fakenvml.driver import Driver, wait_until
 from inferometer.app import Pipeline
 from inferometer.config import load
 from inferometer.views.prometheus import Exposition
+from whole.agents import eventually
 
 pytestmark = pytest.mark.skipif(find_spec("amdsmi") is None, reason="the Python package amdsmi is not installed")
 
@@ -57,8 +58,10 @@ def page(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def test_both_vendors_stand_under_the_same_names(page: Callable[[], list[str]]) -> None:
     """One page has each GPU once, with its own vendor, driver and values, and counts both."""
-    lines = page()
+    eventually(lambda: both_are_told(page()), 60)
 
+
+def both_are_told(lines: list[str]) -> None:
     for line in (
         f'hw_gpu_utilization_ratio{{{OURS},hw_gpu_task="general"}} 0.87',
         f'hw_gpu_utilization_ratio{{{THEIRS},hw_gpu_task="general"}} 0.83',
@@ -84,6 +87,9 @@ def test_one_vendor_that_hangs_leaves_the_others_values(page: Callable[[], list[
 
     wait_until(lambda: not any(line.startswith("hw_power_watts{") and INSTINCT.uuid in line for line in page()))
 
-    assert f'hw_gpu_utilization_ratio{{{OURS},hw_gpu_task="general"}} 0.87' in page()
+    ours = f'hw_gpu_utilization_ratio{{{OURS},hw_gpu_task="general"}} 0.87'
+    wait_until(
+        lambda: ours in (lines := page()) and not any(INSTINCT.uuid in line for line in lines if "watts" in line)
+    )
     amd.write(text, INSTINCT)
-    wait_until(lambda: any(line.startswith("hw_power_watts{") and INSTINCT.uuid in line for line in page()), 40)
+    wait_until(lambda: any(line.startswith("hw_power_watts{") and INSTINCT.uuid in line for line in page()))

@@ -115,7 +115,7 @@ def test_a_read_under_way_is_not_waited_for(driver: Driver, opened: OpenOne) -> 
     wait_until(lambda: any(call == "nvmlInitWithFlags" for _, call, _ in driver.calls()))
 
     release.pause.begin("the test wants it", 30)
-    reading.join(20)
+    reading.join(60)
 
     assert [trouble.reason for trouble in told] == [Reason.RELEASED]
     wait_until(lambda: not children())
@@ -236,7 +236,7 @@ def test_the_node_is_asked_before_the_driver_is_opened(driver: Driver, opened: O
     reading.start()
 
     release.annotated(True)
-    reading.join(20)
+    reading.join(60)
 
     assert "the node's annotation example.com/release is true" in told[0].message
     assert driver.calls() == []

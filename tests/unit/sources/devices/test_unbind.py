@@ -31,7 +31,7 @@ def paused(driver: Driver) -> Iterator[OpenFor]:
 
     def open_for(pause: float) -> Nvidia:
         release = ReleaseSettings(file="", pause=Seconds(pause))
-        sources.append(Nvidia(Settings(library=str(driver.library), release=release), period=1.0))
+        sources.append(Nvidia(Settings(library=str(driver.library), deadline=Seconds(30), release=release), period=1.0))
         return sources[-1]
 
     yield open_for
@@ -70,7 +70,7 @@ def listens(driver: Driver) -> Callable[[], bool]:
 def test_the_driver_is_let_go_without_a_read(driver: Driver, paused: OpenFor) -> None:
     """The sampler shuts NVML down and ends by itself; the next read says why, and the GPUs are read again after the pause."""
     driver.is_now(HEALTHY)
-    source = paused(1.5)
+    source = paused(5)
     assert whole(source.read())
     (pid,) = children()
     wait_until(listens(driver))
@@ -116,7 +116,7 @@ def test_a_driver_without_system_events_is_asked_once(tmp_path: Path, driver: Dr
 def test_a_question_that_hangs_costs_only_its_answer(driver: Driver, opened: Open, call: str) -> None:
     """No GPU is unresponsive for it, the sampler is not killed for it, and ends when it is told to."""
     driver.is_now(replace(HEALTHY, faults=(Fault("hang", "*", call),)))
-    source = opened(deadline=5.0, kill_after=0.2)
+    source = opened(deadline=20.0, kill_after=0.2)
     assert whole(source.read())
     before = children()
     wait_until(lambda: any(c == call for _, c, _ in driver.calls()))

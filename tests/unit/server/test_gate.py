@@ -13,7 +13,7 @@ from inferometer import config
 from inferometer.client import Client
 from inferometer.credentials import trust_file
 from inferometer.model import Reason, Trouble
-from inferometer.server import Reviews, Tally
+from inferometer.server import Reviews, Tally, passwords
 from inferometer.server.passwords import Hashed, hash_password, is_password
 from kubelet.certificates import issue
 from kubelet.reviews import ReviewServer
@@ -210,8 +210,12 @@ def test_who_was_taken_out_does_not_get_in_any_more(start: Start, users: Path, h
     assert ask(port, Authorization=basic("joe", "open sesame"))[0].status == 200
 
 
-def test_guessing_is_limited_and_harms_no_scraper(start: Start, users: Path, tried: list[bytes]) -> None:
+def test_guessing_is_limited_and_harms_no_scraper(
+    start: Start, users: Path, tried: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beyond ten guesses at once, and one a second, passwords are not even tried: 429. Who is known goes on."""
+    monkeypatch.setattr(passwords, "ROUNDS", 1000)  # what a guess costs is not of interest here
+    users.write_text(f"jane:{hash_password('open sesame')}\n")
     tally = Tally()
     _, port = start(auth=config.ServerAuth(users_file=str(users)), tally=tally)
     assert ask(port, Authorization=basic("jane", "open sesame"))[0].status == 200

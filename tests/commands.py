@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 PROGRAM = (sys.executable, "-m", "inferometer")
-PATIENCE = 30.0  # seconds; only a hang takes so long
+PATIENCE = 60.0  # seconds; only a hang takes so long
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

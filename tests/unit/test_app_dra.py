@@ -42,7 +42,7 @@ def test_claims_are_asked_for_as_long_as_a_pod_names_them(board: Board, poller: 
         """Give what is wrong with reading the claims: MISSING, if any is looked for here, where no file has one."""
         dra.follow(frames(allocations=[], pods=pods))
         poller.hurry(("claims", ""))
-        poller.tick()
+        poller.tick(patience=30)
         (outcome,) = board.frames().outcomes
         return outcome.trouble.reason if outcome.trouble else None
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from inferometer.app import Pipeline, Stand, check, simulate
-from inferometer.app.pipeline import FIRST_PATIENCE
-from inferometer.config import Config, Processes
+from inferometer.config import Config, Processes, Seconds
 from inferometer.model import DeviceReport, Whereabouts
 
 UID, ID = "7f1a6c9e-2b63-4d0f-9b1e-0c5a4d3e2f10", "c0ffee" + "0" * 58
@@ -27,7 +26,9 @@ def proc(tmp_path: Path) -> Path:
 
 
 def looking(config: Config, proc: Path) -> Config:
-    return replace(config, identity=replace(config.identity, processes=Processes(proc=str(proc))))
+    identity = replace(config.identity, processes=Processes(proc=str(proc)))
+    devices = replace(config.devices, nvidia=replace(config.devices.nvidia, deadline=Seconds(30)))
+    return replace(config, period=Seconds(60), devices=devices, identity=identity)
 
 
 def start(proc: Path, pid: int) -> None:
@@ -38,7 +39,7 @@ def start(proc: Path, pid: int) -> None:
 
 def read(pipeline: Pipeline) -> tuple[set[int], tuple[Whereabouts, ...] | None]:
     """Step; give the processes that the driver shows, and what is known of them in the same step."""
-    pipeline.step(patience=FIRST_PATIENCE)
+    pipeline.step(patience=60)
     told = {frame.source: frame.value for frame in pipeline._board.frames().good}
     report, where = told["nvidia"], told.get("cgroups")
     assert isinstance(report, DeviceReport)

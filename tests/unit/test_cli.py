@@ -33,7 +33,7 @@ COMMANDS = ("run", "demo", "snapshot", "top", "check", "record", "metrics", "con
 def test_the_version_comes_at_once() -> None:
     """`--version` imports neither gRPC nor YAML nor any part of the agent."""
     script = "import sys; from inferometer.cli import main; code = main(['--version']); print(code, *sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True)
 
     first, second = done.stdout.splitlines()
     assert first == f"inferometer {__version__}"
@@ -339,13 +339,13 @@ def test_a_closed_pipe_is_silent(command: str) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_standard_output_that_is_closed_from_the_start_is_silent() -> None:
     """A service without standard output works."""
     shell = f"{' '.join(PROGRAM)} config >&-"
-    done = subprocess.run(["sh", "-c", shell], env=environment(), capture_output=True, timeout=30, check=False)
+    done = subprocess.run(["sh", "-c", shell], env=environment(), capture_output=True, timeout=PATIENCE, check=False)
 
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -355,7 +355,7 @@ def test_a_full_disk_is_exit_code_1() -> None:
     """Output that is lost is no success."""
     with open("/dev/full", "wb") as full:  # noqa: PTH123  # as above
         done = subprocess.run(
-            [*PROGRAM, "config"], env=environment(), stdout=full, stderr=subprocess.PIPE, timeout=30, check=False
+            [*PROGRAM, "config"], env=environment(), stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
         )
 
     assert done.returncode == 1

@@ -15,6 +15,8 @@ from fakenvml.build import build
 from inferometer.config import Config, Engines, Identity, PodResources, Pods, Seconds
 
 ROOT = Path(__file__).parents[2]
+# However long the machine stands still while it is read.
+PATIENT = {"INFEROMETER_DEVICES__NVIDIA__DEADLINE": "30s"}
 DERIVED = ROOT / "tests" / "fixtures" / "captures" / "derived_h100_mig"
 
 
@@ -49,7 +51,7 @@ def test_record_says_what_it_wrote_and_what_it_masked(tmp_path: Path, config: Pa
     assert header["driver"] == "575.57.08"
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", header["date"])
     assert header["calls"]["nvmlDeviceGetCount"]["count"] == 2
-    again = run("snapshot", "--replay", str(tmp_path / "capture"), "--format", "prometheus")
+    again = run("snapshot", "--replay", str(tmp_path / "capture"), "--format", "prometheus", env=PATIENT)
     assert again.returncode == 0, again.stderr
     assert "GPU-00000000-0000-0000-0000-000000000001" in again.stdout
 
@@ -105,7 +107,7 @@ def test_record_names_a_wrong_option(tmp_path: Path, options: tuple[str, ...], s
 
 def test_a_replay_says_that_it_is_none_of_this_machine() -> None:
     """Every series of a device carries `inferometer_simulated`, and no other source is asked."""
-    done = run("snapshot", "--replay", str(DERIVED), "--format", "prometheus")
+    done = run("snapshot", "--replay", str(DERIVED), "--format", "prometheus", env=PATIENT)
 
     assert done.returncode == 0, done.stderr
     device_lines = [line for line in done.stdout.splitlines() if re.match(r"(hw|gpu)_\w+\{", line)]
@@ -117,7 +119,7 @@ def test_a_replay_says_that_it_is_none_of_this_machine() -> None:
 
 def test_check_replays(tmp_path: Path) -> None:
     """What a recorded GPU does not tell can be looked into elsewhere."""
-    done = run("check", "--replay", str(DERIVED))
+    done = run("check", "--replay", str(DERIVED), env=PATIENT)
 
     assert "2 GPUs, 2 MIG instances" in done.stdout
 

@@ -19,6 +19,7 @@ def written(folder: Path, port: int, *, allowed: bool) -> Path:
         f"""
 identity: {{pods: {{source: off}}}}
 engines:
+  deadline: 30s
   targets:
     - {{url: "http://127.0.0.1:{port}/metrics"{", credentials: gateway" if allowed else ""}}}
     - {{url: "http://127.0.0.1:9/metrics", credentials: gatway}}

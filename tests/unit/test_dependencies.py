@@ -59,12 +59,12 @@ def free_port() -> int:
         return port
 
 
-def await_ready(port: int, process: "subprocess.Popen[bytes]", seconds: float = 20) -> None:
+def await_ready(port: int, process: "subprocess.Popen[bytes]", seconds: float = 60) -> None:
     """Wait until the agent's first snapshot is complete."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
                 if response.status == 200:
                     return
         except OSError:
@@ -92,7 +92,7 @@ def imports(tmp_path_factory: pytest.TempPathFactory) -> str:
         try:
             await_ready(port, process)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(30) == 0
         finally:
             process.kill()
             process.wait()

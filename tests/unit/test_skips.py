@@ -56,7 +56,7 @@ def outcome(tmp_path: Path) -> "dict[str, subprocess.CompletedProcess[str]]":
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
         )
         for value in ("", "true")
     }

@@ -310,7 +310,12 @@ def test_more_claims_than_the_allowance_are_read_bit_by_bit(
     for name in names:
         api.put_claim(claim(name, f"uid-{name}"))
     (tmp_path / "token").write_text(api.token)
-    settings = config.Pods(server=api.url, token_file=str(tmp_path / "token"), ca_file=str(certificates.ca))
+    settings = config.Pods(
+        server=api.url,
+        token_file=str(tmp_path / "token"),
+        ca_file=str(certificates.ca),
+        deadline=config.Seconds(30),
+    )
     traffic = Traffic(1.0, lambda: now)
     with closing(Claims(config.Claims(source="api"), settings, 1.0, traffic)) as source:
         source.deadline = 60.0  # whatever else this machine does
@@ -347,7 +352,12 @@ def test_without_the_right_the_nodes_own_files_are_read(
     """A 403 is told once, with the remedy, and what the node knows of the claim is given, as incomplete."""
     (tmp_path / "token").write_text(api.token)
     api.claim_fault = 403
-    settings = config.Pods(server=api.url, token_file=str(tmp_path / "token"), ca_file=str(certificates.ca))
+    settings = config.Pods(
+        server=api.url,
+        token_file=str(tmp_path / "token"),
+        ca_file=str(certificates.ca),
+        deadline=config.Seconds(30),
+    )
     with closing(Claims(files, settings, 5.0)) as source:
         source.aim(wanted(("x", "uid-x"), ("elsewhere", "uid-e")))
         for _ in range(3):

@@ -36,7 +36,12 @@ def api(certificates: Certificates) -> Iterator[ApiServer]:
 @pytest.fixture
 def source(api: ApiServer, certificates: Certificates, tmp_path: Path) -> Iterator[Slices]:
     (tmp_path / "token").write_text(api.token)
-    settings = config.Pods(server=api.url, token_file=str(tmp_path / "token"), ca_file=str(certificates.ca))
+    settings = config.Pods(
+        server=api.url,
+        token_file=str(tmp_path / "token"),
+        ca_file=str(certificates.ca),
+        deadline=config.Seconds(30),
+    )
     with closing(Slices(settings, [DRIVER], "n1", 60.0)) as source:
         yield source
 

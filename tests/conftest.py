@@ -57,10 +57,27 @@ _LARGE = 24  # elements: from here on all of them would hide in what they differ
 _SHOWN = 10  # of each difference
 
 
-def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Say of large sets and mappings that should be equal only in what they differ: the end of a log then has it."""
+@pytest.hookimpl(wrapper=True)
+def pytest_assertrepr_compare(
+    op: str, left: object, right: object
+) -> Generator[None, list[list[str] | None], list[list[str] | None]]:
+    """Say of large sets and mappings that should be equal only in what they differ: the end of a log then has it.
+
+    Where CI=true pytest would write both out and compare the lines, which takes it minutes of those in which a test waits
+    until they are equal.
+    """
+    differences = _differences(left, right) if op == "==" else None
+    if differences is None:
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CI", raising=False)
+        patch.delenv("BUILD_NUMBER", raising=False)
+        return [differences, *(yield)]
+
+
+def _differences(left: object, right: object) -> list[str] | None:
     differing: list[str] = []
-    if op != "==" or not isinstance(left, (AbstractSet, Mapping)) or not isinstance(right, (AbstractSet, Mapping)):
+    if not isinstance(left, (AbstractSet, Mapping)) or not isinstance(right, (AbstractSet, Mapping)):
         return None
     if max(len(left), len(right)) < _LARGE:
         return None

@@ -74,3 +74,24 @@ def test_a_missing_part_is_skipped_by_name_or_fails_where_all_must_be_there(
     assert "a part is missing where CI=true: Skipped: the engine is missing" in pipeline.stdout
     assert "a part is missing where CI=true: Skipped: the library is missing" in pipeline.stdout
     assert "skipped" not in pipeline.stdout.splitlines()[-1]
+
+
+LARGE = """\
+def test_large():
+    pages = [{frozenset(map(str, range(n, n + 9))): n + odd for n in range(2000)} for odd in (0, 1)]
+    assert pages[0] == pages[1]
+"""
+
+
+def test_what_large_collections_differ_in_is_said_and_nothing_else(tmp_path: Path) -> None:
+    """Where CI=true pytest would compare them line by line, for minutes."""
+    shutil.copy(Path(__file__).parents[1] / "conftest.py", tmp_path)
+    (tmp_path / "test_large.py").write_text(LARGE, encoding="utf-8")
+    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path))
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"CI": "true"}, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert "2000 == 2000 elements, with these differences" in done.stdout
+    assert "and 1990 more" in done.stdout
+    assert "Full diff" not in done.stdout

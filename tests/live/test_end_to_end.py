@@ -94,7 +94,7 @@ def world(dynamo: Dynamo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             api.put_claim(claim)
         receiver = stack.enter_context(HttpReceiver())
         config = {
-            "period": "500ms",
+            "period": "1s",
             # Whatever the machine does meanwhile: what is slow is waited for, and everything is told again each second.
             "devices": {
                 "nvidia": {"library": str(library), "deadline": "20s", "medium_period": "1s", "slow_period": "1s"}
@@ -112,7 +112,7 @@ def world(dynamo: Dynamo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "NODE_NAME": "n1",
             "FAKENVML": str(node_file),
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
-            "OTEL_METRIC_EXPORT_INTERVAL": "500",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         }
         command = [sys.executable, "-m", "inferometer", "run", "--config", str(folder / "inferometer.yaml")]
         process = stack.enter_context(

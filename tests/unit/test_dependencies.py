@@ -15,9 +15,9 @@ import pytest
 
 from kubelet.podresources import Kubelet, always
 
-# gRPC and protobuf for the kubelet's socket and OTLP, ISA-L for what is compressed, PyYAML for the configuration;
-# typing_extensions comes with gRPC.
-AGENT = {"google", "grpc", "isal", "typing_extensions", "yaml"}
+# gRPC for the kubelet's socket and OTLP, ISA-L for what is compressed, PyYAML for the configuration; typing_extensions comes
+# with gRPC. Protobuf is for the kubelet's Pods API alone.
+AGENT = {"grpc", "isal", "typing_extensions", "yaml"}
 # The driver's library, in the child alone.
 SAMPLER = {"pynvml"}
 # What `--version` costs: nothing but Python.
@@ -100,7 +100,7 @@ def imports(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_agent_loads_the_pinned_packages_only(imports: str) -> None:
-    """A running agent holds gRPC, protobuf, ISA-L and YAML: no Kubernetes client, no SDK, no Prometheus library, no NVML."""
+    """A running agent holds gRPC, ISA-L and YAML: no protobuf, no Kubernetes client, no SDK, no Prometheus library, no NVML."""
     assert third_party(imports) - {"grpc_tools"} == AGENT  # which gRPC loads by itself where it is installed
 
 

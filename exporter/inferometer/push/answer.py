@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from inferometer.client import Response
 from inferometer.model import Reason
+from inferometer.proto.reading import fields
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _DENIED = frozenset({401, 403})
@@ -129,43 +130,6 @@ def read_retry_delay(status: bytes) -> float | None:
     except ValueError:
         pass
     return None
-
-
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Give the fields of a protobuf message as (number, value): varints as int, all else as bytes.
-
-    Raises ValueError where it is none. An answer is so small that generated code would cost more than it saves.
-    """
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, wire = tag >> 3, tag & 7
-        value: int | bytes
-        if wire == 0:
-            value, at = _varint(message, at)
-        else:
-            if wire == 2:
-                size, at = _varint(message, at)
-            elif wire in {1, 5}:
-                size = 8 if wire == 1 else 4
-            else:
-                raise ValueError("not a protobuf message")
-            if at + size > len(message):
-                raise ValueError("a protobuf message that is cut off")
-            value, at = message[at : at + size], at + size
-        yield number, value
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            raise ValueError("a protobuf message that is cut off")
-        byte, at = message[at], at + 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("not a protobuf message")
 
 
 def _messages(message: bytes, wanted: int) -> Iterator[bytes]:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a receiver's answers mean."""
 
-import struct
-
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (  # noqa: TID251  # the oracle
     ExportMetricsPartialSuccess,
@@ -11,7 +9,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (  # no
 
 from inferometer.client import Response
 from inferometer.model import Reason
-from inferometer.push.answer import Verdict, fields, judge_grpc, judge_http, judge_success, read_retry_delay
+from inferometer.push.answer import Verdict, judge_grpc, judge_http, judge_success, read_retry_delay
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -99,14 +97,6 @@ def test_a_retry_delay_is_found_in_the_status_details() -> None:
     assert read_retry_delay(b"") is None
     assert read_retry_delay(b"\x08\x08" + length_delimited(3, length_delimited(1, b"x/google.rpc.ErrorInfo"))) is None
     assert read_retry_delay(b"\xff\xff\xff") is None
-
-
-def test_every_wire_type_is_understood() -> None:
-    """Varints come as int, all else as bytes, and groups are refused."""
-    message = b"\x08\x96\x01" + b"\x11" + struct.pack("<d", 1.5) + length_delimited(3, b"ab") + b"\x25" + b"\1\2\3\4"
-    assert list(fields(message)) == [(1, 150), (2, struct.pack("<d", 1.5)), (3, b"ab"), (4, b"\1\2\3\4")]
-    with pytest.raises(ValueError, match="not a protobuf"):
-        list(fields(b"\x0b"))
 
 
 # --- gRPC ---

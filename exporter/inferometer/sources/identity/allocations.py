@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kubelet's PodResources answer (k8s.io/kubelet, podresources/v1) as allocations; pure."""
+"""The kubelet's PodResources answer (k8s.io/kubelet, podresources/v1) as allocations; pure.
+
+Its fields have the numbers that `inferometer/proto/podresources.proto` gives them.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from google.protobuf.message import DecodeError
-
 from inferometer.model import Allocation, Claim
-from inferometer.proto import podresources_pb2
+from inferometer.proto.reading import Message, MessageError, parts, text, texts
 
 # DRA drivers whose devices are GPUs. compute-domain.nvidia.com's are IMEX channels.
 DRIVERS = ("gpu.nvidia.com", "gpu.amd.com", "gpu.intel.com", "gpu.example.com")
@@ -26,6 +27,8 @@ _AMD = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\Z|amdgpu_xcp_\d
 
 # Volcano's plugin has an id for each MiB and each percent too, of what `volcano.sh/vgpu-number` says already.
 _UNITS = frozenset({"volcano.sh/vgpu-memory", "volcano.sh/vgpu-cores"})
+
+_DYNAMIC_RESOURCES = 5  # of ContainerResources
 
 Container = tuple[str, str, str]  # namespace, pod, container
 
@@ -65,46 +68,45 @@ def read_listing(answer: bytes, rules: Rules = STANDARD) -> Listing:
     The kubelet repeats itself: a claim stands in every container that names it, and twice in one container when two
     requests are named or when pods that share it start at the same moment.
     """
-    try:
-        listed = podresources_pb2.ListPodResourcesResponse.FromString(answer)
-    except DecodeError:
-        raise ValueError("not a ListPodResourcesResponse") from None
     found: set[Allocation] = set()
     bare: set[Container] = set()
-    for pod in listed.pod_resources:
-        for container in pod.containers:
-            if not container.dynamic_resources:
-                bare.add((pod.namespace, pod.name, container.name))
-            for allocation in _of_container(pod, container, rules):
+    try:
+        for where, container in _containers(answer):
+            if _DYNAMIC_RESOURCES not in container:
+                bare.add(where)
+            for allocation in _allocations(where, container, rules):
                 found.add(allocation)
                 if len(found) > MOST:
                     raise ValueError(f"more than {MOST} devices are held")
+    except MessageError:
+        raise ValueError("not a ListPodResourcesResponse") from None
     return Listing(tuple(sorted(found, key=order)), frozenset(bare))
 
 
-def _of_container(
-    pod: podresources_pb2.PodResources, container: podresources_pb2.ContainerResources, rules: Rules
-) -> Iterator[Allocation]:
-    for devices in container.devices:
-        for device_id in devices.device_ids:
-            if (named := _device(devices.resource_name, device_id, rules)) is not None:
+def _containers(answer: bytes) -> Iterator[tuple[Container, Message]]:
+    """Give the ContainerResources of a ListPodResourcesResponse."""
+    for pod in map(parts, parts(answer).get(1, ())):
+        name, namespace = text(pod, 1), text(pod, 2)
+        for container in map(parts, pod.get(3, ())):
+            yield (namespace, name, text(container, 1)), container
+
+
+def _allocations(where: Container, container: Message, rules: Rules) -> Iterator[Allocation]:
+    for devices in map(parts, container.get(2, ())):
+        resource = text(devices, 1)
+        for device_id in texts(devices, 2):
+            if (named := _device(resource, device_id, rules)) is not None:
                 device, replica = named
-                yield Allocation(
-                    pod.namespace, pod.name, container.name, device, devices.resource_name, replica or None
-                )
-    for dynamic in container.dynamic_resources:
-        for resource in dynamic.claim_resources:
-            if resource.driver_name in rules.drivers:
-                claim = Claim(
-                    dynamic.claim_namespace,
-                    dynamic.claim_name,
-                    resource.driver_name,
-                    resource.pool_name,
-                    resource.device_name,
-                    uid=_claim_uid(resource),
-                    share_id=resource.share_id or None,
-                )
-                yield Allocation(pod.namespace, pod.name, container.name, resource.device_name, claim=claim)
+                yield Allocation(*where, device, resource, replica or None)
+    for dynamic in map(parts, container.get(_DYNAMIC_RESOURCES, ())):
+        name, namespace = text(dynamic, 2), text(dynamic, 3)
+        for of_claim in map(parts, dynamic.get(4, ())):
+            driver, pool, device, share = (text(of_claim, number) for number in (2, 3, 4, 5))
+            if driver in rules.drivers:
+                ids = [text(cdi, 1) for cdi in map(parts, of_claim.get(1, ()))]
+                uid = _claim_uid(ids, device, share)
+                claim = Claim(namespace, name, driver, pool, device, uid=uid, share_id=share or None)
+                yield Allocation(*where, device, claim=claim)
 
 
 def _device(resource: str, device_id: str, rules: Rules) -> tuple[str, str] | None:
@@ -122,14 +124,14 @@ def _device(resource: str, device_id: str, rules: Rules) -> tuple[str, str] | No
     return (device, replica) if device and resource in rules.resources else None
 
 
-def _claim_uid(resource: podresources_pb2.ClaimResource) -> str | None:
+def _claim_uid(ids: Iterable[str], device: str, share: str) -> str | None:
     """Read the claim's UID out of the device's CDI id, `k8s.gpu.nvidia.com/claim=<claim UID>-<device>[-<share>]`.
 
     The kubelet lists with each device also the ids of the devices before it, so the id is found by the device's name.
     """
-    suffixes = {f"-{resource.device_name}", f"-{resource.device_name}-{resource.share_id}"}
-    for cdi in resource.cdi_devices:
-        name = cdi.name.rpartition("=")[2]
+    suffixes = {f"-{device}", f"-{device}-{share}"}
+    for cdi in ids:
+        name = cdi.rpartition("=")[2]
         if name[UID_LENGTH:] in suffixes and name[:UID_LENGTH].count("-") == 4:
             return name[:UID_LENGTH]
     return None

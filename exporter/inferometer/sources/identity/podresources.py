@@ -3,15 +3,13 @@
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from inferometer import config
 from inferometer.model import Allocation, Binding, Reason, Trouble
+from inferometer.sources.identity import allocations
+from inferometer.sources.identity.allocations import Listing
 from inferometer.sources.identity.kept import Kept
 from inferometer.sources.identity.kubelet import KubeletSocket, Remedies
-
-if TYPE_CHECKING:
-    from inferometer.sources.identity.allocations import Listing
 
 LIST = "/v1.PodResourcesLister/List"
 CALL = "PodResourcesLister.List"
@@ -67,8 +65,6 @@ class PodResources:
             Trouble: MISSING, PERMISSION, TIMEOUT, REFUSED, REJECTED, UNSUPPORTED, TOO_LARGE or MALFORMED.
         """
         answer = self._socket.ask(LIST, self.deadline)
-        from inferometer.sources.identity import allocations  # noqa: PLC0415  # with it comes protobuf, 3 MiB
-
         if self._known is None or answer != self._known[0]:
             try:
                 rules = allocations.Rules.of(self._drivers, self._resources)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from types import MappingProxyType
 
-from inferometer.crew import Crew
+from inferometer.crew import Crew, Hand
 from inferometer.model import Clock, Frame, Frames, Keeping, Prompt, Reason, Source, Trouble
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,10 @@ class _Round:
 
 
 class _Reader:
-    """One source and the thread that reads it: a source that hangs holds up nobody but itself."""
+    """One source and the thread that reads it: a source that hangs holds up nobody but itself.
+
+    The thread is there from when it is first needed until the crew has seen to the source: most engines need theirs once.
+    """
 
     def __init__(self, source: Source[object], board: Board, clock: Clock, round_: "_Round") -> None:
         self.source = source
@@ -93,15 +96,13 @@ class _Reader:
         self._board = board
         self._clock = clock
         self._round = round_
-        self._go = threading.Semaphore(0)
         self._began = 0.0
         self._stopped = False
         self._failing = ""
         self._behind = source.behind if isinstance(source, Keeping) else None  # to ask what a source is takes long
         self._prompt = source if isinstance(source, Prompt) else None
         self._asked_at = 0.0  # Unix seconds
-        self._thread = threading.Thread(target=self._work, name=self._label(), daemon=True)
-        self._thread.start()
+        self._hand = Hand(self._label())
 
     def start(self, now: float) -> bool:
         """Begin a read; tell whether the crew is to see to it. Called with the condition held."""
@@ -137,13 +138,22 @@ class _Reader:
                 return False
             self.hand_over()
         else:
-            # Neither the time until it was asked counts nor the time that its answer lay there.
-            self._end(value, trouble, self._prompt.took + time.monotonic() - began, self._asked_at)
+            with self._round.over:
+                self._hand.let_go()
+                # Neither the time until it was asked counts nor the time that its answer lay there.
+                self._end(value, trouble, self._prompt.took + time.monotonic() - began, self._asked_at)
         return True
 
     def hand_over(self) -> None:
         """Have the source read by its own thread."""
-        self._go.release()
+        with self._round.over:
+            if self._stopped:
+                return
+            try:
+                self._hand.do(self._read)
+            except RuntimeError as error:  # no more threads, now; it is tried again when the source is due
+                trouble = Trouble(Reason.INTERNAL, f"{self._label()}: {error}", "See how many threads it may have.")
+                self._end(None, trouble, time.monotonic() - self._began)
 
     def overdue(self, now: float) -> bool:
         """Tell whether the read in progress, which somebody still wants, has met its deadline."""
@@ -162,23 +172,25 @@ class _Reader:
     def stop(self) -> None:
         """End the thread when its read returns, and release the source; no tick waits for it. Condition held."""
         self._stopped = True
-        self._go.release()
+        with contextlib.suppress(RuntimeError):  # no more threads, now
+            self._hand.do(self._close)
+            self._hand.let_go()
         self._round.answered(self)
 
     def join(self, timeout: float) -> None:
         """Wait for the thread to end, but not for ever."""
-        self._thread.join(timeout)
+        self._hand.join(timeout)
 
     def _label(self) -> str:
         return " ".join(filter(None, self.key))
 
-    def _work(self) -> None:
-        while True:
-            self._go.acquire()
-            if self._stopped:
-                break
-            value, trouble = self._attempt(self.source.read)
-            self._end(value, trouble, time.monotonic() - self._began)
+    def _read(self) -> None:
+        if self._stopped:
+            return
+        value, trouble = self._attempt(self.source.read)
+        self._end(value, trouble, time.monotonic() - self._began)
+
+    def _close(self) -> None:
         with contextlib.suppress(Exception):
             self.source.close()
 

@@ -75,6 +75,10 @@ def values(board: Board) -> dict[str, object]:
     return {frame.instance: frame.value for frame in board.frames().good}
 
 
+def threads_of(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == f"prompt {name}"]
+
+
 def test_prompt_sources_are_read_by_one_thread(board: Board, poller: Poller) -> None:
     """Each is told as its own frame, stamped when it was asked."""
     sources = [Prompt(str(i), lambda i=i: i) for i in range(3)]  # type: ignore[misc]  # mypy cannot infer a lambda with a default
@@ -158,6 +162,9 @@ def test_a_prompt_source_that_is_removed_while_it_is_asked_is_forgotten(board: B
     poller.tick(patience=30)
     assert quick.readers[-1] == "crew"
     assert "deaf" not in {frame.instance for frame in board.frames().outcomes}
+    for thread in threads_of("deaf"):
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_a_read_took_as_long_as_its_answer_took_to_come(board: Board, poller: Poller) -> None:
@@ -170,3 +177,77 @@ def test_a_read_took_as_long_as_its_answer_took_to_come(board: Board, poller: Po
     took = {frame.instance: frame.took for frame in board.frames().good}
     assert 1000.0 <= took["early"] < 1500.0
     assert 2000.0 <= took["last"] < 2500.0
+
+
+def test_a_source_has_a_thread_only_while_it_needs_one(board: Board, poller: Poller) -> None:
+    """None as long as it answers promptly, one that stays while it does not, and none again afterwards."""
+    source = Prompt("turns", lambda: "taken")
+    poller.add(source)
+    poller.tick(patience=10)
+    assert values(board) == {"turns": "taken"}
+    assert threads_of("turns") == []
+
+    source.is_prompt = False
+    seen = []
+    for _ in range(2):
+        poller.hurry(("prompt", "turns"))
+        poller.tick(patience=10)
+        seen += threads_of("turns")
+    assert values(board) == {"turns": "read"}
+    assert len(seen) == 2
+    assert seen[0] is seen[1]
+
+    source.is_prompt = True
+    poller.hurry(("prompt", "turns"))
+    poller.tick(patience=10)
+    assert values(board) == {"turns": "taken"}
+    seen[0].join(10)
+    assert threads_of("turns") == []
+    assert source.readers == ["crew", "prompt turns", "prompt turns", "crew"]
+
+
+def test_the_end_closes_all_and_leaves_no_thread(board: Board) -> None:
+    """Those that had a thread of their own, those that had none, and those that were never read; a hung one holds up nobody."""
+    threads = set(threading.enumerate())
+    poller = Poller(board, period=0.1)
+    own, crews, never, deaf = Prompt("own"), Prompt("crew's", lambda: 1), Prompt("never", lambda: 1), Deaf("deaf")
+    own.is_prompt = False
+    for source in (own, crews, deaf):
+        poller.add(source)
+    poller.tick(patience=10)
+    poller.add(never)
+    poller.close(timeout=0.1)
+    assert all(source.closed.wait(10) for source in (own, crews, never))
+    assert not deaf.closed.is_set()
+
+    deaf.let_go.set()
+    assert deaf.closed.wait(10)
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_source_for_which_there_is_no_thread_is_tried_again(
+    board: Board, poller: Poller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told by its name, the others are read, and so is it when there is one."""
+    slow, quick = Prompt("slow", lambda: 1), Prompt("quick", lambda: 1)
+    poller.add(quick)
+    poller.tick(patience=10)  # the crew is there
+    slow.is_prompt = False
+    poller.add(slow)
+    poller.hurry(("prompt", "quick"))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        poller.tick(patience=10)
+    troubles = {frame.instance: frame.trouble for frame in board.frames().outcomes}
+    assert troubles["slow"] is not None
+    assert troubles["slow"].message == "prompt slow: can't start new thread"
+    assert values(board) == {"quick": 1}
+    poller.hurry(("prompt", "slow"))
+    poller.tick(patience=10)
+    assert values(board) == {"quick": 1, "slow": "read"}
+
+
+def no_more(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -8,7 +8,10 @@ it already has.
 
 import contextlib
 import ctypes
+import importlib
 import os
+import sys
+from types import ModuleType
 from typing import Any
 
 from inferometer.sources.devices import calls, codes
@@ -24,6 +27,31 @@ ROOTS = (
     "/usr/lib/wsl/lib",
 )
 NAME = "libnvidia-ml.so.1"
+_SEARCH = "ctypes.util"
+
+
+def load_binding(name: str) -> Any:
+    """Import the binding, a module, without what it imports and does not use.
+
+    `nvidia-ml-py` imports the search of `ctypes.util`, for Windows. With that come `tempfile`, `shutil`, `subprocess` and what
+    they import: 1.4 MiB. Here it comes when something is searched for.
+    """
+    search: Any = ModuleType(_SEARCH)
+
+    def withdraw() -> None:
+        if sys.modules.get(_SEARCH) is search:
+            del sys.modules[_SEARCH]
+
+    def find_library(wanted: str) -> Any:
+        withdraw()
+        return importlib.import_module(_SEARCH).find_library(wanted)
+
+    search.find_library = find_library
+    sys.modules.setdefault(_SEARCH, search)
+    try:
+        return importlib.import_module(name)
+    finally:
+        withdraw()
 
 
 def open_library(nvml: calls.Nvml, paths: tuple[str, ...]) -> None:

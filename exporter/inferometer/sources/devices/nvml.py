@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """NVIDIA's driver, as the sampler child asks it: NVML, through the binding `pynvml`, or what stands in for that."""
 
-import importlib
 import os
 from collections.abc import Callable, Mapping
 
@@ -22,7 +21,7 @@ class Nvml:
     """NVML: a `Vendor`. `path` is the library's, empty for the usual places."""
 
     def __init__(self, module: str, argument: str, path: str, options: Options) -> None:
-        binding: calls.Nvml = importlib.import_module(module)
+        binding: calls.Nvml = library.load_binding(module)
         if argument:
             binding.configure(argument)
         self._nvml = direct.prepared(binding)

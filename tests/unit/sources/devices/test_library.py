@@ -1,42 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the driver's library is found."""
+"""The binding in the sampler child: what it brings with it, and what it still can."""
 
 import subprocess
 import sys
-from ctypes.util import find_library
+from pathlib import Path
 
-import pytest
-
-from fakenvml.driver import Driver
-from fakenvml.fakenvml import Gpu, Node
-
-_OPEN = """
-import pynvml
+LOADING = """
+import sys
 from inferometer.sources.devices import library
-library.ROOTS = ("/nowhere", {root!r})
-library.open_library(pynvml, {paths!r})
-print(pynvml.nvmlDeviceGetCount())
+binding = library.load_binding({name!r})
 """
 
 
-def count(root: str, paths: tuple[str, ...]) -> str:
-    """Open the library in a process of its own, and count the GPUs."""
-    command = [sys.executable, "-I", "-c", _OPEN.format(root=root, paths=paths)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or result.stderr.splitlines()[-1]
+def run(script: str, *, name: str = "pynvml", path: str = "") -> list[str]:
+    """What a process prints that has loaded a binding."""
+    begin = f"import sys; sys.path.insert(0, {path!r})\n" if path else ""
+    command = [sys.executable, "-I", "-c", begin + LOADING.format(name=name) + script]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
 
 
-@pytest.mark.skipif(find_library("nvidia-ml") is not None, reason="the loader finds a real driver's library here")
-def test_a_driver_that_the_loader_does_not_know_is_found_in_its_root(driver: Driver) -> None:
-    """Without a path, and where the loader finds nothing, the usual driver roots are looked at."""
-    driver.is_now(Node((Gpu("GPU-0"), Gpu("GPU-1"))))
-
-    assert count(str(driver.library.parent), ()) == "2"
-    assert count("/nowhere", ()) == "pynvml.NVMLError_LibraryNotFound: NVML Shared Library Not Found"
+def test_the_binding_brings_nothing_that_it_does_not_use() -> None:
+    """Neither in the child's memory nor, as a part, in what is imported afterwards."""
+    loaded = run("print(*sys.modules)")
+    assert "pynvml" in loaded
+    assert not {"ctypes.util", "tempfile", "shutil", "subprocess", "bz2", "lzma", "random"} & set(loaded)
 
 
-def test_a_library_given_by_path_is_the_one_that_is_used(driver: Driver) -> None:
-    """A path wins over the loader's search path."""
-    driver.is_now(Node((Gpu("GPU-0"), Gpu("GPU-1"), Gpu("GPU-2"))))
+def test_a_search_is_made_all_the_same() -> None:
+    """By the binding's own name for it, and by whoever imports it later."""
+    script = "from ctypes.util import find_library; print(binding.find_library('c'), find_library('c'))"
+    found, expected = run(script)
+    assert found == expected != "None"
 
-    assert count("/nowhere", (str(driver.library),)) == "3"
+
+def test_a_binding_may_search_while_it_is_imported(tmp_path: Path) -> None:
+    """As others do."""
+    (tmp_path / "searching.py").write_text("from ctypes.util import find_library\nFOUND = find_library('c')\n")
+    (found,) = run("print(binding.FOUND)", name="searching", path=str(tmp_path))
+    assert found.startswith("libc.")
+
+
+def test_a_search_that_is_there_stays() -> None:
+    """Nothing is put in the place of the real one."""
+    script = "import ctypes.util; real = ctypes.util; library.load_binding('json'); print(sys.modules['ctypes.util'] is real)"
+    assert run(script, name="json") == ["True"]

@@ -2,10 +2,13 @@
 """All commands and options: the tree that parses, and that the completions are generated from."""
 
 import argparse
+import os
+import sys
 
 from inferometer import __version__
 
 PORT = 9466
+_COLUMNS = 80  # where there is no terminal
 
 _EXAMPLES = f"""\
 examples:
@@ -21,13 +24,35 @@ Each command has its own --help.
 """
 
 
+class _Formatter(argparse.HelpFormatter):
+    """argparse's own, which is made for each option that is added, without `shutil` and what that brings: 0.3 MiB."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+class _Raw(_Formatter, argparse.RawDescriptionHelpFormatter):
+    """The same, with an epilogue that keeps its lines."""
+
+
+def _columns() -> int:
+    """Give the width of the terminal, as `shutil.get_terminal_size` does."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _COLUMNS  # type: ignore[union-attr]  # None has none
+    except (AttributeError, ValueError, OSError):
+        return _COLUMNS
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the whole tree. Every leaf names the module of `inferometer.cli` that executes it."""
     parser = argparse.ArgumentParser(
         prog="inferometer",
         description="GPU and inference observability: what a GPU does, for whom, and what a token costs.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Raw,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -135,7 +160,10 @@ def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, module: str
 ) -> argparse.ArgumentParser:
     """Add one command."""
-    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+    description = f"{text[0].upper()}{text[1:]}."
+    parser = commands.add_parser(
+        name, help=text, description=description, formatter_class=_Formatter, allow_abbrev=False
+    )
     parser.set_defaults(module=module)
     _log_options(parser, default=argparse.SUPPRESS)
     return parser

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`INFEROMETER_` variables, laid over the file: `INFEROMETER_SERVER__LISTEN` sets `server.listen`."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -9,6 +8,7 @@ from typing import Any
 
 from inferometer.config.document import Document, Path, Problem, read_text
 from inferometer.config.keys import PREFIX, Key, every_key
+from inferometer.config.nearest import nearest
 
 # Kubernetes gives every container the variables of each Service of its namespace; a Service that is called "inferometer"
 # or "inferometer-..." yields these. Source: kubernetes.io/docs/concepts/services-networking/service/#environment-variables
@@ -66,5 +66,4 @@ def _unknown(name: str) -> str:
         return f"is a section; set one of its keys, such as {within[0]}"
     if name.startswith(tuple(f"{k.variable}__" for k in variables().values() if k.kind == "sections")):
         return "is a key within a list; a list is set as a whole, in YAML"
-    nearest = difflib.get_close_matches(name, variables(), 1, 0.0)[0]
-    return f"is not a known variable; the nearest is {nearest}"
+    return f"is not a known variable; the nearest is {nearest(name, variables())}"

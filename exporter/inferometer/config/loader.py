@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loader: a file and the environment become a Config, or every error that they hold."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
@@ -10,6 +9,7 @@ from inferometer.config.document import Document, Path, Problem, read_file
 from inferometer.config.environment import overlay
 from inferometer.config.keys import ITEM, Key, dotted, every_key, keys_of
 from inferometer.config.metrics import check_metrics
+from inferometer.config.nearest import nearest
 from inferometer.config.quantities import UnfitError, format_seconds, format_size, parse_seconds, parse_size
 from inferometer.config.schema import Config
 
@@ -109,8 +109,8 @@ def _choice(key: Key, data: Any) -> str:
     """Read one of a closed set."""
     if data in key.choices:
         return str(data)
-    near = difflib.get_close_matches(str(data), key.choices, 1)
-    raise UnfitError(f"must be one of {', '.join(key.choices)}" + (f"; the nearest is {near[0]}" if near else ""))
+    near = nearest(str(data), key.choices, 0.6)
+    raise UnfitError(f"must be one of {', '.join(key.choices)}" + (f"; the nearest is {near}" if near else ""))
 
 
 def _flag(_: Key, data: Any) -> bool:
@@ -175,14 +175,12 @@ def _word(data: Any) -> str:
 
 def _nearest(name: str, known: Mapping[str, Key], root: type) -> str:
     """Name the valid key that was probably meant: of the same section, else of the same name anywhere, else the least far."""
-    here = difflib.get_close_matches(name, known, 1, 0.6)
-    if here:
-        return f"did you mean {known[here[0]].dotted}?"
+    if here := nearest(name, known, 0.6):
+        return f"did you mean {known[here].dotted}?"
     everywhere = {key.name: key.dotted for key in every_key(root)}
-    there = difflib.get_close_matches(name, everywhere, 1, 0.75)
-    if there:
-        return f"did you mean {everywhere[there[0]]}?"
-    return f"the nearest is {known[difflib.get_close_matches(name, known, 1, 0.0)[0]].dotted} of {', '.join(known)}"
+    if there := nearest(name, everywhere, 0.75):
+        return f"did you mean {everywhere[there]}?"
+    return f"the nearest is {known[nearest(name, known)].dotted} of {', '.join(known)}"
 
 
 def _line(problem: Problem) -> tuple[str, int]:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the configuration says of metrics: which are meant, and what is wrong with it."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from inferometer import catalog
 from inferometer.config.document import Document, Path, Problem
 from inferometer.config.keys import dotted
+from inferometer.config.nearest import nearest
 from inferometer.config.schema import Config
 from inferometer.model import Aggregation, Metric
 
@@ -90,7 +90,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     translated = {metric.prometheus: metric.name for metric in catalog.METRICS}
     if name in translated:
         return f"did you mean {translated[name]}?"
-    return f"the nearest is {difflib.get_close_matches(name, known, 1, 0.0)[0]}"
+    return f"the nearest is {nearest(name, known)}"
 
 
 def _report(document: Document, path: Path, message: str) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,6 +111,31 @@ def test_a_quantity_is_the_number_that_is_written(number: int, suffix: str) -> N
     """The nearest float of the exact value."""
     factors = {"m": "0.001", "": "1", "k": "1e3", "M": "1e6", "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
     assert parse_quantity(f"{number}{suffix}") == float(number * Decimal(str(factors[suffix])))
+
+
+@pytest.mark.parametrize(
+    ("told", "number"),
+    [
+        ("0.1", 0.1),
+        ("-.5", -0.5),
+        ("5.", 5.0),
+        ("1.5Gi", 1610612736.0),
+        ("1E", 1e18),
+        ("1E2", 100.0),
+        ("1e-999", 0.0),
+        ("12345678901234567891234567890n", 12345678901234567891.23456789),
+    ],
+)
+def test_a_quantity_is_rounded_once(told: str, number: float) -> None:
+    """With a point, an exponent, or more digits than a float has."""
+    assert parse_quantity(told) == number
+
+
+@pytest.mark.parametrize("told", [".", "-", "e3", "1e9999", "1e400", "1.2.3", "1 Gi", "1gi", True, None])
+def test_what_is_no_quantity_is_refused(told: object) -> None:
+    """No digits, two points, an unknown suffix, or more than a float can say."""
+    with pytest.raises(ValueError, match="quantity"):
+        parse_quantity(told)
 
 
 @given(st.text(max_size=12) | st.floats() | st.integers())

@@ -2,23 +2,22 @@
 """A Kubernetes Quantity (apimachinery, pkg/api/resource) as a number; pure."""
 
 import re
-from decimal import Decimal
-from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
 _FORM = re.compile(
-    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]{1,3})|(n|u|m|k|[KMGTPE]i|[MGTPE])?)", re.ASCII
+    r"([+-]?)(?=\.?[0-9])([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,3})|(n|u|m|k|[KMGTPE]i|[MGTPE])?)", re.ASCII
 )
 _LONGEST = 64  # characters; the API server writes far fewer
 
-_FACTORS = MappingProxyType(
+_POWERS = MappingProxyType(
     {
-        **{suffix: Decimal(f"1e{3 * power}") for power, suffix in enumerate(("n", "u", "m"), -3)},
-        **{suffix: Decimal(f"1e{3 * power}") for power, suffix in enumerate(("k", "M", "G", "T", "P", "E"), 1)},
-        **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
+        "": 0,
+        **{suffix: 3 * power for power, suffix in enumerate(("n", "u", "m"), -3)},
+        **{suffix: 3 * power for power, suffix in enumerate("kMGTPE", 1)},
     }
 )
+_BINARY = MappingProxyType({f"{suffix}i": 1024**power for power, suffix in enumerate("KMGTPE", 1)})
 
 
 def parse_quantity(told: Any) -> float:
@@ -33,8 +32,13 @@ def parse_quantity(told: Any) -> float:
     match = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         raise ValueError(f"not a quantity: {text[:_LONGEST]!r}")
-    number, exponent, suffix = match.groups()
-    value = Decimal(f"{number}{exponent or ''}") * _FACTORS.get(suffix or "", Decimal(1))
-    if not isfinite(float(value)):
-        raise ValueError(f"too large a quantity: {text!r}")
-    return float(value)
+    sign, whole, part, exponent, suffix = match.groups(default="")
+    power = int(exponent or _POWERS.get(suffix, 0)) - len(part)
+    above: int = 10 ** max(0, power)
+    below: int = 10 ** max(0, -power)
+    try:
+        # Of whole numbers, so that it is rounded once.
+        value: float = int(f"{whole}{part}") * _BINARY.get(suffix, 1) * above / below
+    except OverflowError:
+        raise ValueError(f"too large a quantity: {text!r}") from None
+    return -value if sign == "-" else value

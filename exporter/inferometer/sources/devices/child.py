@@ -20,6 +20,9 @@ from inferometer.sources.devices.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
+# One arena for all of its threads (mallopt(3)): each that a thread has of its own is reserved by use and never given back.
+_FRUGAL = MappingProxyType({"MALLOC_ARENA_MAX": "1"})
+
 _MAX_STDERR = 64 * 1024  # kept in the pipe between two reads; what the child writes beyond is lost, and never blocks it
 _MAX_LINES = 20  # logged of one call of `frames`, however much the child complains meanwhile
 
@@ -71,6 +74,7 @@ class Child:
                 stderr=errors_child,
                 bufsize=0,
                 pass_fds=(page,),
+                env={**_FRUGAL, **os.environ},
                 start_new_session=True,
             )
         except BaseException:

@@ -72,6 +72,19 @@ def test_frames_may_come_in_pieces(play: Play) -> None:
     assert [next(frames), next(frames)] == [{"a": 1}, {}]
 
 
+@pytest.mark.parametrize(("told", "arenas"), [(None, 1), ("3", 3)])
+def test_its_threads_share_one_arena(
+    play: Play, monkeypatch: pytest.MonkeyPatch, told: str | None, arenas: int
+) -> None:
+    """Unless somebody wants it otherwise."""
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    if told is not None:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", told)
+    child = play(r"""printf '\000\000\000\007{"a":%s}' "$MALLOC_ARENA_MAX"; exec cat""")
+
+    assert next(child.frames(soon())) == {"a": arenas}
+
+
 def test_a_frame_that_is_cut_off_is_an_end(play: Play) -> None:
     """A child that ends in the middle of a frame has ended."""
     with pytest.raises(EOFError):

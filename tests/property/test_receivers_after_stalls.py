@@ -113,7 +113,7 @@ def test_receivers_catch_up_within_two_ticks(strict: bool, world: World, life: l
     for moment in life:
         world = moment.world or world
         fates = moment.fates
-        tick(fates=lambda key: fates.get(key, "in time"), stood=moment.stood, pushes=moment.pushes)  # noqa: B023
+        tick(fates=lambda key: fates.get(key, "in time"), stood=moment.stood, pushes=moment.pushes)  # noqa: B023  # it is asked within this tick
     for _ in range(2):
         tick()
 

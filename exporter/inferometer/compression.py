@@ -40,9 +40,13 @@ class Deflater:
     def __init__(self) -> None:
         self._deflater = fast.compressobj(_LEVEL, wbits=-fast.MAX_WBITS)
 
-    def part(self, text: bytes) -> bytes:
-        """Compress a part; after a full flush nothing refers to what was before it (zlib's manual, Z_FULL_FLUSH)."""
-        return self._deflater.compress(text) + self._deflater.flush(fast.Z_FULL_FLUSH)
+    def add(self, piece: bytes) -> bytes:
+        """Compress a piece of a part; what is given back may be of earlier ones, or nothing yet."""
+        return self._deflater.compress(piece)
+
+    def end(self) -> bytes:
+        """Compress the rest of a part; after a full flush nothing refers to what was before it (zlib's manual, Z_FULL_FLUSH)."""
+        return self._deflater.flush(fast.Z_FULL_FLUSH)
 
 
 def crc32(text: bytes | memoryview, before: int = 0) -> int:

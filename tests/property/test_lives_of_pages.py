@@ -72,12 +72,18 @@ def _moved(draw: st.DrawFn, point: Point) -> Point:
     return point._replace(value=value, start=start, at=point.at + draw(st.sampled_from([0.0, 1.0])))
 
 
-@given(lives(), st.booleans(), st.sampled_from([0, 2, 8192]), st.sampled_from([1, 200, 8192]))
+@given(
+    lives(), st.booleans(), st.sampled_from([0, 2, 8192]), st.sampled_from([1, 200, 8192]), st.sampled_from([1, 2, 256])
+)
 def test_a_page_is_that_of_an_exposition_without_a_past(
-    life: list[Snapshot], created: bool, most: int, least: int
+    life: list[Snapshot], created: bool, most: int, least: int, piece: int
 ) -> None:
-    """Either form, plain and packed, in however many parts, and however few numbers are remembered."""
-    with patch.object(prometheus, "_MOST", most), patch.object(prometheus_layout, "_LEAST", least):
+    """Either form, plain and packed, in however many parts and pieces, and however few numbers are remembered."""
+    with (
+        patch.object(prometheus, "_MOST", most),
+        patch.object(prometheus, "_PIECE", piece),
+        patch.object(prometheus_layout, "_LEAST", least),
+    ):
         used = Exposition(created=created)
         published = Published(
             {
@@ -88,7 +94,8 @@ def test_a_page_is_that_of_an_exposition_without_a_past(
         for snapshot in life:
             published.publish(snapshot)
             for form in ("text", "openmetrics"):
-                expected = Exposition(created=created).render(snapshot, openmetrics=form == "openmetrics")
+                with patch.object(prometheus, "_PIECE", 1 << 30):
+                    expected = Exposition(created=created).render(snapshot, openmetrics=form == "openmetrics")
                 assert gzip.decompress(published.page(form, gzipped=True) or b"") == expected
                 assert published.page(form) == expected
                 assert used.render(snapshot, openmetrics=form == "openmetrics") == expected

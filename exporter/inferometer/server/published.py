@@ -11,7 +11,7 @@ from typing import NamedTuple
 from inferometer.compression import Deflater, crc32, gunzip, gzip
 from inferometer.model import Snapshot
 from inferometer.server.crc import combine
-from inferometer.views.prometheus import Part
+from inferometer.views.prometheus import Part, put_together
 
 Render = Callable[[Snapshot], bytes | Iterable[Part]]
 
@@ -110,7 +110,7 @@ class Published:
         page = self._forms[form](edition.snapshot) if other is None else other
         if isinstance(page, bytes):
             return gzip(page) if gzipped else page
-        return self._pack(form, page) if gzipped else b"".join(part.text for part in page)
+        return self._pack(form, page) if gzipped else put_together(page)
 
     def _pack(self, form: str, parts: Iterable[Part]) -> bytes:
         """Compress a page; a part that is what it was is neither compressed nor written again."""
@@ -120,13 +120,22 @@ class Published:
         for part in parts:
             packed = before.get(part.stamp)
             if packed is None:
-                text = part.text
-                packed = _Packed(deflater.part(text), crc32(text), len(text))
+                packed = _packed(part, deflater)
             after[part.stamp] = packed
             check, size = combine(check, packed.check, packed.size), size + packed.size
         self._packed[form] = after
         bodies = (packed.body for packed in after.values())
         return b"".join((_HEAD, *bodies, _END, struct.pack("<II", check, size & 0xFFFF_FFFF)))
+
+
+def _packed(part: Part, deflater: Deflater) -> _Packed:
+    """Compress a part as it is written: its text is never there as a whole."""
+    bodies: list[bytes] = []
+    check = size = 0
+    for piece in part.write():
+        bodies.append(deflater.add(piece))
+        check, size = crc32(piece, check), size + len(piece)
+    return _Packed(b"".join((*bodies, deflater.end())), check, size)
 
 
 # RFC 1952 section 2.3: a member's head without name and time, made fast; and RFC 1951's empty last block.

@@ -20,7 +20,7 @@ def snapshot(at: float) -> Snapshot:
 
 
 def _part(stamp: int, text: bytes) -> Part:
-    return Part(stamp, lambda: text)
+    return Part(stamp, lambda: (text[: len(text) // 3], text[len(text) // 3 :]))
 
 
 def test_nothing_is_there_before_the_first_snapshot() -> None:
@@ -74,9 +74,16 @@ def test_a_part_that_stays_is_not_compressed_again(monkeypatch: pytest.MonkeyPat
     compressed: list[int] = []
 
     class Deflater(compression.Deflater):
-        def part(self, text: bytes) -> bytes:
-            compressed.append(len(text))
-            return super().part(text)
+        size = 0
+
+        def add(self, piece: bytes) -> bytes:
+            self.size += len(piece)
+            return super().add(piece)
+
+        def end(self) -> bytes:
+            compressed.append(self.size)
+            self.size = 0
+            return super().end()
 
     monkeypatch.setattr(published_pages, "Deflater", Deflater)
     for at, text in ((1.0, b"one" * 99 + b"two" * 99), (2.0, b"one" * 99 + b"three" * 99)):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One snapshot more: every part of the fold advances, and its counters join the snapshot's points."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -169,7 +168,8 @@ def _drops(state: State, snapshot: Snapshot) -> dict[str, int]:
 
 def _sum(*counts: Mapping[str, int]) -> dict[str, int]:
     """Add up counts by name; a name that counts 0 stays."""
-    total: Counter[str] = Counter()
+    total: dict[str, int] = {}
     for count in counts:
-        total.update(count)
-    return dict(total)
+        for name, number in count.items():
+            total[name] = total.get(name, 0) + number
+    return total

@@ -66,11 +66,14 @@ def _renewed(points: Group, before: Family, *, created: bool) -> Family | None:
         return Family(form, points, values, before.words, before.stamp)  # read again, and the same
     changed = list(compress(count(), map(ne, values, before.values)))
     fresh = [values[i] for i in changed]
-    if not are_sayable(fresh) or bounds_of(fresh) != form.bounds_at(changed):
+    if not are_sayable(fresh):
         return None
     words = before.words.copy()  # another thread may be at the same
     if form.bounds:
-        for i, several in zip(changed, _of_histograms(cast("list[Histogram]", fresh)), strict=True):
+        histograms = cast("list[Histogram]", fresh)
+        if [each.bounds for each in histograms] != [form.bounds[i] for i in changed]:
+            return None
+        for i, several in zip(changed, _of_histograms(histograms), strict=True):
             words[form.begins[i] : form.begins[i + 1]] = several
     else:
         for i, word in zip(changed, _of_numbers(cast("list[float]", fresh)), strict=True):

@@ -69,10 +69,6 @@ class Form:
         """Tell whether `points`, which are of this metric, have the attributes of this form, in its order, and its starts."""
         return list(map(_ATTRIBUTES, points)) == self.attributes and begun == self.begun
 
-    def bounds_at(self, indices: Sequence[int]) -> list[Bounds]:
-        """Give the bounds of some points; nothing where no point of all is a histogram."""
-        return [self.bounds[i] for i in indices] if self.bounds else []
-
 
 def bounds_of(values: Sequence[Value]) -> list[Bounds]:
     """Give the bounds of each value that is a histogram; nothing where none is."""

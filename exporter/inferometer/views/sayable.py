@@ -11,6 +11,11 @@ from inferometer.model import Histogram, Point, Value
 
 _VALUE = itemgetter(2)  # Point.value, read in C
 
+_NUMBERS, _HISTOGRAMS = {float}, {Histogram}
+_USUAL = _NUMBERS | _HISTOGRAMS
+
+_FEW = 4  # histograms that are sooner looked at one by one than all at once
+
 # OTLP counts are unsigned 64-bit and Prometheus' are doubles; below 2**63 both hold, and no real count comes near.
 _MAX_COUNT = 1 << 63
 
@@ -27,14 +32,14 @@ def sayable(points: Sequence[Point]) -> Sequence[Point]:
 def are_sayable(values: Sequence[Value]) -> bool:
     """Tell whether all of these values can be said."""
     kinds = set(map(type, values))  # one for all, or two: this runs over every point of every snapshot
-    if kinds == {float}:
+    if kinds == _NUMBERS:
         return _are_finite(cast("Sequence[float]", values))
-    if kinds == {Histogram}:
+    if kinds == _HISTOGRAMS:
         return _agree(cast("Sequence[Histogram]", values))
     return (
         _are_finite([value for value in values if value.__class__ is float])
         and _agree([value for value in values if value.__class__ is Histogram])
-        and (kinds == {float, Histogram} or all(map(_is_sayable, values)))
+        and (kinds <= _USUAL or all(_is_sayable(value) for value in values if value.__class__ not in _USUAL))
     )
 
 
@@ -48,8 +53,8 @@ def _are_finite(numbers: Iterable[float]) -> bool:
 
 def _agree(histograms: Sequence[Histogram]) -> bool:
     """Tell of all histograms at once, in C, whether the parts of each agree."""
-    if not histograms:
-        return True
+    if len(histograms) < _FEW:
+        return all(map(_is_sayable, histograms))
     bounds, counts, sums = zip(*histograms, strict=True)
     return (
         set(map(sub, map(len, counts), map(len, bounds))) == {1}
@@ -70,7 +75,7 @@ def _is_sayable(value: Value) -> bool:
         and min(counts) >= 0
         and sum(counts) < _MAX_COUNT
         and _is_finite(total)
-        and _are_bounds(bounds)
+        and (_known.get(id(bounds)) is bounds or _rise((bounds,)))
     )
 
 

@@ -2,49 +2,36 @@
 """The points of one metric, field by field: whole columns are compared and written at once, in C."""
 
 from collections.abc import Sequence
-from itertools import chain, compress
-from typing import NamedTuple, cast
+from itertools import compress
+from typing import NamedTuple
 
-from inferometer.model import Group, Metric, Point, Resource, Value
-
-_WIDTH = len(Point._fields)
+from inferometer.model import Group, Metric, Resource, Value
 
 
 class Columns(NamedTuple):
     """A group, and each field of its points in their order. `earliest` and `latest` are the least and greatest of `at`."""
 
     group: Group
-    attributes: list[tuple[str | None, ...]]
-    values: list[Value]
-    at: list[float]
-    starts: list[float | None]
-    resources: list[Resource]
+    metric: Metric
+    attributes: tuple[tuple[str | None, ...], ...]
+    values: tuple[Value, ...]
+    at: tuple[float, ...]
+    starts: tuple[float | None, ...]
+    resources: tuple[Resource, ...]
     earliest: float
     latest: float
-
-    @property
-    def metric(self) -> Metric:
-        """The metric of all the points."""
-        return self.group[0].metric
 
     @classmethod
     def of(cls, group: Group, before: "Columns | None" = None) -> "Columns":
         """Take a group apart. A column that is equal to that of `before` is the very same: it is compared once for everybody."""
-        fields: list[object] = list(
-            chain.from_iterable(group)
-        )  # a point after the other: half the work of a field each
-        attributes = cast("list[tuple[str | None, ...]]", fields[1::_WIDTH])
-        at = cast("list[float]", fields[3::_WIDTH])
-        starts = cast("list[float | None]", fields[4::_WIDTH])
-        resources = cast("list[Resource]", fields[5::_WIDTH])
+        metrics, attributes, values, at, starts, resources = zip(*group, strict=True)
         if before is not None:
             attributes = before.attributes if attributes == before.attributes else attributes
             starts = before.starts if starts == before.starts else starts
             resources = before.resources if resources == before.resources else resources
         one_read = at.count(at[0]) == len(at)  # as of most groups: then nothing has to be compared
         earliest, latest = (at[0], at[0]) if one_read else (min(at), max(at))
-        values = cast("list[Value]", fields[2::_WIDTH])
-        return cls(group, attributes, values, at, starts, resources, earliest, latest)
+        return cls(group, metrics[0], attributes, values, at, starts, resources, earliest, latest)
 
     def only(self, flags: Sequence[bool]) -> "Columns":
         """Give the points that have a flag: one at least."""

@@ -4,7 +4,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 from inferometer.model import Histogram, Instrument, Metric, Resource
 from inferometer.views import otlp_wire as wire
@@ -30,11 +30,8 @@ class Block(NamedTuple):
     span: slice
 
 
-class Filled(NamedTuple):
-    """Blocks of one metric, and the pieces that they are made of, `PIECES` a point."""
-
-    blocks: tuple[Block, ...]
-    pieces: list[bytes]
+# Blocks of one metric, and the pieces that they are made of, `PIECES` a point.
+Filled = tuple[tuple[Block, ...], list[bytes]]
 
 
 def open_block(metric: Metric, resource: Resource, size: int, span: slice, *, delta: bool) -> Block:
@@ -76,9 +73,9 @@ class Form:
 
     metric: Metric
     delta: bool
-    attributes: list[_Attributes]
-    starts: list[float | None]
-    resources: list[Resource]
+    attributes: Sequence[_Attributes]
+    starts: Sequence[float | None]
+    resources: Sequence[Resource]
     bounds: list[_Bounds]
     exemplars: Mapping[int, bytes]
     heads: list[bytes]
@@ -101,7 +98,7 @@ class Form:
         """
         metric = columns.metric
         delta = metric.instrument in instruments
-        starts: list[float | None] = [None] * len(columns.starts) if delta else columns.starts
+        starts: Sequence[float | None] = (None,) * len(columns.starts) if delta else columns.starts
         bounds: list[_Bounds] = []
         if metric.instrument is Instrument.HISTOGRAM:
             bounds = [value.bounds if isinstance(value, Histogram) else None for value in columns.values]
@@ -134,7 +131,9 @@ class Form:
     def fill(self, columns: Columns, flags: Sequence[bool] | None, times: "Times") -> Filled:
         """Give the points that have a flag, or all, with the times and values of `columns`, which are of this form."""
         heads, blocks, order = self.heads, self.blocks, self.order
-        values, at, starts = columns.values, columns.at, columns.starts
+        values: Sequence[Any] = columns.values  # all histograms, or none
+        at: Sequence[float] = columns.at
+        starts: Sequence[float | None] = columns.starts
         if flags is not None:
             heads, values = list(compress(heads, flags)), list(compress(values, flags))
             at, starts = list(compress(at, flags)), list(compress(starts, flags))
@@ -148,17 +147,15 @@ class Form:
             pieces[1::PIECES] = [times.stamps[at[0]]] * len(at)
         else:
             pieces[1::PIECES] = map(times.stamps.__getitem__, at)
-        pieces[2::PIECES] = (
-            map(wire.value, values) if self.bounds else map(wire.NUMBER.pack, cast("list[float]", values))
-        )
+        pieces[2::PIECES] = map(wire.value if self.bounds else wire.NUMBER.pack, values)
         if order is not None:
             pieces = [piece for i in order for piece in pieces[PIECES * i : PIECES * (i + 1)]]
-        return Filled(blocks, pieces)
+        return blocks, pieces
 
     def fits(
         self,
         columns: Columns,
-        starts: list[float | None],
+        starts: Sequence[float | None],
         bounds: list[_Bounds],
         exemplars: Mapping[int, bytes],
     ) -> bool:

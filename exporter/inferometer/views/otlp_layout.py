@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
-from itertools import accumulate, chain, groupby, repeat
+from itertools import accumulate, chain, groupby
 
 from inferometer import __version__
 from inferometer.model import Histogram, Instrument, Metric, Point, Resource
@@ -61,19 +61,19 @@ def marks(
         else:
             point = wire.number_head(metric.keys, attributes, start) + wire.number_mark(time)
         groups.setdefault(metric, []).append((resource, wire.delimited(1, point)))
-    told = []
+    told: list[Filled] = []
     for metric, marked in groups.items():
         resources, points = zip(*marked, strict=True)
         blocks, order = blocks_of(metric, resources, [*map(len, points)], delta=metric.instrument in instruments)
         pieces = [b""] * (PIECES * len(points))
         pieces[::PIECES] = points if order is None else [points[i] for i in order]
-        told.append(Filled(blocks, pieces))
+        told.append((blocks, pieces))
     return lay_out(told, max_bytes)[0]
 
 
 def _by_resource(told: Sequence[Filled]) -> list[list[_Part]]:
     """Put blocks in order: by resource and then by metric, each as it first appears; none is there twice."""
-    parts = [part for blocks, pieces in told for part in zip(blocks, repeat(pieces))]
+    parts = [(block, pieces) for blocks, pieces in told for block in blocks]
     found: dict[object, list[_Part]] = defaultdict(list)
     for part in parts:
         found[id(part[0].resource)].append(part)

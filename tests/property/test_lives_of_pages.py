@@ -15,7 +15,7 @@ from inferometer.push.changes import find_ended, find_fresh, part_late
 from inferometer.push.sheet import Sheet
 from inferometer.push.temporality import DELTAS, Preference, Said, as_deltas
 from inferometer.server.published import Published
-from inferometer.views import prometheus, prometheus_layout
+from inferometer.views import otlp_layout, prometheus, prometheus_layout
 from inferometer.views.columns import Pick
 from inferometer.views.otlp import Encoder
 from inferometer.views.prometheus import Exposition
@@ -101,9 +101,9 @@ def test_a_page_is_that_of_an_exposition_without_a_past(
                 assert used.render(snapshot, openmetrics=form == "openmetrics") == expected
 
 
-@given(lives(), st.sampled_from([700, 1 << 30]), st.sampled_from(Preference))
+@given(lives(), st.sampled_from([700, 1 << 30]), st.sampled_from(Preference), st.sampled_from([2, 512]))
 def test_a_push_is_that_of_an_encoder_without_a_past(
-    life: list[Snapshot], max_bytes: int, preference: Preference
+    life: list[Snapshot], max_bytes: int, preference: Preference, at_once: int
 ) -> None:
     """Whatever of a snapshot is picked: late parts, ends and deltas have the bytes that they have by themselves."""
     used, said = Encoder(), Said(0.0)
@@ -115,7 +115,8 @@ def test_a_push_is_that_of_an_encoder_without_a_past(
         fresh = find_fresh(sent, sheet if told is snapshot else Sheet.of(told, sheet))
         for part in part_late(sent, fresh):
             deltas = DELTAS[preference]
-            requests = used.requests(snapshot, max_bytes=max_bytes, picks=part, ended=ended, deltas=deltas)
+            with patch.object(otlp_layout, "_AT_ONCE", at_once):
+                requests = used.requests(snapshot, max_bytes=max_bytes, picks=part, ended=ended, deltas=deltas)
             alone = replace(snapshot, points=tuple(_picked(part)))
             assert requests == Encoder().requests(alone, max_bytes=max_bytes, ended=ended, deltas=deltas)
             assert all(len(request) <= max_bytes for request in requests)

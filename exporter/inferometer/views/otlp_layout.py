@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
+from io import BytesIO
 from itertools import accumulate, chain, groupby
 
 from inferometer import __version__
@@ -19,6 +20,8 @@ _SCOPE_HEAD = wire.scope_head(SCOPE, __version__)
 # Tags and lengths around one metric and one resource take at most this many bytes: enough to decide where to split.
 _METRIC_ROOM = 24
 _RESOURCE_ROOM = 32
+
+_AT_ONCE = 512  # pieces, of which three are a point: some 50 KiB
 
 
 _Part = tuple[Block, list[bytes]]  # and the pieces among which its own are
@@ -41,10 +44,10 @@ def lay_out(told: Sequence[Filled], max_bytes: int) -> tuple[tuple[bytes, ...], 
     resources = _by_resource(told)
     pieces, size = _framed(resources)
     if size <= max_bytes:  # as nearly all are
-        return (b"".join(pieces),), 0
+        return (_put_together(pieces),), 0
     requests, oversized = _split(chain.from_iterable(resources), max_bytes)
     framed = (_framed([_joined(each) for _, each in groupby(parts, _resource)])[0] for parts in requests)
-    return tuple(map(b"".join, framed)), oversized
+    return tuple(map(_put_together, framed)), oversized
 
 
 def marks(
@@ -139,8 +142,7 @@ def _split(parts: Iterable[_Part], max_bytes: int) -> tuple[list[list[_Part]], i
 def _ends(part: _Part) -> list[int]:
     """Give where each point of a part ends, in bytes, after a 0."""
     block, pieces = part
-    sizes = list(map(len, pieces[block.span]))
-    return list(accumulate(map(sum, zip(*[iter(sizes)] * PIECES, strict=True)), initial=0))
+    return list(accumulate(map(len, pieces[block.span]), initial=0))[::PIECES]
 
 
 def _some(part: _Part, begin: int, end: int, size: int) -> _Part:
@@ -166,6 +168,15 @@ def _framed(resources: Iterable[list[_Part]]) -> tuple[list[bytes], int]:
         written[first] = wire.open_resource(_resource_head(_resource(parts[0])), _SCOPE_HEAD, size)
         whole += len(written[first]) + size
     return written, whole
+
+
+def _put_together(pieces: list[bytes]) -> bytes:
+    """Join pieces, a few at a time: a join of all needs 80 bytes more for each, which are new memory every time."""
+    if len(pieces) <= _AT_ONCE:
+        return b"".join(pieces)
+    request = BytesIO()
+    request.writelines(b"".join(pieces[i : i + _AT_ONCE]) for i in range(0, len(pieces), _AT_ONCE))
+    return request.getvalue()
 
 
 def _room(resource: Resource) -> int:

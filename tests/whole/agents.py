@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from typing import Any, Literal
 
 from inferometer import app
@@ -14,6 +15,7 @@ from inferometer.simulation.node import SimulatedNode
 from whole.pages import Page, scrape
 
 NOTHING = Passthrough()
+_FEWEST = 10
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def agent_on(
     passthrough: Passthrough = NOTHING,
     limits: Limits | None = None,
     accounting: Accounting | None = None,
-    period: float = 0.2,
+    period: float = 0.5,
     **otlp: Any,
 ) -> Iterator[app.Agent]:
     """Run an agent on a simulated node; it is scraped, as `server` says, and pushes where `endpoint` is given, as `otlp` says.
@@ -55,12 +57,24 @@ def agent_on(
         agent.stop()
 
 
+def tries(seconds: float = 30.0) -> Iterator[None]:
+    """Give turns for so many seconds, and ten at least: where the machine has little time to give, one can take as long.
+
+    Between two of them as much time is left to whom is looked at: agents are in this very process.
+    """
+    end = time.monotonic() + seconds
+    for number in count(1):
+        began = time.monotonic()
+        yield
+        now = time.monotonic()
+        if now > end and number >= _FEWEST:
+            return
+        time.sleep(max(0.02, now - began))
+
+
 def await_that(is_so: Callable[[], object], what: str, seconds: float = 30.0) -> None:
     """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.02)
+    assert any(is_so() for _ in tries(seconds)), f"not within {seconds:.0f} s: {what}"
 
 
 def page_where(agent: app.Agent, check: Callable[[Page], None]) -> Page:
@@ -77,11 +91,10 @@ def page_where(agent: app.Agent, check: Callable[[Page], None]) -> Page:
 
 def eventually(check: Callable[[], None], seconds: float = 30.0) -> None:
     """Check until nothing is wrong any more; on a machine that stalls a page can lack what was not read in time."""
-    end = time.monotonic() + seconds
-    while True:
+    wrong: Exception | None = None
+    for _ in tries(seconds):
         try:
             return check()
-        except (AssertionError, LookupError, ValueError, OSError):
-            if time.monotonic() > end:
-                raise
-        time.sleep(0.05)
+        except (AssertionError, LookupError, ValueError, OSError) as error:
+            wrong = error
+    raise wrong or AssertionError

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two routes out of one agent, compared: what is pushed, scraped or kept by a backend has to be the same."""
 
-import time
 from collections.abc import Callable
 
+from whole.agents import tries
 from whole.pages import ROUTE_ONLY, Page, Series
 
 # Activity needs two samples, so that the first pages have none of it yet.
@@ -26,20 +26,21 @@ def same(one: Callable[[], Page], other: Callable[[], Page], seconds: float = 60
 
     A page of the first ticks lacks what is read later, and a push is a tick behind.
     """
-    end = time.monotonic() + seconds
-    while True:
+    pages: tuple[Page, Page] | None = None
+    complete, failed = False, AssertionError("nothing was read")
+    for _ in tries(seconds):
         try:
             pages = one(), other()
-        except AssertionError:  # a series of an engine whose identity has just changed may stand twice
-            if time.monotonic() > end:
-                raise
+        except AssertionError as error:  # a series of an engine whose identity has just changed may stand twice
+            failed = error
             continue
         complete = all(any(name == _GPM for name, _ in page) for page in pages)
-        equal = names(pages[0]) == names(pages[1]) and still(pages[0]) == still(pages[1])
-        if (complete and equal) or time.monotonic() > end:
-            assert complete, f"no {_GPM}"
-            return pages
-        time.sleep(0.1)
+        if complete and names(pages[0]) == names(pages[1]) and still(pages[0]) == still(pages[1]):
+            break
+    if pages is None:
+        raise failed
+    assert complete, f"no {_GPM}"
+    return pages
 
 
 def names(page: Page) -> set[Series]:

@@ -19,7 +19,7 @@ from whole.agents import await_that
 from whole.pages import Page, scrape, values
 
 CONFIG = """
-period: 200ms
+period: 500ms
 server: {{listen: "127.0.0.1:{port}", created_timestamps: true}}
 devices: {{nvidia: {{library: "{library}"}}, kernel_log: {{enabled: false}}}}
 identity:

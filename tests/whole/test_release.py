@@ -102,7 +102,7 @@ def agent_on(
         api.node_fault = fault
         release = {"file": str(file), "annotation": KEY if annotations else "", "pause": pause}
         config = {
-            "period": "200ms",
+            "period": "500ms",
             "server": {"listen": "127.0.0.1:0"},
             "devices": {"nvidia": {"library": str(driver.library), "release": release}},
             "identity": {
@@ -279,7 +279,7 @@ def test_no_effect_without_gpus(tmp_path: Path) -> None:
     """Where NVIDIA GPUs are not read, SIGUSR1 is logged and the agent goes on."""
     settings = tmp_path / "inferometer.yaml"
     settings.write_text(
-        "period: 200ms\nserver: {listen: '127.0.0.1:0'}\ndevices: {nvidia: {enabled: false}}\n"
+        "period: 500ms\nserver: {listen: '127.0.0.1:0'}\ndevices: {nvidia: {enabled: false}}\n"
         "identity: {podresources: {enabled: false}}\n"
     )
     with started(("run", "--config", str(settings)), stdout=subprocess.DEVNULL) as process:

@@ -14,7 +14,7 @@ import pytest
 from commands import started
 from whole.agents import await_that
 
-BARE = "period: 200ms\nidentity: {podresources: {enabled: false}}\ndevices: {nvidia: {enabled: false}}\n"
+BARE = "period: 500ms\nidentity: {podresources: {enabled: false}}\ndevices: {nvidia: {enabled: false}}\n"
 
 Rewrite = Callable[[str], str]
 

@@ -161,7 +161,7 @@ def try_all(
             work_at_once([cell for cell in ordered if cell in disturbed])
         for _ in range(TIMES):
             complaining = [cell for cell in ordered if found[cell]]
-            if len(complaining) - len(disturbed) > ALONE:
+            if len(complaining) > ALONE:
                 break
             for cell in complaining:
                 log.warning("%s, beside others: %s", cell, found[cell])

@@ -6,7 +6,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
 from inferometer.crew import Crew, Hand
@@ -273,6 +273,7 @@ class Poller:
                 reader.due = began + reader.source.period
                 if reader.overdue(began):
                     reader.give_up_on(began)
+            pending = self._round.pending = set(asked)  # first: who cannot be read at all has its answer at once
             prompt = []
             for reader in asked:
                 # Half a tick of slack: the loop's own jitter must not make a source skip a tick.
@@ -280,9 +281,7 @@ class Poller:
                 if reader.start(began):
                     prompt.append(reader)
             if prompt:
-                self._crew = self._crew or Crew()
-                self._crew.start(began, prompt)
-            pending = self._round.pending = set(asked)
+                self._call_crew(began, prompt)
             asleep = wake = began
             stood = 0.0
             while pending:
@@ -301,6 +300,16 @@ class Poller:
             for reader in asked:
                 if reader.overdue(now):
                     reader.give_up_on(now)
+
+    def _call_crew(self, began: float, prompt: Sequence[_Reader]) -> None:
+        """Have the crew see to readers; it is there from when it is first needed. Called with the condition held."""
+        try:
+            self._crew = self._crew or Crew()
+        except RuntimeError:  # no more threads, now; some of these may still have theirs
+            for reader in prompt:
+                reader.hand_over()
+        else:
+            self._crew.start(began, prompt)
 
     def close(self, timeout: float = 2.0) -> None:
         """Stop polling and release the sources. A read that hangs past `timeout` seconds is left to its daemon thread."""

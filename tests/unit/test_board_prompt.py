@@ -249,5 +249,39 @@ def test_a_source_for_which_there_is_no_thread_is_tried_again(
     assert values(board) == {"quick": 1, "slow": "read"}
 
 
+def test_a_tick_waits_for_no_source_for_which_there_is_no_thread(
+    board: Board, poller: Poller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its outcome at once: to wait for it would keep all others from the next snapshot, and the processor busy."""
+    waits: list[float] = []
+    slow = Prompt("slow")
+    slow.is_prompt = False
+    poller.add(slow)
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    monkeypatch.setattr(poller._round.over, "wait", waits.append)
+
+    poller.tick(patience=10)
+
+    assert waits == []
+    assert [frame.trouble.reason for frame in board.frames().outcomes if frame.trouble] == [Reason.INTERNAL]
+
+
+def test_a_crew_for_which_there_is_no_thread_is_tried_again(
+    board: Board, poller: Poller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tick has its snapshot, the source is told by its name, and it is read as soon as there is a thread."""
+    poller.add(Prompt("quick", lambda: 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        poller.tick(patience=10)
+    messages = [frame.trouble.message for frame in board.frames().outcomes if frame.trouble]
+
+    poller.hurry(("prompt", "quick"))
+    poller.tick(patience=10)
+
+    assert messages == ["prompt quick: can't start new thread"]
+    assert values(board) == {"quick": 1}
+
+
 def no_more(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")

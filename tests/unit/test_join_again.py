@@ -335,6 +335,23 @@ def test_engines_are_said_until_each_was_read_since() -> None:
     ]
 
 
+def test_engines_that_are_scraped_seldom_do_not_have_the_others_said_at_each_tick() -> None:
+    """Two that are never read in the same tick leave one that is read at each to be said again only now and then."""
+    context = fresh()
+    seldom = [replace(PAGE, target=Target(name, f"http://{name}/metrics", period=30.0)) for name in ("b:1", "c:1")]
+    ats: dict[str | None, list[float]] = {"a": [], "b": [], "c": []}
+    for tick in range(12):
+        ages = {("engine", "b:1"): 5.0 * (tick % 6), ("engine", "c:1"): 5.0 * ((tick + 3) % 6)}
+        snapshot = join(with_ages(ages, 5.0 * tick, engines=[PAGE, *seldom]), context)
+        for point in group(snapshot, catalog.ENGINE_INFO):
+            address = dict(zip(point.metric.keys, point.attributes, strict=True))[catalog.SERVER_ADDRESS.key]
+            ats[address].append(point.at - NOW)
+
+    assert ats["a"] == [0.0, 5.0, 5.0, 5.0, 20.0, 20.0, 20.0, 35.0, 35.0, 35.0, 50.0, 50.0]
+    assert ats["b"] == [0.0] * 6 + [30.0] * 6
+    assert ats["c"] == [-15.0] * 3 + [15.0] * 6 + [45.0] * 3
+
+
 def test_a_column_that_came_late_is_said_again_with_the_next_read() -> None:
     """What the driver's calls cost is told by numbers alone, and no otherwise."""
     context = fresh()

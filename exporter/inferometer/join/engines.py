@@ -85,8 +85,14 @@ def put_engines(draft: Draft, frames: Frames, pods: Pods, context: Context) -> E
             exemplars.setdefault((metric, tuple([get(key) or None for key in metric.keys])), several)
         reports[instance] = Told(each, first_tokens(report.readings, shape), frame.at)
         balances += find_balances(report, shape, frame.at, each.resource)
-    ats = [said.at for said in read]
-    draft.say("engines", partial(_put_served, ats=ats), tuple(served))
+    # Apart by how often they are scraped: what is said together is said again until all of it was read since the last tick.
+    apart: dict[float, tuple[list[Served], list[float]]] = {}
+    for each, said in zip(served, read, strict=True):
+        alike, ats = apart.setdefault(each.engine.target.period, ([], []))
+        alike.append(each)
+        ats.append(said.at)
+    for period, (alike, ats) in apart.items():
+        draft.say(("engines", period), partial(_put_served, ats=ats), tuple(alike))
     if read:
         draft.put_readings("engines read", read)
     left_out += sum(_put_passed(draft, said, context.max_series) for said in passed)

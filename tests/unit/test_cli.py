@@ -52,6 +52,15 @@ def test_help_shows_the_commands_with_examples() -> None:
     assert "inferometer demo  " in done.stdout
 
 
+@pytest.mark.parametrize(("columns", "width"), [(" 120 ", 118), ("-1", 78), ("wide", 78), ("9" * 5000, 78)])
+def test_help_is_as_wide_as_it_is_told(columns: str, width: int) -> None:
+    """A width that is none does not count: there is no terminal here, so that the usual one does."""
+    done = run("run", "--help", env={"COLUMNS": columns})
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert width - 12 < max(map(len, done.stdout.splitlines())) <= width
+
+
 @pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + [("check", "engine")])
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     """Each command explains itself and its options."""

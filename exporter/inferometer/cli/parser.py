@@ -2,6 +2,7 @@
 """All commands and options: the tree that parses, and that the completions are generated from."""
 
 import argparse
+import contextlib
 import os
 import sys
 
@@ -37,9 +38,9 @@ class _Raw(_Formatter, argparse.RawDescriptionHelpFormatter):
 
 def _columns() -> int:
     """Give the width of the terminal, as `shutil.get_terminal_size` does."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isdecimal() and int(told):
-        return int(told)
+    with contextlib.suppress(ValueError):  # a variable that is no number tells nothing
+        if (told := int(os.environ.get("COLUMNS", ""))) > 0:
+            return told
     try:
         return os.get_terminal_size(sys.__stdout__.fileno()).columns or _COLUMNS  # type: ignore[union-attr]  # None has none
     except (AttributeError, ValueError, OSError):

@@ -283,18 +283,20 @@ class Poller:
             if prompt:
                 self._call_crew(began, prompt)
             asleep = wake = began
-            stood = 0.0
+            stood, has_slept, is_forgiven = 0.0, False, False
             while pending:
                 now = time.monotonic()
-                if now - wake > _STOOD and not stood:
-                    stood = now - asleep
-                    end += stood
+                if now - wake > _STOOD and not is_forgiven:
+                    stood += now - asleep
+                    end += now - asleep
                     for reader in self._readers.values():
-                        reader.forgive(stood)
+                        reader.forgive(now - asleep)
+                    is_forgiven = has_slept  # to begin late, as where many threads are made, is no wait
                 waiting = [r for r in pending if not r.overdue(now)]
                 if not waiting or now >= end:
                     break
                 asleep, wake = now, min(end, *(began + stood + r.source.deadline for r in waiting))
+                has_slept = True
                 self._round.over.wait(wake - now)
             now = time.monotonic()
             for reader in asked:

@@ -379,3 +379,34 @@ def test_a_machine_that_stands_still_costs_no_source_its_answer(board: Board, mo
     assert waits == pytest.approx([0.45, 0.45])
     assert outcome(board).value is True
     assert outcome(board).took < 0.9
+
+
+def test_a_tick_that_begins_late_still_waits_once_more(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second went by before it first waited, where many threads were made: what stands still after that counts too."""
+    release, watch = threading.Event(), Watch()
+    poller = Poller(board, period=0.5)
+    poller.add(Scripted(lambda: release.wait(60), period=0.5, deadline=0.9))
+    waits: list[float] = []
+    wait = poller._round.over.wait
+    start = threading.Thread.start
+
+    def start_late(thread: threading.Thread) -> None:
+        watch.now += 0.5
+        start(thread)
+
+    def stand_still(seconds: float) -> None:
+        waits.append(seconds)
+        watch.now += seconds + 2.0
+        if len(waits) == 2:
+            release.set()
+            wait(60)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", watch)
+        patch.setattr(threading.Thread, "start", start_late)
+        patch.setattr(poller._round.over, "wait", stand_still)
+        poller.tick()
+    poller.close()
+
+    assert waits == pytest.approx([0.45, 0.45])
+    assert outcome(board).value is True

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
-from inferometer.crew import Crew, Hand
+from inferometer.crew import Crew
+from inferometer.hand import Hand
 from inferometer.model import Clock, Frame, Frames, Keeping, Prompt, Reason, Source, Trouble
 
 log = logging.getLogger(__name__)
@@ -230,8 +231,9 @@ class Poller:
     """Reads all sources on one monotonic tick and puts what they say on the board.
 
     `tick` returns when every source that was due has answered or met its deadline, and before the next tick is due; what
-    answers later is in the next snapshot. Where the machine stood still meanwhile, or gave this process no time, it waits
-    once more, and no deadline has passed: else the snapshot after that has nothing in it, and all series end.
+    answers later is in the next snapshot. Where a wait took too long, as the machine stood still or gave this process no
+    time, it waits once more, and that wait counts towards no deadline: else the snapshot after it has nothing in it, and all
+    series end.
     """
 
     def __init__(self, board: Board, period: float, clock: Clock = time.time) -> None:

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread that sees to many reads that need no waiting for: all are asked first, then the answers are read in a row.
-
-And threads of their own for those that have to be waited for.
-"""
+"""One thread that sees to many reads that need no waiting for: all are asked first, then the answers are read in a row."""
 
 import logging
 import select
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -101,42 +98,3 @@ class Crew:
                 until = time.monotonic() + _PATIENCE
             elif not rest:  # who was there when time was up has been read
                 return
-
-
-class Hand:
-    """A thread for one source. It is there from its first errand until it is let go, and does one after the other.
-
-    For one caller at a time. A thread costs 70 KiB, most of them its stack.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._errands: SimpleQueue[Callable[[], None] | None] | None = (
-            None  # None is the last; there is one with a thread
-        )
-        self._thread: threading.Thread | None = None
-
-    def do(self, errand: Callable[[], None]) -> None:
-        """Have something done, after what was asked for before. Raises RuntimeError where there are no more threads."""
-        if self._errands is None:
-            errands: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-            thread = threading.Thread(target=_do, args=(errands,), name=self._name, daemon=True)
-            thread.start()
-            self._errands, self._thread = errands, thread
-        self._errands.put(errand)
-
-    def let_go(self) -> None:
-        """End the thread after what was asked for; another errand makes another."""
-        if self._errands is not None:
-            self._errands.put(None)
-            self._errands = None
-
-    def join(self, timeout: float) -> None:
-        """Wait for the last thread to end, but not for ever."""
-        if self._thread is not None:
-            self._thread.join(timeout)
-
-
-def _do(errands: SimpleQueue[Callable[[], None] | None]) -> None:
-    while (errand := errands.get()) is not None:
-        errand()

@@ -85,7 +85,7 @@ def imports(tmp_path_factory: pytest.TempPathFactory) -> str:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("INFEROMETER_", "OTEL_", "KUBERNETES_"))
+        if not name.startswith(("INFEROMETER_", "OTEL_", "KUBERNETES_", "COLUMNS"))  # nor a terminal's width, in a pod
     }
     with Kubelet(socket_path, always(b"")), log.open("wb") as output:  # an empty list: nobody holds anything
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
